@@ -7,12 +7,18 @@ The copies are drawn with Pillow, and with nothing of the detector. `DIR` holds 
 `nih-cxr-64`. What is no planted copy and yet a real one, seen by eye, is listed in gate_copies_real.csv.
 """
 
+import argparse
 import csv
 import io
 import itertools
+import resource
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +193,182 @@ def plant(folder: Path, out: Path, each: int = EACH, seed: int = SEED) -> Plante
         writer.writeheader()
         writer.writerows([*rows, *planted])
     return Planted(table, sources, kinds)
+
+
+def read_real() -> dict[str, list[frozenset[str]]]:
+    """Return the pairs of each data set that are copies and not planted, as they were seen by eye."""
+    pairs: dict[str, list[frozenset[str]]] = {name: [] for name in SETS}
+    with open(REAL, newline="") as file:
+        for row in csv.DictReader(file):
+            pairs[row["set"]].append(frozenset((row["first"], row["second"])))
+    return pairs
+
+
+@dataclass(frozen=True)
+class Count:
+    """What was found in one data set.
+
+    Attributes:
+        found: Planted copies found, by kind.
+        planted: Planted copies, by kind.
+        true: Pairs found that are copies, planted or real.
+        false: Pairs found that are none.
+        strangers: Images in a false pair of two patients.
+        images: All.
+        seconds: That the check took.
+    """
+
+    found: Counter
+    planted: Counter
+    true: int
+    false: list[tuple[str, ...]]
+    strangers: int
+    images: int
+    seconds: float
+
+
+def count_found(evidence, planted: Planted, real: Sequence[frozenset[str]]) -> Count:
+    """Return what the check finds of planted copies, and its false alarms.
+
+    Copies of one image, and of images that are copies of each other, are one set; a pair within a set is true.
+    """
+    from tlmed.gate.copy_sets import Sets
+    from tlmed.gate.near_copies import check_near_copies
+
+    start = time.perf_counter()
+    checked = check_near_copies(evidence)
+    seconds = time.perf_counter() - start
+    row = {path: number for number, path in enumerate(evidence.table.paths)}
+    truth, seen = Sets(len(row)), Sets(len(row))
+    first: dict[str, int] = {}
+    for number, digest in enumerate(evidence.sha256):
+        truth.join(first.setdefault(digest, number), number)
+    for one, other in [*planted.sources.items(), *map(tuple, real)]:
+        truth.join(row[one], row[other])
+    for finding in checked.findings:
+        for file in finding.files if len(finding.files) < 3 or "sets" not in finding.text else ():
+            seen.join(row[finding.files[0]], row[file])
+    pairs = [tuple(pair["files"]) for pair in checked.figures["pairs"]]
+    for one, other in pairs:
+        seen.join(row[one], row[other])
+    found = Counter(planted.kinds[a] for a, b in planted.sources.items() if seen.find(row[a]) == seen.find(row[b]))
+    false = [pair for pair in pairs if truth.find(row[pair[0]]) != truth.find(row[pair[1]])]
+    groups = evidence.table.groups or evidence.table.paths
+    own = {path: groups[row[planted.sources.get(path, path)]] for path in row}
+    strangers = {path for pair in false if own[pair[0]] != own[pair[1]] for path in pair}
+    return Count(
+        found, Counter(planted.kinds.values()), len(pairs) - len(false), false, len(strangers), len(row), seconds
+    )
+
+
+def plant_all(data: Path, features: bool, seed: int) -> dict[str, Count]:
+    """Plant copies in each data set, and count what is found."""
+    from tlmed.data import load
+    from tlmed.gate.evidence import gather
+
+    counts, real = {}, read_real()
+    for name in SETS:
+        with tempfile.TemporaryDirectory() as scratch:
+            planted = plant(data / name, Path(scratch) / name, seed=seed)
+            evidence = gather(load(str(planted.path), SIZE))
+            if features:
+                evidence = add_features(evidence, Path(scratch) / name)
+            counts[name] = count_found(evidence, planted, real[name])
+    return counts
+
+
+def add_features(evidence, folder: Path):
+    """Return evidence with features of MobileNetV2, whose ImageNet weights must be at hand."""
+    from tlmed import FeatureExtractor
+
+    extractor = FeatureExtractor(weights="imagenet")
+    return replace(evidence, features=extractor.transform([str(folder / path) for path in evidence.table.paths]))
+
+
+def print_planted(counts: Mapping[str, Count]) -> None:
+    """Print a row for each kind of copy, and rows of sums and of false alarms."""
+    print("| copy | " + " | ".join(counts) + " |\n|---|" + "---:|" * len(counts))
+    for kind in KINDS:
+        print_row(kind, [f"{count.found[kind]} of {count.planted[kind]}" for count in counts.values()])
+    sums = [(count.found.total(), count.planted.total()) for count in counts.values()]
+    print_row("all, found", [f"{found} of {planted} ({found / planted:.1%})" for found, planted in sums])
+    print_row("pairs found that are copies", [f"{count.true:,}" for count in counts.values()])
+    print_row("pairs found that are none", [f"{len(count.false):,}" for count in counts.values()])
+    shares = [count.true / (count.true + len(count.false)) for count in counts.values()]
+    print_row("precision", [f"{share:.1%}" for share in shares])
+    alarms = [f"{count.strangers:,} of {count.images:,} images" for count in counts.values()]
+    print_row("false alarms between patients", alarms)
+    print_row("seconds of the check", [f"{count.seconds:.1f}" for count in counts.values()])
+    for name, count in counts.items():
+        for pair in count.false:
+            print(f"false, {name}: {' and '.join(pair)}", file=sys.stderr)
+
+
+def print_row(name: str, cells: Sequence[str]) -> None:
+    """Print a row of a Markdown table."""
+    print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def draw_synthetic(amount: int, seed: int = SEED) -> np.ndarray:
+    """Return sketches of synthetic anatomy, uint8 [n, 64, 64]: coarse structure that all share, and own detail."""
+    from scipy import ndimage
+
+    random, parts = np.random.RandomState(seed), []
+    shared = 40 * ndimage.gaussian_filter(random.normal(size=(64, 64)), 8, mode="wrap") * 8
+    for start in range(0, amount, 1000):
+        noise = random.normal(size=(min(1000, amount - start), 64, 64)).astype(np.float32)
+        layers = [
+            gain * ndimage.gaussian_filter(noise, (0, scale, scale)) for gain, scale in ((15, 0.7), (60, 2), (120, 5))
+        ]
+        parts.append(np.clip(128 + shared + sum(layers), 0, 255).astype(np.uint8))
+    return np.concatenate(parts)
+
+
+def measure_speed(amount: int) -> tuple[float, int, int, float]:
+    """Return seconds, copies planted, copies found, and the peak of memory in GB, for so many synthetic sketches.
+
+    One in a hundred is a copy of another, of one of the twelve kinds.
+    """
+    from tlmed.data.file_facts import FileFacts
+    from tlmed.data.table import Table
+    from tlmed.gate.evidence import Evidence
+    from tlmed.gate.near_copies import check_near_copies
+
+    random, sketches = np.random.RandomState(SEED), draw_synthetic(amount)
+    copies = amount // 100
+    for number, kind in zip(range(copies), itertools.cycle(KINDS), strict=False):
+        image = KINDS[kind](Image.fromarray(sketches[copies + number]).convert("RGB"), random).convert("L")
+        sketches[number] = np.asarray(image.resize((64, 64), Image.Resampling.BOX))
+    paths = tuple(f"{number}.png" for number in range(amount))
+    table = Table("synthetic", paths, np.zeros(amount, np.int64), ("one", "two"), None, None, lambda row: b"")
+    splits = np.where(np.arange(amount) < copies, "test", "train")
+    files, frames = (FileFacts(),) * amount, np.zeros(amount)
+    evidence = Evidence(table, splits, (), paths, None, files, sketches, frames)
+    start = time.perf_counter()
+    checked = check_near_copies(evidence)
+    seconds = time.perf_counter() - start
+    pairs = {frozenset(pair["files"]) for pair in checked.figures["pairs"]}
+    found = sum(frozenset((paths[number], paths[copies + number])) in pairs for number in range(copies))
+    return seconds, copies, found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+
+
+def main() -> None:
+    """Run a part and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("plant", "speed"))
+    parser.add_argument("--data", type=Path, help="the folder of the data sets")
+    parser.add_argument("--features", action="store_true", help="with features of MobileNetV2")
+    parser.add_argument("--images", type=int, nargs="+", default=(1_000, 10_000))
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args()
+    if options.part == "plant":
+        print_planted(plant_all(options.data, options.features, options.seed))
+        return
+    print("| images | seconds | copies planted | found | peak memory, GB |\n|---:|---:|---:|---:|---:|")
+    for amount in options.images:
+        seconds, copies, found, memory = measure_speed(amount)
+        print_row(f"{amount:,}", [f"{seconds:.1f}", f"{copies:,}", f"{found:,}", f"{memory:.1f}"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,19 @@
 """Pairs of pictures that may be copies: for each picture the few others that look most like one of its views."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.gate.views import TURNS, describe_parts, flatten, turn_parts
+from tlmed.gate.pictures import Pictures
+from tlmed.gate.views import TURNS, describe_parts, flatten, list_views, turn_parts
 
-_SCORES = 2**24  # similarities that are held at a time
+_EXACT = 2000  # pictures up to which all pairs are compared; an index finds nearly all of what that finds
+_QUERIES = 2**15  # views that are looked up at a time
 _FLOOR = 0.02  # of the largest spread of a coefficient: what varies less is noise
+_PROBED = 8  # lists of an index of 80 lists that are searched for each view; more of a larger one
+
+Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +36,10 @@ class Candidates:
         """Return the number of pairs."""
         return len(self.first)
 
+    def take(self, rows: np.ndarray) -> "Candidates":
+        """Return some of the pairs, in the order of `rows`."""
+        return Candidates(self.first[rows], self.second[rows], self.view[rows], self.likeness[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Scale:
@@ -51,44 +61,97 @@ def measure_scale(whole: np.ndarray) -> Scale:
     return Scale(mean, spread + _FLOOR * spread.max() + 1e-12)
 
 
-def find_candidates(maps: np.ndarray, each: int) -> Candidates:
-    """Return for each map the `each` others most like one of its upright views, and as many for its turned views.
+def find_candidates(pictures: Pictures, each: int) -> Candidates:
+    """Return for each picture the `each` others most like one of its upright views, and as many for its turned views.
+
+    Of more than 2,000 pictures, an index is searched instead of all pairs, and turned views are whole ones.
 
     Args:
-        maps: float32 [n, 64, 64], local mean 0.
-        each: Others per map; fewer if there are not as many.
+        pictures: Two or more.
+        each: Others per picture; fewer if there are not as many.
     """
-    parts = describe_parts(maps)
-    scale = measure_scale(parts[:, 0])
-    index = scale.describe(parts[:, 0])
-    each = min(each, len(maps) - 1)
-    views = turn_parts(parts[:1]).shape[1]
-    step = max(1, _SCORES // (views * len(maps)))
-    found = [_compare(parts, scale, index, slice(start, start + step), each) for start in range(0, len(maps), step)]
-    return keep_best(Candidates(*(np.concatenate(column) for column in zip(*found, strict=True))))
+    is_small = len(pictures) <= _EXACT
+    whole = np.concatenate([describe_parts(pictures.draw_shapes(rows))[:, 0] for rows in pictures.chunks()])
+    scale = measure_scale(whole)
+    search = (_compare_all if is_small else _make_index)(scale.describe(whole))
+    views = list_searched(not is_small)
+    step = max(1, _QUERIES // len(views))
+    each, found = min(each, len(pictures) - 1), []
+    for start in range(0, len(pictures), step):
+        parts = turn_parts(describe_parts(pictures.draw_shapes(slice(start, start + step))))
+        queries = scale.describe(parts[:, views])
+        likeness, second = search(queries.reshape(-1, queries.shape[-1]), each + 1)
+        shape = (*queries.shape[:2], -1)
+        found += _choose(start, likeness.reshape(shape), second.reshape(shape), views, each)
+    pairs = Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return keep_best(pairs.take(np.flatnonzero(pictures.numbers[pairs.first] != pictures.numbers[pairs.second])))
 
 
-def _compare(parts, scale, index, rows, each) -> tuple[np.ndarray, ...]:
-    queries = scale.describe(turn_parts(parts[rows]))
-    n, views, d = queries.shape
-    likeness = (queries.reshape(-1, d) @ index.T).reshape(n, views, -1)
-    numbers = np.arange(rows.start, rows.start + n)
+def list_searched(few: bool) -> np.ndarray:
+    """Return the numbers of the views that are looked up: all, or the upright ones and the whole turned ones."""
+    parts = len(list_views()) // TURNS
+    return np.concatenate([np.arange(parts), np.arange(parts, TURNS * parts, parts if few else 1)])
+
+
+def _compare_all(index: np.ndarray) -> Search:
+    def search(queries: np.ndarray, each: int) -> tuple[np.ndarray, np.ndarray]:
+        likeness = queries @ index.T
+        each = min(each, len(index))
+        nearest = np.argpartition(-likeness, each - 1, axis=1)[:, :each]
+        return np.take_along_axis(likeness, nearest, axis=1), nearest
+
+    return search
+
+
+def _make_index(index: np.ndarray) -> Search:
+    """Return the search of an inverted file of lists, whose entries are coded in 4 bits for two coefficients.
+
+    Jégou, Douze & Schmid (IEEE TPAMI 33, 2011, 117); André, Kermarrec & Le Scouarnec (IEEE TPAMI 43, 2021, 1666).
+    """
+    import faiss  # takes half a second, which small data need not pay
+
+    lists = int(0.8 * np.sqrt(len(index)))
+    width = -len(index[0]) % 4  # zeros, until registers are full
+    factory = f"IVF{lists},PQ{(len(index[0]) + width) // 2}x4fs"
+    coded = faiss.index_factory(len(index[0]) + width, factory, faiss.METRIC_INNER_PRODUCT)
+    padded = np.pad(index, ((0, 0), (0, width)))
+    coded.train(padded)
+    coded.add(padded)
+    coded.nprobe = max(_PROBED, lists * _PROBED // 160)
+
+    def search(queries: np.ndarray, each: int) -> tuple[np.ndarray, np.ndarray]:
+        return coded.search(np.pad(queries, ((0, 0), (0, width))), each)
+
+    return search
+
+
+def _choose(start, likeness, second, views, each) -> list[tuple[np.ndarray, ...]]:
+    """Return first, second, view and likeness of the best of each picture, upright views and turned ones apart.
+
+    Most copies are upright, and turned views are so many that they would crowd them out.
+    """
+    upright = int(np.searchsorted(views, len(list_views()) // TURNS))
     found = []
-    # Upright views apart from turned ones: most copies are upright, and there are seven times as many of the others.
-    for start, stop in ((0, views // TURNS), (views // TURNS, views)):
-        best = likeness[:, start:stop].max(axis=1)
-        best[np.arange(n), numbers] = -np.inf
-        second = np.argpartition(-best, each - 1, axis=1)[:, :each].ravel()
-        first = np.repeat(np.arange(n), each)
-        view = start + likeness[first, start:stop, second].argmax(axis=1)
-        found.append((numbers[first], second, view, best[first, second]))
-    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+    for part in (slice(0, upright), slice(upright, None)):
+        shape = likeness[:, part].shape
+        first = start + np.broadcast_to(np.arange(shape[0])[:, None, None], shape).ravel()
+        view = np.broadcast_to(views[part][:, None], shape).ravel()
+        other, score = second[:, part].ravel(), likeness[:, part].ravel()
+        order = np.lexsort((-score, first))
+        order = order[(other[order] != first[order]) & (other[order] >= 0)]
+        pair = first[order] * (2**32) + other[order]
+        _, once = np.unique(pair, return_index=True)  # the best view of each pair
+        order = order[np.sort(once)]
+        # Rows of one picture stand together, the best first: their rank is the distance to the first of them.
+        starts = np.searchsorted(first[order], first[order])
+        order = order[np.arange(len(order)) - starts < each]
+        found.append((first[order], other[order], view[order], score[order]))
+    return found
 
 
 def keep_best(found: Candidates) -> Candidates:
     """Return each pair once, in the direction and view that are most alike, the most alike first."""
     order = np.argsort(-found.likeness, kind="stable")
     low, high = np.minimum(found.first, found.second)[order], np.maximum(found.first, found.second)[order]
-    _, once = np.unique(np.stack([low, high]), axis=1, return_index=True)
-    chosen = order[np.sort(once)]
-    return Candidates(found.first[chosen], found.second[chosen], found.view[chosen], found.likeness[chosen])
+    _, once = np.unique(low * 2**32 + high, return_index=True)
+    return found.take(order[np.sort(once)])

@@ -7,8 +7,10 @@ from PIL import Image
 
 from tlmed.gate.sketches import SKETCH
 
-_UNIFORM = 0.08  # the contrast of a row of border, as a share of the contrast of the image
-_LEAST = SKETCH // 2  # pixels of a side that stay, whatever is uniform
+_UNIFORM = 0.05  # the contrast of a row of border, as a share of the contrast of the image
+_WIDEST = (
+    SKETCH // 5
+)  # pixels of a border; what is uniform further in belongs to the picture, as in an ultrasound image
 _ROUNDS = 3  # a white border may lie around a black one
 
 
@@ -39,12 +41,16 @@ def _trim(sketch: np.ndarray, most: float) -> tuple[int, int, int, int]:
         left, right = _trim_ends(sketch[top:bottom].std(axis=0) > most, left, right)
         if (left, top, right, bottom) == before:
             break
-    return before if right - left < _LEAST or bottom - top < _LEAST else (left, top, right, bottom)
+    return left, top, right, bottom
 
 
 def _trim_ends(varied: np.ndarray, first: int, last: int) -> tuple[int, int]:
+    """Return where a side begins and ends without uniform rows; an end that is uniform far inwards stays."""
     inside = np.flatnonzero(varied[first:last])
-    return (first + inside[0], first + inside[-1] + 1) if len(inside) else (first, last)
+    if not len(inside):
+        return first, last
+    start, stop = first + inside[0], first + inside[-1] + 1
+    return (start if start <= _WIDEST else first), (stop if stop >= SKETCH - _WIDEST else last)
 
 
 def cut_out(sketches: np.ndarray, boxes: np.ndarray) -> np.ndarray:

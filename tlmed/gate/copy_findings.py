@@ -40,18 +40,17 @@ class DescribedPair:
         return {"files": list(self.files), "correlation": round(self.correlation, 3), "changed": list(self.changed)}
 
 
-def describe_pair(evidence: Evidence, boxes: np.ndarray, pair: Pair) -> DescribedPair:
+def describe_pair(evidence: Evidence, pair: Pair) -> DescribedPair:
     """Return a pair in words.
 
     Args:
         evidence: Of all images.
-        boxes: The content of every sketch, int [n, 4].
         pair: Two of them.
     """
     rows = (pair.first, pair.second)
-    contents = cut_out(evidence.sketches[list(rows)], boxes[list(rows)])
+    contents = cut_out(evidence.sketches[list(rows)], pair.boxes)
     seen, inside = warp(contents[:1], pair.matrix[None])
-    changed = describe_place(place_whole(pair.matrix, *boxes[list(rows)]))
+    changed = describe_place(place_whole(pair.matrix, *pair.boxes))
     changed += describe_tones(seen[0][inside[0]], contents[1][inside[0]])
     files = tuple(evidence.table.paths[row] for row in rows)
     return DescribedPair(rows, files, pair.correlation, tuple(changed))

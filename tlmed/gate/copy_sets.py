@@ -14,13 +14,15 @@ class Pair:
         first: The row of one.
         second: The row of the other; `matrix` says where it lies on the first.
         correlation: The median over blocks with detail.
-        matrix: Float [2, 3], from points of the second, from -1 to 1, to points of the first.
+        matrix: Float [2, 3], from points of the second, from -1 to 1, to points of the first, both without borders.
+        boxes: What of their sketches lies inside borders, int [2, 4].
     """
 
     first: int
     second: int
     correlation: float
     matrix: np.ndarray
+    boxes: np.ndarray
 
 
 class Sets:

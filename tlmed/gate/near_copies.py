@@ -6,14 +6,14 @@ import numpy as np
 
 from tlmed.gate.candidates import find_candidates
 from tlmed.gate.checked import Checked
-from tlmed.gate.confirmation import confirm, draw_pictures, screen
-from tlmed.gate.content import cut_out, find_content, level
+from tlmed.gate.confirmation import confirm, screen
 from tlmed.gate.copy_findings import describe_pair, make_findings
 from tlmed.gate.copy_sets import Pair, Sets
 from tlmed.gate.evidence import Evidence
+from tlmed.gate.pictures import open_pictures
+from tlmed.gate.sketches import SKETCH
 from tlmed.words import count
 
-_SHAPE = 4.0  # pixels of 64: the window in which shapes are compared
 _FEWEST, _MOST, _STEP = 2, 6, 100  # candidates per image, upright and turned each: one more for so many images
 _FLAT = 3.0  # gray levels: an image with less contrast shows nothing
 
@@ -31,10 +31,9 @@ def check_near_copies(evidence: Evidence) -> Checked:
     rows = np.array(sorted(twins), int)
     flat = evidence.sketches[rows].std(axis=(1, 2), dtype=np.float32) < _FLAT
     sets = Sets(len(evidence), evidence.table.groups)
-    boxes = find_content(evidence.sketches)
-    pairs, examined = _find_pairs(evidence.sketches, boxes, rows[~flat], sets)
+    pairs, examined = _find_pairs(evidence.sketches, rows[~flat], sets)
     joined = [sorted(twin for row in members for twin in twins[row]) for members in sets.list_sets()]
-    described = [describe_pair(evidence, boxes, pair) for pair in pairs]
+    described = [describe_pair(evidence, pair) for pair in pairs]
     figures = {
         "sets": len(joined),
         "images": sum(map(len, joined)),
@@ -56,16 +55,14 @@ def _group_identical(evidence: Evidence) -> Mapping[int, list[int]]:
     return {rows[0]: rows for rows in twins.values()}
 
 
-def _find_pairs(sketches, boxes, rows, sets) -> tuple[list[Pair], int]:
+def _find_pairs(sketches, rows, sets) -> tuple[list[Pair], int]:
     """Join copies among `rows` in `sets`; return the pairs that tell so, and how many candidates were looked at."""
     pairs, rows = _join_equal(sketches, rows, sets)
     if len(rows) < 2:
         return pairs, 0
-    contents = cut_out(sketches[rows], boxes[rows])
-    shapes = level(contents, _SHAPE)
-    pictures = draw_pictures(contents, shapes)
-    found = find_candidates(shapes, min(_FEWEST + len(rows) // _STEP, _MOST))
-    return pairs + confirm(pictures, *screen(pictures, found), rows, sets), len(found)
+    pictures = open_pictures(sketches, rows)
+    found = find_candidates(pictures, min(_FEWEST + len(rows) // _STEP, _MOST))
+    return pairs + confirm(pictures, *screen(pictures, found), sets), len(found)
 
 
 def _join_equal(sketches, rows, sets) -> tuple[list[Pair], np.ndarray]:
@@ -75,7 +72,7 @@ def _join_equal(sketches, rows, sets) -> tuple[list[Pair], np.ndarray]:
         first = seen.setdefault(sketches[row].tobytes(), row)
         if first != row:
             sets.join(first, row)
-            pairs.append(Pair(first, row, 1.0, np.eye(2, 3)))
+            pairs.append(Pair(first, row, 1.0, np.eye(2, 3), np.tile([0, 0, SKETCH, SKETCH], (2, 1))))
     return pairs, np.array(sorted(seen.values()), int)
 
 
