@@ -7,7 +7,8 @@ from PIL import Image
 
 import tlmed
 from tests.cli.test_cli import here
-from tlmed.inspection import Inquiry, inquiry
+from tlmed.data import findings
+from tlmed.inspection import Inquiry, check_page, inquiry
 from tlmed.whole_files import read_csv
 
 
@@ -123,3 +124,9 @@ def test_a_run_is_checked_in_its_own_splits(finished):
 def test_a_width_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"`width` must be between 0 and 1\. Received: width=1\.5"):
         Inquiry(width=1.5)
+
+
+def test_every_kind_of_finding_has_a_title_on_the_page():
+    named = {value for name, value in vars(findings).items() if name.isupper() and isinstance(value, str)}
+    of_training = {findings.AMOUNT, findings.KNOWN, findings.NAMES, findings.CHOOSING}
+    assert set(check_page.KINDS) == named - of_training - {findings.ERROR, findings.WARNING}
