@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.gate.pictures import Pictures
-from tlmed.gate.views import TURNS, describe_parts, flatten, list_views, turn_parts
+from tlmed.gate.views import TURNS, describe_parts, exchange_axes, flatten, list_views, turn_parts
 
 _EXACT = 2000  # pictures up to which all pairs are compared; an index finds nearly all of what that finds
 _QUERIES = 2**15  # views that are looked up at a time
@@ -48,17 +48,18 @@ class Scale:
     mean: np.ndarray
     spread: np.ndarray
 
-    def describe(self, coefficients: np.ndarray) -> np.ndarray:
-        """Return descriptors of length 1, float32 [..., d]."""
-        scaled = flatten((coefficients - self.mean) / self.spread)
-        return scaled / np.maximum(np.linalg.norm(scaled, axis=-1, keepdims=True), 1e-12)
+    def describe(self, flat: np.ndarray) -> np.ndarray:
+        """Return descriptors of length 1, float32 [..., d], of coefficients [..., d]."""
+        scaled = (flat - self.mean) / self.spread
+        scaled /= np.maximum(np.sqrt(np.einsum("...d,...d->...", scaled, scaled)), 1e-12)[..., None]
+        return scaled
 
 
 def measure_scale(whole: np.ndarray) -> Scale:
-    """Return the scale of coefficients [n, 14, 14]: what all images share, such as a chest, then counts for nothing."""
+    """Return the scale of coefficients [n, d]: what all images share, such as a chest, then counts for nothing."""
     mean, spread = whole.mean(axis=0), whole.std(axis=0)
-    spread = np.sqrt((spread**2 + spread.T**2) / 2)
-    return Scale(mean, spread + _FLOOR * spread.max() + 1e-12)
+    spread = np.sqrt((spread**2 + exchange_axes(spread) ** 2) / 2)
+    return Scale(mean, spread + np.float32(_FLOOR * spread.max() + 1e-12))
 
 
 def find_candidates(pictures: Pictures, each: int) -> Candidates:
@@ -71,15 +72,19 @@ def find_candidates(pictures: Pictures, each: int) -> Candidates:
         each: Others per picture; fewer if there are not as many.
     """
     is_small = len(pictures) <= _EXACT
-    whole = np.concatenate([describe_parts(pictures.draw_shapes(rows))[:, 0] for rows in pictures.chunks()])
+    whole = np.concatenate([flatten(describe_parts(pictures.draw_shapes(rows))[:, 0]) for rows in pictures.chunks()])
     scale = measure_scale(whole)
     search = (_compare_all if is_small else _make_index)(scale.describe(whole))
     views = list_searched(not is_small)
     step = max(1, _QUERIES // len(views))
     each, found = min(each, len(pictures) - 1), []
     for start in range(0, len(pictures), step):
-        parts = turn_parts(describe_parts(pictures.draw_shapes(slice(start, start + step))))
-        queries = scale.describe(parts[:, views])
+        parts = describe_parts(pictures.draw_shapes(slice(start, start + step)))
+        if is_small:
+            queries = scale.describe(turn_parts(parts))
+        else:
+            turned = turn_parts(parts[:, :1])[:, 1:]
+            queries = scale.describe(np.concatenate([flatten(parts), turned], axis=1))
         likeness, second = search(queries.reshape(-1, queries.shape[-1]), each + 1)
         shape = (*queries.shape[:2], -1)
         found += _choose(start, likeness.reshape(shape), second.reshape(shape), views, each)

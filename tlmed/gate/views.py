@@ -24,9 +24,12 @@ _TURNS = tuple(itertools.product((False, True), repeat=3))  # transposed, then u
 TURNS = len(_TURNS)
 _ORDER = np.arange(COSINES)
 # The constant is left out: it says nothing once the local mean is 0. So are the finest diagonal cosines.
-_KEPT = (np.add.outer(_ORDER, _ORDER) > 0) & (np.add.outer(_ORDER**2, _ORDER**2) <= COSINES**2)
+_FLAT = np.flatnonzero((np.add.outer(_ORDER, _ORDER) > 0) & (np.add.outer(_ORDER**2, _ORDER**2) <= COSINES**2))
+_ROWS, _COLUMNS = np.divmod(_FLAT, COSINES)
+_EXCHANGED = np.searchsorted(_FLAT, _COLUMNS * COSINES + _ROWS)
 
 
+@functools.cache
 def list_views() -> np.ndarray:
     """Return the views, float64 [v, 2, 3]: matrices that take a point of the copy (x, y, 1) to a point of the picture.
 
@@ -72,25 +75,30 @@ def describe_parts(maps: np.ndarray) -> np.ndarray:
 
 
 def turn_parts(parts: np.ndarray) -> np.ndarray:
-    """Return coefficients of all views, float32 [n, v, 14, 14], in the order of `list_views`.
+    """Return the coefficients that are compared of all turned views, float32 [n, 8 * parts, d].
 
-    A flip changes the sign of the odd cosines, and a transposition exchanges the axes, so no pixel is touched again.
+    They come turn by turn, as `list_views` lists them. A flip changes the sign of the odd cosines, and a transposition
+    exchanges the axes, so no pixel is touched again.
 
     Args:
-        parts: As `describe_parts` gives them.
+        parts: Coefficients, float32 [n, parts, 14, 14].
     """
-    signs = np.where(_ORDER % 2, np.float32(-1), np.float32(1))
-    turned = []
-    for transposed, upside_down, left_to_right in _TURNS:
-        view = parts.swapaxes(-1, -2) if transposed else parts
-        view = view * signs[:, None] if upside_down else view
-        turned.append(view * signs if left_to_right else view)
-    return np.concatenate(turned, axis=1)
+    upright = flatten(parts)
+    turned = np.empty((len(parts), TURNS, *upright.shape[1:]), np.float32)
+    for number, (transposed, upside_down, left_to_right) in enumerate(_TURNS):
+        signs = np.where((_ROWS * upside_down + _COLUMNS * left_to_right) % 2, np.float32(-1), np.float32(1))
+        np.multiply(exchange_axes(upright) if transposed else upright, signs, out=turned[:, number])
+    return turned.reshape(len(parts), -1, upright.shape[-1])
 
 
 def flatten(coefficients: np.ndarray) -> np.ndarray:
     """Return the coefficients that are compared, [..., d], of tables of coefficients [..., 14, 14]."""
-    return coefficients[..., _KEPT]
+    return coefficients.reshape(*coefficients.shape[:-2], -1)[..., _FLAT]
+
+
+def exchange_axes(flat: np.ndarray) -> np.ndarray:
+    """Return flat coefficients [..., d] of pictures whose axes are exchanged."""
+    return flat[..., _EXCHANGED]
 
 
 @functools.cache
