@@ -95,7 +95,6 @@ def show_forecast(figures: Mapping) -> Markup:
     if not figures.get("points"):
         return Markup()
     alt = "Learning curve: AUC against the number of training images. The sentences below have the numbers."
-    picture = draw(
-        draw_forecast(figures), alt, "Points: measured, with 95 % intervals. Line: fitted. Beyond: forecast, 90 %"
-    )
+    caption = "Dots: measured, with 95 % intervals; diamonds: forecast, with 90 % intervals; line: fitted"
+    picture = draw(draw_forecast(figures), alt, caption)
     return render("check/forecast.html", picture=picture, sentences=figures["sentences"])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, interval_of, number
@@ -13,8 +13,24 @@ from tlmed.pages.glossary import TERMS, anchor, find_terms
 from tlmed.words import count, join_names, listed, name_start, percent
 
 STYLE = Path(__file__).with_name("style.css")
+
+
+def mark_code(text: str) -> Markup:
+    """Return a text, escaped, with what stands between backticks as code.
+
+    >>> mark_code("Use `--set a<b`.")
+    Markup('Use <code>--set a&lt;b</code>.')
+    """
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one has no partner
+        return escape(text)
+    marked = [Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)]
+    return Markup("").join(marked)  # `join` of Markup escapes plain texts
+
+
 _FILTERS = {
     "anchor": anchor,
+    "code": mark_code,
     "count": count,
     "duration": duration,
     "interval": interval_of,
