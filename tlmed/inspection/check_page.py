@@ -21,7 +21,8 @@ from tlmed.data.findings import (
     Finding,
 )
 from tlmed.gate import Findings
-from tlmed.inspection.check_sections import show_forecast, show_labels, show_shortcuts
+from tlmed.inference.masked_centre import NAME as NETWORK
+from tlmed.inspection.check_sections import show_forecast, show_labels, show_shortcuts, show_views
 from tlmed.inspection.check_tables import show_fingerprint
 from tlmed.inspection.found_pictures import Album
 from tlmed.inspection.subjects import Subject
@@ -83,6 +84,7 @@ def make_check_page(subject: Subject, found: Findings) -> str:
         "Warnings": _show_findings(found.warnings, album),
         "How sure labels are": show_labels(found.figures.get("labels", {}), album),
         "Enough images?": show_forecast(found.figures.get("forecast", {})),
+        "What the network looks at": show_views(found.figures.get(NETWORK, {})),
         "What tells the class": show_shortcuts(found.figures.get("shortcuts", {})),
         "The data in numbers": show_fingerprint(found.fingerprint),
         "What was not checked": render("list.html", items=found.unchecked) if found.unchecked else Markup(),

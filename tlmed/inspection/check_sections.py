@@ -6,11 +6,11 @@ from markupsafe import Markup
 
 from tlmed.inspection.curve_plot import draw_forecast
 from tlmed.inspection.found_pictures import Album
-from tlmed.pages.amounts import number
+from tlmed.pages.amounts import interval_of, number
 from tlmed.pages.figures import draw
 from tlmed.pages.templating import render
 from tlmed.tabulation import Table, numbers, texts
-from tlmed.words import count, thousandths
+from tlmed.words import count, percent, thousandths
 
 MOST_TESTS = 15  # rows of a table that stand open; the others are folded
 MOST_LABELS = 24  # pictures of labels that are least certain
@@ -98,3 +98,27 @@ def show_forecast(figures: Mapping) -> Markup:
     caption = "Dots: measured, with 95 % intervals; diamonds: forecast, with 90 % intervals; line: fitted"
     picture = draw(draw_forecast(figures), alt, caption)
     return render("check/forecast.html", picture=picture, sentences=figures["sentences"])
+
+
+def show_views(figures: Mapping) -> Markup:
+    """Return how well a run's network knows the class of whole images, and of images without parts.
+
+    Args:
+        figures: Of `tlmed.inference.masked_centre.check_run`.
+    """
+    if not figures.get("views"):
+        return Markup()
+    rows = [
+        (name, number(view["auc"]), interval_of(view), "unknown" if view["left"] is None else percent(view["left"]))
+        for name, view in figures["views"].items()
+    ]
+    columns = (*texts("what the network sees"), *numbers(figures["metric"], "95 % interval", "left of what it knows"))
+    looked = figures["map"]
+    return render(
+        "check/views.html",
+        images=figures["images"],
+        split=figures["split"],
+        views=Table(columns, rows),
+        looked=looked,
+        interval=None if looked is None or looked["low"] is None else (looked["low"], looked["high"]),
+    )
