@@ -8,10 +8,10 @@ import numpy as np
 from tlmed.gate.pictures import Pictures
 from tlmed.gate.views import TURNS, describe_parts, exchange_axes, flatten, list_views, turn_parts
 
-_EXACT = 2000  # pictures up to which all pairs are compared; an index finds nearly all of what that finds
+_EXACT = 3000  # pictures up to which all pairs are compared; an index finds nearly all of what that finds
 _QUERIES = 2**15  # views that are looked up at a time
 _FLOOR = 0.02  # of the largest spread of a coefficient: what varies less is noise
-_PROBED = 8  # lists of an index of 80 lists that are searched for each view; more of a larger one
+_PROBED = 10  # lists of an index that are searched for each view; more of an index of many lists
 
 Search = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
@@ -65,7 +65,7 @@ def measure_scale(whole: np.ndarray) -> Scale:
 def find_candidates(pictures: Pictures, each: int) -> Candidates:
     """Return for each picture the `each` others most like one of its upright views, and as many for its turned views.
 
-    Of more than 2,000 pictures, an index is searched instead of all pairs, and turned views are whole ones.
+    Of more than 3,000 pictures, an index is searched instead of all pairs, and turned views are whole ones.
 
     Args:
         pictures: Two or more.
