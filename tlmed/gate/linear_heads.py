@@ -104,7 +104,9 @@ def fit_head(features: np.ndarray, labels: np.ndarray, classes: int, l2: float) 
     return fit_path(features, labels, classes, (l2,))[0]
 
 
-def fit_path(features: np.ndarray, labels: np.ndarray, classes: int, l2s: Sequence[float]) -> list[LinearHead]:
+def fit_path(
+    features: np.ndarray, labels: np.ndarray, classes: int, l2s: Sequence[float], turned: bool = False
+) -> list[LinearHead]:
     """Return the heads of several penalties, in their order; each starts from the one before.
 
     Args:
@@ -112,6 +114,8 @@ def fit_path(features: np.ndarray, labels: np.ndarray, classes: int, l2s: Sequen
         labels: int [n], 0..classes - 1.
         classes: How many classes there are.
         l2s: Penalties above 0, the largest first for speed.
+        turned: Whether `features` are rows of `project`. Their axes then are as good as principal, and need not be
+            found again; the heads are the same.
     """
     seen, codes = np.unique(labels, return_inverse=True)
     columns = len(seen) if len(seen) > 2 else len(seen) - 1
@@ -119,13 +123,16 @@ def fit_path(features: np.ndarray, labels: np.ndarray, classes: int, l2s: Sequen
         return [LinearHead(np.zeros((features.shape[1], 1)), np.zeros(1), seen, classes, 0) for _ in l2s]
     centre = features.mean(0, dtype=np.float64)
     centred = features - centre
-    spread, axes = _find_axes(centred, min(features.shape))
-    turned = centred @ axes
+    if turned:
+        spread, axes = np.square(centred).mean(0), None
+    else:
+        spread, axes = _find_axes(centred, min(features.shape))
+        centred = centred @ axes
     targets = codes[:, None] == np.arange(columns) if columns > 1 else codes[:, None]
     heads, weights, level = [], np.zeros((len(spread), columns)), np.zeros(columns)
     for l2 in l2s:
-        weights, level, steps = _descend(turned, targets.astype(float), spread, l2, weights, level)
-        own = axes @ weights
+        weights, level, steps = _descend(centred, targets.astype(float), spread, l2, weights, level)
+        own = weights if axes is None else axes @ weights
         heads.append(LinearHead(own, level - centre @ own, seen, classes, steps))
     return heads
 
