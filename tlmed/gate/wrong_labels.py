@@ -72,8 +72,8 @@ def check_labels(evidence: Evidence) -> Checked:
 
     Linear heads on principal components of the features are trained on four fifths of the groups and asked about the
     rest, in repeated folds. Images are ranked by self-confidence, the probability of the label that they have;
-    confident learning's rules are applied to the same probabilities (`confident_learning`). How many labels are wrong, and the
-    probability that each is, come from rates of wrong labels (`noise_rates`); labels that are more probably wrong than
+    confident learning's rules are applied to the same probabilities (`confident_learning`). How many labels are wrong,
+    and the probability that each is, come from rates of wrong labels (`noise_rates`); labels more probably wrong than
     right are findings. On clean labels there are few or none, however low the confidence of hard images is.
 
     Args:
