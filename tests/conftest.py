@@ -78,6 +78,26 @@ def drawing():
         yield draw_pictures
 
 
+@pytest.fixture(scope="session", autouse=True)
+def gate():
+    """Let runs look for identical images only, and give a context in which they look for all that the gate knows.
+
+    The images here tell their classes by brightness, which each of hundreds of runs would warn of.
+    """
+    from tlmed.gate.battery import CHEAP
+    from tlmed.gate.copies_and_labels import check_copies
+
+    @contextlib.contextmanager
+    def look_for_all():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tlmed.run.gate_check.CHEAP", CHEAP)
+            yield
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlmed.run.gate_check.CHEAP", (check_copies,))
+        yield look_for_all
+
+
 @pytest.fixture(scope="module")
 def pictures(drawing):
     """Draw the pictures in the pages of a module."""

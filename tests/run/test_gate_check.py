@@ -11,6 +11,7 @@ from tlmed.errors import CheckFailed, RunFailed
 from tlmed.recipe import override
 from tlmed.run_files import CHECK_JSON
 from tlmed.rundir import RunDir
+from tlmed.voice import Voice
 
 pytestmark = pytest.mark.usefixtures("empty_figures")
 
@@ -27,6 +28,12 @@ def copied(images, tmp_path):
                 )
     shutil.copyfile(images / "benign" / "benign (0).png", tmp_path / "data" / "test" / "malignant" / "copy.png")
     return tmp_path / "data"
+
+
+@pytest.fixture(autouse=True)
+def whole(gate):
+    with gate():
+        yield
 
 
 def small():
@@ -69,3 +76,12 @@ def test_a_run_that_goes_on_keeps_what_was_found_at_its_beginning(copied, tmp_pa
     monkeypatch.setattr("tlmed.run.gate_check.gather", lambda *images: pytest.fail("It looked again."))
     tlmed.train(small(), tmp_path / "run", copied)
     assert (tmp_path / "run" / "check.json").read_bytes() == written
+
+
+def test_shortcuts_and_near_copies_are_told_before_training_and_kept(images, tmp_path):
+    told = []
+    run = tlmed.train(small(), tmp_path / "run", images, voice=Voice(say=told.append))
+    kinds = {found["kind"] for found in CHECK_JSON.read(RunDir(run.path))["findings"]}
+    assert "shortcut" in kinds  # classes of these images differ in brightness
+    assert any(str(line).startswith("Check of the data: ") and "shortcut" in line for line in told)
+    assert "shortcuts" in CHECK_JSON.read(RunDir(run.path))["figures"]

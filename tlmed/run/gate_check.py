@@ -1,9 +1,10 @@
 """The cheap part of the gate at the start of a run: what it finds is said before training, and kept in the run."""
 
+from collections import Counter
 from collections.abc import Collection
 
 from tlmed.data import ImageSet
-from tlmed.data.findings import IDENTICAL, MASK, UNREADABLE, WARNING, Finding, shorten
+from tlmed.data.findings import ERROR, IDENTICAL, MASK, UNREADABLE, WARNING, Finding, shorten
 from tlmed.errors import CheckFailed, InputError
 from tlmed.gate import Findings
 from tlmed.gate.battery import CHEAP, conduct
@@ -12,6 +13,7 @@ from tlmed.gate.file_findings import check_files
 from tlmed.run.job import Job
 from tlmed.run_files import CHECK_JSON
 from tlmed.rundir import RunDir
+from tlmed.words import count
 
 _MOST = 6  # sentences on a screen
 _DEEPER = "wrong labels, images unlike all others and how many images are enough: `tlmed data check` looks for these"
@@ -40,12 +42,21 @@ def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings 
         found = Findings(images.table.source, len(images.table), parts)
     if job.strict and found.errors:
         raise CheckFailed([finding.text for finding in found.errors])
-    told = {leak.text for leak in images.leaks}
-    further = [finding for finding in found.findings if not _was_told(finding, told)]
     if is_first:
-        for sentence in shorten(further, f"listed in the run's {CHECK_JSON.name}", _MOST):
-            job.voice.warn(sentence)
+        _tell(job, found, {leak.text for leak in images.leaks})
     return found
+
+
+def _tell(job: Job, found: Findings, leaks: Collection[str]) -> None:
+    """Name errors, and count warnings, which may be harmless; what reading the images has told is not told again."""
+    new = [finding for finding in found.findings if not _was_told(finding, leaks)]
+    errors = [finding for finding in new if finding.level == ERROR]
+    for sentence in shorten(errors, f"listed in the run's {CHECK_JSON.name}", _MOST):
+        job.voice.warn(sentence)
+    if kinds := Counter(finding.kind for finding in new if finding.level == WARNING):
+        named = ", ".join(f"{kind} {amount:,}" for kind, amount in kinds.items())
+        amount = count(kinds.total(), "warning")
+        job.voice.say(f"Check of the data: {amount} ({named}), in the report and in {CHECK_JSON.name}")
 
 
 def _was_told(finding: Finding, leaks: Collection[str]) -> bool:
