@@ -7,6 +7,7 @@ from PIL import Image
 
 import tlmed
 from tests.cli.test_cli import here
+from tests.conftest import write_images
 from tlmed.data import findings
 from tlmed.inspection import Inquiry, check_page, inquiry
 from tlmed.whole_files import read_csv
@@ -124,6 +125,35 @@ def test_a_run_is_checked_in_its_own_splits(finished):
 def test_a_width_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"`width` must be between 0 and 1\. Received: width=1\.5"):
         Inquiry(width=1.5)
+
+
+LENET5 = ("--set", "backbone=LeNet5", "--set", "weights=digits", "--set", "data.image_size=32,32")
+
+
+def test_with_features_the_page_has_labels_learning_curve_tests_and_numbers(tmp_path):
+    folder = write_images(tmp_path / "images", 30, ("ill", "well"))
+    names = sorted((folder / "ill").iterdir())[:2]
+    for name in names:  # under the wrong label
+        name.rename(folder / "well" / f"moved {name.name}")
+    status, _, err = here("data", "check", "feature_extractor", "--data", folder, *LENET5, "--out", tmp_path / "out")
+    assert status in (0, 1), err
+    content = read_check(tmp_path / "out")
+    assert content["complete"]
+    ranked = [entry["path"] for entry in content["figures"]["labels"]["ranked"][:6]]
+    assert {f"well/moved {name.name}" for name in names} & set(ranked)
+    assert content["fingerprint"]["classes"] == {"ill": 28, "well": 32}
+    assert content["fingerprint"]["intrinsic_dimension"] > 0
+    page = (tmp_path / "out" / "check.html").read_text()
+    for title in ("How sure labels are", "Enough images?", "What tells the class", "The data in numbers"):
+        assert f">{title}</h2>" in page, title
+    assert "the rest suggests ill" in page
+    assert tlmed.check(folder, quick=True).fingerprint["intrinsic_dimension"] is None
+
+
+def test_without_weights_it_is_said_what_could_not_be_checked(folder):
+    status, said, _ = here("data", "check", "feature_extractor", "--data", folder, "--set", "weights=none")
+    assert status == 0
+    assert "Not checked: Wrong labels were not looked for: the recipe begins with random weights" in said
 
 
 def test_every_kind_of_finding_has_a_title_on_the_page():
