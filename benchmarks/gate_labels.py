@@ -18,7 +18,7 @@ import numpy as np
 from tlmed.gate.grouped_folds import join_owners
 from tlmed.gate.linear_heads import project
 from tlmed.gate.outliers import find_far
-from tlmed.gate.wrong_labels import SURE, Asked, Suspicion, suspect
+from tlmed.gate.wrong_labels import Asked, Suspicion, choose_sure, suspect
 
 RATES = (0.05, 0.1, 0.2)
 FILTERS = (
@@ -120,8 +120,8 @@ def measure_found(sources, seeds: int, kept: Path | None) -> None:
             for seed in range(seeds):
                 given, flipped = flip(labels, rate, seed)
                 found = look(turned, given, owners, classes, seed)
-                sure = found.wrong > SURE
-                findings.append((sure.sum(), flipped[sure].sum()))
+                sure = choose_sure(found)
+                findings.append((len(sure), flipped[sure].sum()))
                 estimates.append((found.expected[0], *np.percentile(found.expected[1:], [2.5, 97.5])))
                 if not rate:
                     continue
@@ -177,8 +177,8 @@ def measure_estimates(seeds: int) -> None:
                 low, high = np.percentile(found.expected[1:], [2.5, 97.5])
                 rows.append((found.expected[0], low, high))
                 covered.append(round(low) <= flipped.sum() <= round(high))
-                sure = found.wrong > SURE
-                findings.append((sure.sum(), flipped[sure].sum()))
+                sure = choose_sure(found)
+                findings.append((len(sure), flipped[sure].sum()))
             middle, low, high = np.mean(rows, 0)
             many, hits = np.sum(findings, 0)
             right = f"{hits / many:.0%}" if many else ""

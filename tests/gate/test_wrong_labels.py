@@ -31,21 +31,28 @@ def test_planted_labels_are_found_ranked_first_and_counted(classes):
     evidence, planted = draw_evidence(classes=classes)
     found = check_labels(evidence)
     named = {finding.files[0] for finding in found.findings}
-    assert len(named & planted) >= 0.9 * len(planted)
-    assert len(named - planted) <= 0.1 * len(planted)
+    assert len(named & planted) >= 0.6 * len(planted)
+    assert len(named - planted) <= 0.05 * len(planted)
     ranked = [entry["path"] for entry in found.figures["ranked"][: len(planted)]]
     assert len(planted.intersection(ranked)) >= 0.9 * len(planted)
     estimate = found.figures["estimate"]
     assert estimate["low"] <= len(planted) <= estimate["high"]
-    assert describe_estimate(found.figures).endswith(").") or "labels are wrong" in describe_estimate(found.figures)
+    assert describe_estimate(found.figures).startswith(f"About {round(estimate['wrong'])} of 400 labels are wrong (")
+
+
+@pytest.mark.parametrize("n", [60, 400])
+def test_there_are_no_more_findings_than_labels_that_are_wrong_by_the_lower_end_of_the_interval(n):
+    evidence, _ = draw_evidence(n=n, rate=0.15, apart=2.0)
+    found = check_labels(evidence)
+    assert len(found.findings) <= round(found.figures["estimate"]["low"])
 
 
 @pytest.mark.parametrize("apart", [1.0, 5.0])
 def test_right_labels_are_not_called_wrong_however_hard_they_are(apart):
     evidence, _ = draw_evidence(rate=0, apart=apart)
     found = check_labels(evidence)
-    assert len(found.findings) <= 4
-    assert found.figures["estimate"]["low"] <= 4
+    assert found.findings == ()
+    assert found.figures["estimate"]["low"] == 0
 
 
 def test_a_finding_says_file_label_and_what_the_rest_suggests():
@@ -80,7 +87,7 @@ def test_each_of_several_labels_is_asked_by_itself():
     table = replace(evidence.table, labels=labels, classes=("mass", "chance"))
     found = check_labels(replace(evidence, table=table))
     of_mass = {finding.files[0] for finding in found.findings if "'mass'" in finding.text}
-    assert len(of_mass & planted) >= 0.8 * len(planted - {"005.png"})
+    assert len(of_mass & planted) >= 0.6 * len(planted - {"005.png"})
     assert {entry["about"] for entry in found.figures["questions"]} == {"mass", "chance"}
     assert not any(entry["path"] == "005.png" for entry in found.figures["ranked"])
 

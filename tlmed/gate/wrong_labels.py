@@ -74,7 +74,8 @@ def check_labels(evidence: Evidence) -> Checked:
     rest, in repeated folds. Images are ranked by self-confidence, the probability of the label that they have;
     confident learning's rules are applied to the same probabilities (`confident_learning`). How many labels are wrong,
     and the probability that each is, come from rates of wrong labels (`noise_rates`); labels more probably wrong than
-    right are findings. On clean labels there are few or none, however low the confidence of hard images is.
+    right are findings, as many as are wrong by the lower end of the interval (`choose_sure`). On clean labels there are
+    few or none, however low the confidence of hard images is.
 
     Args:
         evidence: With features.
@@ -195,15 +196,26 @@ def _say_alone(about: str) -> str:
     return f"Wrong labels were not looked for{where}: that takes two classes with {LEAST} independent images each."
 
 
+def choose_sure(part: Suspicion) -> np.ndarray:
+    """Return the places of labels that are findings, the most probably wrong first, int [m].
+
+    They are more probably wrong than right, and no more than are wrong by the lower end of the interval: where that is
+    0, all labels may be right, and images that are hard for the features would be called wrong.
+    """
+    most = round(float(np.percentile(part.expected[1:], 2.5)))
+    order = np.argsort(-part.wrong, kind="stable")[:most]
+    return order[part.wrong[order] > SURE]
+
+
 def _list_findings(evidence: Evidence, found: Iterable[Suspicion]) -> tuple[Finding, ...]:
-    sure = [(-part.wrong[at], part.rows[at], part, at) for part in found for at in np.flatnonzero(part.wrong > SURE)]
+    sure = [(-part.wrong[at], part.rows[at], part, at) for part in found for at in choose_sure(part)]
     return tuple(_describe(evidence, part, at) for _, _, part, at in sorted(sure, key=lambda one: one[:2]))
 
 
 def _describe(evidence: Evidence, part: Suspicion, at: int) -> Finding:
     path, other = evidence.table.paths[part.rows[at]], part.best[at]
     label, suggested = part.names[part.labels[at]], part.names[other]
-    sure = f"its label is wrong with a probability of {thousandths(part.wrong[at])}"
+    sure = f"as far as features tell, its label is wrong with a probability of {thousandths(part.wrong[at])}"
     chance = thousandths(part.probabilities[at, other])
     if part.about:
         has = "has" if part.labels[at] else "does not have"
