@@ -63,10 +63,13 @@ def test_images_that_look_different_have_no_negatives():
     assert check_quality(evidence).figures == {}
 
 
-@pytest.mark.parametrize(("height", "others", "tiny"), [(28, 28, 40), (60, 1024, 1), (60, 200, 0), (0, 256, 0)])
-def test_tiny_is_below_32_pixels_or_a_quarter_of_the_usual_side(height, others, tiny):
+@pytest.mark.parametrize(
+    ("height", "others", "found"),
+    [(28, 28, {"tiny": 40}), (28, 256, {"tiny": 1}), (60, 1024, {"thumbnail": 1}), (60, 200, {}), (0, 256, {})],
+)
+def test_tiny_is_below_32_pixels_and_a_thumbnail_below_a_quarter_of_the_usual_side(height, others, found):
     files = (FileFacts(height=height, width=others), *(FileFacts(height=others, width=others),) * 39)
-    assert check_quality(draw_evidence(files=files)).figures.get("tiny", 0) == tiny
+    assert check_quality(draw_evidence(files=files)).figures == found
 
 
 def test_few_images_say_what_was_not_looked_for():

@@ -52,9 +52,15 @@ WHITE = Fault(
 )
 TINY = Fault(
     "tiny",
-    "is much smaller than the others, or has a side of less than 32 pixels",
-    "are much smaller than the others, or have a side of less than 32 pixels",
+    "has a side of less than 32 pixels",
+    "have a side of less than 32 pixels",
     "Look for the originals: a thumbnail lacks what a network should see.",
+)
+THUMBNAIL = Fault(
+    "thumbnail",
+    "has a side of less than a quarter of the usual one",
+    "have a side of less than a quarter of the usual one",
+    TINY.cure,
 )
 INVERTED = Fault(
     "inverted",
@@ -80,8 +86,8 @@ def check_quality(evidence: Evidence) -> Checked:
     """Look for images that are nearly uniform, clipped, tiny, inverted, or coloured among gray ones.
 
     What is usual is measured on the images themselves. An image is clipped if half of it or more is black, or white,
-    and that is `_UNUSUAL` robust standard deviations above the median of all; tiny if a side has less than 32 pixels or
-    a quarter of the usual; inverted if its correlation with the mean picture is -0.4 or less, and its negative agrees
+    and that is `_UNUSUAL` robust standard deviations above the median of all; tiny if a side has less than 32 pixels,
+    and a thumbnail if it has less than a quarter of the usual one; inverted if its correlation with the mean picture is -0.4 or less, and its negative agrees
     with that picture as the others do.
 
     Args:
@@ -105,7 +111,12 @@ def _find(evidence: Evidence) -> Iterator[tuple[Fault, np.ndarray]]:
     frames = evidence.frames
     even = frames["deviation"] < _EVEN
     yield UNIFORM, np.flatnonzero(even)
-    yield TINY, _find_tiny(evidence)
+    sides = np.array([min(facts.height, facts.width) for facts in evidence.files], np.int64)
+    known = sides > 0
+    tiny = known & (sides < _SMALL)
+    yield TINY, np.flatnonzero(tiny)
+    if known.any():
+        yield THUMBNAIL, np.flatnonzero(known & ~tiny & (sides * _PART < np.median(sides[known])))
     if len(evidence) < LEAST:
         return
     for fault, name in ((BLACK, "dark"), (WHITE, "white")):
@@ -116,14 +127,6 @@ def _find(evidence: Evidence) -> Iterator[tuple[Fault, np.ndarray]]:
         yield COLOURED, np.flatnonzero(coloured)
     elif 0 < 1 - coloured.mean() <= _FEW:
         yield GRAY, np.flatnonzero(~coloured)
-
-
-def _find_tiny(evidence: Evidence) -> np.ndarray:
-    sides = np.array([min(facts.height, facts.width) for facts in evidence.files], np.int64)
-    known = sides > 0
-    if not known.any():
-        return np.zeros(0, np.int64)
-    return np.flatnonzero(known & ((sides < _SMALL) | (sides * _PART < np.median(sides[known]))))
 
 
 def _is_clipped(shares: np.ndarray) -> np.ndarray:
