@@ -87,8 +87,8 @@ def check_quality(evidence: Evidence) -> Checked:
 
     What is usual is measured on the images themselves. An image is clipped if half of it or more is black, or white,
     and that is `_UNUSUAL` robust standard deviations above the median of all; tiny if a side has less than 32 pixels,
-    and a thumbnail if it has less than a quarter of the usual one; inverted if its correlation with the mean picture is -0.4 or less, and its negative agrees
-    with that picture as the others do.
+    and a thumbnail if it has less than a quarter of the usual one; inverted if its correlation with the mean picture is
+    -0.4 or less, and its negative agrees with that picture as the others do.
 
     Args:
         evidence: Of the images.
