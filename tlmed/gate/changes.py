@@ -45,6 +45,8 @@ def describe_place(matrix: np.ndarray) -> list[str]:
 
     >>> describe_place(np.array([[0.0, -0.82, 0.1], [0.82, 0, 0.1]]))
     ['rotated by 90 degrees', 'cut to 82 % of the width and 82 % of the height']
+    >>> describe_place(np.array([[0.9, 0, 0.1], [0, 1.0, 0]]))
+    ['cut to 90 % of the width']
     """
     linear = matrix[:, :2]
     turns = {key: np.array(key, float).reshape(2, 2) for key in _TURNS}
@@ -65,7 +67,8 @@ def _describe_sides(width: float, height: float) -> list[str]:
         return []
     if max(width, height) > 1 / _SMALLER:
         return ["stretched"]
-    sides = [f"{percent(min(side, 1))} of the {name}" for side, name in ((width, "width"), (height, "height"))]
+    named = ((width, "width"), (height, "height"))
+    sides = [f"{percent(side)} of the {name}" for side, name in named if side < _SMALLER]
     return [f"cut to {join_names(sides)}"]
 
 
