@@ -138,7 +138,7 @@ def test_given_splits_stay_and_why_says_so(folder):
 def test_groups_are_joined_through_copies_and_spellings(tmp_path):
     paths = [f"{number}.png" for number in range(8)]
     groups = ("P2", "P9", "p-2", "P3", "P4", "P4", "P5", "P6")
-    evidence = make_evidence(paths, [0, 0, 0, 1, 0, 1, 0, 1], groups=groups, root=tmp_path)
+    evidence = make_evidence(paths, [0, 0, 0, 0, 0, 1, 0, 1], groups=groups, root=tmp_path)
     findings = [
         Finding(IDENTICAL, "", ("1.png", "3.png"), WARNING),
         Finding(NEAR_COPY, "", ("3.png", "4.png"), ERROR),
@@ -149,7 +149,7 @@ def test_groups_are_joined_through_copies_and_spellings(tmp_path):
     assert rows["2.png"]["why"] == "group 'p-2' is joined with 'P2'"
     assert rows["1.png"]["why"].endswith("group 'P9' is joined with 'P3'")
     assert rows["5.png"]["why"] == "group 'P4' is joined with 'P3'"
-    assert rows["4.png"]["why"].startswith("a copy, by its looks, of '3.png', under the labels ill, well")
+    assert rows["4.png"]["why"].startswith("a copy, by its looks, of '3.png'")
     assert rows["6.png"]["why"] == ""
     assert corrected.joined == 4
 
@@ -186,6 +186,19 @@ def test_a_column_with_the_name_of_another_gets_a_longer_one_and_a_second_patien
     corrected = correct_table(evidence, [], tmp_path / "FIXED.csv")
     assert corrected.columns == ("path", "label", "group", "Label (source)", "patient", "why")
     assert corrected.options == "--group group"
+
+
+def test_near_copies_of_several_labels_are_left_out(tmp_path):
+    root = write_images(tmp_path / "images", 8, ("ill", "well"))
+    evidence = gather(load(root, SIZE))
+    across = ("ill/ill (1).png", "well/well (1).png")
+    alike = ("ill/ill (2).png", "ill/ill (3).png")
+    findings = [Finding(NEAR_COPY, "", across, ERROR), Finding(NEAR_COPY, "", alike, ERROR)]
+    corrected = correct_table(evidence, findings, root / "FIXED.csv")
+    assert {row[0] for row in corrected.left_out} == set(across)
+    assert corrected.left_out[0][-1] == "a copy, by its looks, of 'well/well (1).png', under the labels ill, well"
+    groups = {row[0]: row[2] for row in corrected.rows}
+    assert groups[alike[0]] == groups[alike[1]]
 
 
 def test_five_thousand_copies_take_linear_time(tmp_path):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.columns import BY_NAME, find_group, is_blank, is_missing
-from tlmed.data.findings import IDENTICAL, NEAR_COPY, TWO_LABELS, WARNING, Finding
+from tlmed.data.findings import ERROR, IDENTICAL, NEAR_COPY, TWO_LABELS, WARNING, Finding
 from tlmed.data.table import Table
 from tlmed.data.table_rows import WHY
 from tlmed.data.units import join_units, list_present
@@ -69,7 +69,7 @@ def correct_table(evidence: Evidence, findings: Iterable[Finding], file: Path) -
     """
     check_correctable(evidence.table, file)
     table, findings = evidence.table, list(findings)
-    conflicts = [found.files for found in findings if found.kind == TWO_LABELS]
+    conflicts = [found.files for found in findings if _contradicts(evidence, found)]
     sets = [found.files for found in findings if found.kind in (IDENTICAL, NEAR_COPY) and _joins(evidence, found)]
     out = {path for files in conflicts for path in files}
     _check_rest(evidence, out)
@@ -161,6 +161,14 @@ def _check_rest(evidence: Evidence, out: set[str]) -> None:
             f"labels first. Received: data={table.source} with {count(len(out), 'image')} under two labels, and no "
             f"other one of {join_names(what)}."
         )
+
+
+def _contradicts(evidence: Evidence, found: Finding) -> bool:
+    """Tell whether a finding on copies, by bytes or by looks, is about images of several labels."""
+    if found.kind != NEAR_COPY:
+        return found.kind == TWO_LABELS
+    label_of = dict(zip(evidence.table.paths, evidence.table.texts, strict=True))
+    return found.level == ERROR and len({label_of[path] for path in found.files}) > 1
 
 
 def _joins(evidence: Evidence, found: Finding) -> bool:
