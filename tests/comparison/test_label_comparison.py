@@ -312,6 +312,15 @@ def test_an_interval_that_is_cut_says_so(tmp_path):
     assert "note" not in compare(runs).pairs[0].questions["auc"]
 
 
+def test_a_note_on_the_expected_cost_of_a_run_is_on_the_terminal(tmp_path):
+    runs = [write_run(tmp_path / f"r{i}", ("a", "b", "c"), 0.3, i) for i in range(2)]
+    for run in runs:
+        price(run)
+    said = "It is of the mix of these images; classes are predicted for a prevalence of 0.05."
+    edit(runs[1] / "metrics.json", lambda content: content["metrics"]["expected_cost"].update(note=said))
+    assert f"Note: Expected cost of r1: {said}" in describe_comparison(compare(runs))
+
+
 def test_costs_that_differ_are_not_compared(tmp_path):
     runs = [write_run(tmp_path / f"r{i}", ("a", "b", "c"), 0.3, i) for i in range(2)]
     price(runs[0])
