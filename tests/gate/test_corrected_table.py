@@ -16,6 +16,7 @@ from tlmed.data import load, open_source
 from tlmed.data.findings import ERROR, GROUP, IDENTICAL, NEAR_COPY, TWO_LABELS, WARNING, Finding
 from tlmed.errors import InputError
 from tlmed.gate.copies_and_labels import check_copies
+from tlmed.gate.copy_findings import DescribedPair, make_findings
 from tlmed.gate.corrected_table import correct_table, name_left_out, write_corrected
 from tlmed.gate.evidence import gather
 from tlmed.gate.patient_spellings import check_patients
@@ -37,6 +38,15 @@ def folder(tmp_path):
 def look(source):
     evidence = gather(load(source, SIZE))
     return evidence, [*check_copies(evidence).findings, *check_patients(evidence).findings]
+
+
+def describe(evidence, one, other):
+    """Return a pair of near-copies as the check of near-copies does."""
+    return DescribedPair((one, other), (evidence.table.paths[one], evidence.table.paths[other]), 0.99, ())
+
+
+def join(evidence, finding, folder):
+    return correct_table(evidence, [finding], folder / "FIXED.csv").rows
 
 
 def correct(source, file):
@@ -149,18 +159,26 @@ def test_groups_are_joined_through_copies_and_spellings(tmp_path):
     assert rows["2.png"]["why"] == "group 'p-2' is joined with 'P2'"
     assert rows["1.png"]["why"].endswith("group 'P9' is joined with 'P3'")
     assert rows["5.png"]["why"] == "group 'P4' is joined with 'P3'"
-    assert rows["4.png"]["why"].startswith("a copy, by its looks, of '3.png'")
+    assert rows["4.png"]["why"] == "a copy, by its looks, of '3.png'; group 'P4' is joined with 'P3'"
     assert rows["6.png"]["why"] == ""
     assert corrected.joined == 4
 
 
+def test_near_copies_under_two_labels_are_left_out(tmp_path):
+    evidence = make_evidence(["a.png", "b.png", "c.png", "d.png"], [0, 1, 0, 1], root=tmp_path)
+    corrected = correct_table(evidence, [Finding(NEAR_COPY, "", ("a.png", "b.png"), ERROR)], tmp_path / "F.csv")
+    assert [row[0] for row in corrected.rows] == ["c.png", "d.png"]
+    assert corrected.left_out[0][-1] == "a copy, by its looks, of 'b.png', under the labels ill, well"
+    assert corrected.joined == 0
+
+
 def test_copies_summed_up_within_groups_join_none(tmp_path):
     paths = [f"{number}.png" for number in range(4)]
-    evidence = make_evidence(paths, [0, 1, 0, 1], groups=("a", "a", "b", "b"), root=tmp_path)
-    within = Finding(NEAR_COPY, "", tuple(paths), WARNING)
-    assert [row[2] for row in correct_table(evidence, [within], tmp_path / "F.csv").rows] == ["a", "a", "b", "b"]
-    across = Finding(NEAR_COPY, "", ("1.png", "2.png"), WARNING)
-    assert [row[2] for row in correct_table(evidence, [across], tmp_path / "F.csv").rows] == ["a"] * 4
+    evidence = make_evidence(paths, [0] * 4, groups=("a", "a", "b", "b"), root=tmp_path)
+    [within] = make_findings(evidence, [[0, 1], [2, 3]], [describe(evidence, 0, 1), describe(evidence, 2, 3)])
+    assert [row[2] for row in join(evidence, within, tmp_path)] == ["a", "a", "b", "b"]
+    [across] = make_findings(evidence, [[0, 1, 2, 3]], [describe(evidence, *pair) for pair in ((0, 1), (1, 2), (2, 3))])
+    assert [row[2] for row in join(evidence, across, tmp_path)] == ["a"] * 4
 
 
 def test_stems_of_file_names_become_groups_where_none_are_named(tmp_path):
@@ -186,19 +204,6 @@ def test_a_column_with_the_name_of_another_gets_a_longer_one_and_a_second_patien
     corrected = correct_table(evidence, [], tmp_path / "FIXED.csv")
     assert corrected.columns == ("path", "label", "group", "Label (source)", "patient", "why")
     assert corrected.options == "--group group"
-
-
-def test_near_copies_of_several_labels_are_left_out(tmp_path):
-    root = write_images(tmp_path / "images", 8, ("ill", "well"))
-    evidence = gather(load(root, SIZE))
-    across = ("ill/ill (1).png", "well/well (1).png")
-    alike = ("ill/ill (2).png", "ill/ill (3).png")
-    findings = [Finding(NEAR_COPY, "", across, ERROR), Finding(NEAR_COPY, "", alike, ERROR)]
-    corrected = correct_table(evidence, findings, root / "FIXED.csv")
-    assert {row[0] for row in corrected.left_out} == set(across)
-    assert corrected.left_out[0][-1] == "a copy, by its looks, of 'well/well (1).png', under the labels ill, well"
-    groups = {row[0]: row[2] for row in corrected.rows}
-    assert groups[alike[0]] == groups[alike[1]]
 
 
 def test_five_thousand_copies_take_linear_time(tmp_path):

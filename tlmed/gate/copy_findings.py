@@ -15,6 +15,8 @@ from tlmed.gate.evidence import Evidence
 from tlmed.gate.registration import warp
 from tlmed.words import count, join_names, listed, percent
 
+# The cure of the one finding that sums up sets, each of which lies in one group.
+WITHIN_GROUPS = "Nothing leaks. If they are copies rather than frames, keep one of each."
 _NAMED = 4  # files in one text; the others are counted
 _ORDER = ("train", "val", "test")
 
@@ -160,5 +162,4 @@ def _sum_up_groups(evidence, sets) -> tuple[Finding, ...]:
         f"{amount} show almost the same picture as another image of their own group, in the same split and with the "
         f"same label, such as frames of one sequence: {names}."
     )
-    cure = "Nothing leaks. If they are copies rather than frames, keep one of each."
-    return (Finding(NEAR_COPY, text, tuple(files), WARNING, cure),)
+    return (Finding(NEAR_COPY, text, tuple(files), WARNING, WITHIN_GROUPS),)

@@ -1,4 +1,4 @@
-"""A table of images in which what belongs together is one group, and images under two labels are left out.
+"""A table of images in which what belongs together is one group, and copies under several labels are left out.
 
 Rows that are left out are no rows of the table, because all rows of a table are trained on or tested: they go to a
 table of their own beside it (`FIXED-left-out.csv`). In both the column `why` says what was changed and why; readers of
@@ -6,17 +6,20 @@ tables pass it over (`tlmed.data.table_rows.WHY`).
 """
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from tlmed.columns import BY_NAME, find_group, is_blank, is_missing
-from tlmed.data.findings import ERROR, IDENTICAL, NEAR_COPY, TWO_LABELS, WARNING, Finding
+from tlmed.data.findings import IDENTICAL, NEAR_COPY, TWO_LABELS, Finding
+from tlmed.data.leaks import contradict
 from tlmed.data.table import Table
 from tlmed.data.table_rows import WHY
 from tlmed.data.units import join_units, list_present
 from tlmed.errors import InputError
+from tlmed.gate.copy_findings import WITHIN_GROUPS
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.file_stems import find_stems
 from tlmed.gate.patient_spellings import find_alike_groups
@@ -28,6 +31,7 @@ from tlmed.whole_files import write_csv
 from tlmed.words import count, join_names, listed
 
 NAMED = 3  # names in a sentence; the others are counted
+_COPIES = (TWO_LABELS, IDENTICAL, NEAR_COPY)
 _OWN = ("path", "label", "group", "split", WHY)
 
 
@@ -38,7 +42,7 @@ class Corrected:
     Attributes:
         columns: Its columns: path, label, group and split where there are any, further ones of the source, why.
         rows: A row for each image that can be used, in the order of the images.
-        left_out: A row for each image under two labels, likewise.
+        left_out: A row for each image of which a copy has another label, likewise.
         joined: How many images of `rows` have another group than before; it may be that of a file.
         options: What `tlmed train --data FIXED.csv` must be given besides, such as "--group group"; "" for nothing.
     """
@@ -56,11 +60,11 @@ def correct_table(evidence: Evidence, findings: Iterable[Finding], file: Path) -
     One group are then: images of one group; copies, by bytes, by pixels and near-copies; groups whose names may mean
     one patient; and where no groups are named, images that share a stem of their names (`file_stems`). It has the
     smallest name of the groups that it is made of; where there are none, the name of a file. Given splits stay as they
-    are, and `why` says where copies are in several of them. Images under two labels are left out.
+    are, and `why` says where copies are in several of them. Copies under several labels are left out.
 
     Args:
         evidence: Of the images.
-        findings: What the gate found in them; those on copies and on two labels are used.
+        findings: What the gate found in them; those on copies are used.
         file: Where the table will be: paths are relative to its folder.
 
     Raises:
@@ -69,14 +73,16 @@ def correct_table(evidence: Evidence, findings: Iterable[Finding], file: Path) -
     """
     check_correctable(evidence.table, file)
     table, findings = evidence.table, list(findings)
-    conflicts = [found.files for found in findings if _contradicts(evidence, found)]
-    sets = [found.files for found in findings if found.kind in (IDENTICAL, NEAR_COPY) and _joins(evidence, found)]
-    out = {path for files in conflicts for path in files}
+    row_of = {path: row for row, path in enumerate(table.paths)}
+    # What lies within groups is joined already: one finding sums up all such sets.
+    copies = [found for found in findings if found.kind in _COPIES and found.cure != WITHIN_GROUPS]
+    sets = [[row_of[path] for path in found.files] for found in copies]
+    out = {row for rows in sets if contradict(table, rows) for row in rows}
     _check_rest(evidence, out)
     bases, from_names = _name_bases(evidence)
-    groups = _join_groups(evidence, bases, [*sets, *conflicts])
-    reasons = _explain(evidence, bases, groups, from_names, [*sets, *conflicts])
-    kept = [row for row, path in enumerate(table.paths) if path not in out]
+    groups = _join_groups(evidence, bases, sets)
+    reasons = _explain(evidence, bases, groups, from_names, sets)
+    kept = [row for row in range(len(table)) if row not in out]
     has_groups = table.groups is not None or from_names or len({groups[row] for row in kept}) < len(kept)
     given = table.splits if evidence.split_made != SPLITS and "train" in (table.splits or ()) else None
     folder, root = file.parent.resolve(), table.root.resolve()
@@ -92,7 +98,7 @@ def correct_table(evidence: Evidence, findings: Iterable[Finding], file: Path) -
     return Corrected(
         tuple(cells),
         tuple(rows[row] for row in kept),
-        tuple(rows[row] for row, path in enumerate(table.paths) if path in out),
+        tuple(rows[row] for row in sorted(out)),
         sum(bases[row] != groups[row] for row in kept),
         _find_options(cells, kept, has_groups),
     )
@@ -147,40 +153,20 @@ def check_correctable(table: Table, file: Path) -> None:
     raise InputError(f"`--write` must be given for files with one label each. Received: data={table.source}, {fault}.")
 
 
-def _check_rest(evidence: Evidence, out: set[str]) -> None:
+def _check_rest(evidence: Evidence, out: Collection[int]) -> None:
     """Refuse to leave out all images of a class, or of a given split."""
     table = evidence.table
-    rest = [row for row, path in enumerate(table.paths) if path not in out]
-    given = table.splits or [""] * len(table)
-    lost = sorted(set(table.texts) - {table.texts[row] for row in rest} if out else ())
+    rest = [row for row in range(len(table)) if row not in out]
+    given, labels = table.splits or [""] * len(table), table.texts
+    lost = sorted(set(labels) - {labels[row] for row in rest})
     lost_splits = sorted(set(given) - {given[row] for row in rest})
     if lost or lost_splits:
         what = [*(f"the class {name!r}" for name in lost), *(f"the split {name!r}" for name in lost_splits)]
         raise InputError(
-            "A table without the images under two labels must have images of every class and split: find out their "
-            f"labels first. Received: data={table.source} with {count(len(out), 'image')} under two labels, and no "
-            f"other one of {join_names(what)}."
+            "A table without copies under several labels must have images of every class and split: find out their "
+            f"labels first. Received: data={table.source} with {count(len(out), 'image')} that would be left out, and "
+            f"no other one of {join_names(what)}."
         )
-
-
-def _contradicts(evidence: Evidence, found: Finding) -> bool:
-    """Tell whether a finding on copies, by bytes or by looks, is about images of several labels."""
-    if found.kind != NEAR_COPY:
-        return found.kind == TWO_LABELS
-    label_of = dict(zip(evidence.table.paths, evidence.table.texts, strict=True))
-    return found.level == ERROR and len({label_of[path] for path in found.files}) > 1
-
-
-def _joins(evidence: Evidence, found: Finding) -> bool:
-    """Tell whether a finding on copies joins groups; one that sums up copies within groups does not."""
-    table = evidence.table
-    if found.kind != NEAR_COPY or found.level != WARNING or table.groups is None:
-        return True
-    group_of = dict(zip(table.paths, table.groups, strict=True))
-    sizes = defaultdict(int)
-    for path in found.files:
-        sizes[group_of[path]] += 1
-    return min(sizes.values()) == 1
 
 
 def _name_bases(evidence: Evidence) -> tuple[list[str], bool]:
@@ -194,15 +180,15 @@ def _name_bases(evidence: Evidence) -> tuple[list[str], bool]:
     return names, any(stems)
 
 
-def _join_groups(evidence: Evidence, bases: Sequence[str], sets: Iterable[Sequence[str]]) -> list[str]:
+def _join_groups(evidence: Evidence, bases: Sequence[str], sets: Iterable[Sequence[int]]) -> list[str]:
     """Return the group of each image: joined through copies, and through names that may mean one patient."""
     table = evidence.table
     alike = find_alike_groups(evidence)[0] if table.groups is not None else ()
     one_name = {name: each.names[0] for each in alike for name in each.names}
     # `join_units` joins by two keys: names, and here sets of copies instead of contents. A file in several sets joins
     # them, so that they are made one set first.
-    copies = _join_sets(sets)
-    keys = [copies.get(path, f"\0{path}") for path in table.paths]
+    owner = _join_sets(sets)
+    keys = [f"copies {owner[row]}" if row in owner else f"image {row}" for row in range(len(table))]
     # Names of files are none of patients: how they are spelled joins nothing.
     names = [f"\0{row}" if is_file_group(name) else one_name.get(name, name) for row, name in enumerate(bases)]
     units = join_units(names, keys).tolist()
@@ -213,33 +199,33 @@ def _join_groups(evidence: Evidence, bases: Sequence[str], sets: Iterable[Sequen
     return [named[unit][1] for unit in units]
 
 
-def _join_sets(sets: Iterable[Sequence[str]]) -> dict[str, str]:
-    """Return for each file a name that all files share which lie in one set, or in sets that have files in common."""
-    owner: dict[str, int] = {}
-    members: list[list[str]] = []
-    for files in sets:
-        met = {owner[path] for path in files if path in owner}
+def _join_sets(sets: Iterable[Sequence[int]]) -> dict[int, int]:
+    """Return for each row a number that all rows share which lie in one set, or in sets that have rows in common."""
+    owner: dict[int, int] = {}
+    members: list[list[int]] = []
+    for rows in sets:
+        met = {owner[row] for row in rows if row in owner}
         own = max(met, key=lambda number: len(members[number])) if met else len(members)
         if not met:
             members.append([])
-        # The larger set takes in the smaller ones: each file moves a logarithmic number of times.
-        others = [path for number in met - {own} for path in members[number]]
-        for path in (*others, *(path for path in files if path not in owner)):
-            owner[path] = own
-            members[own].append(path)
+        # The larger set takes in the smaller ones: each row moves a logarithmic number of times.
+        others = [row for number in met - {own} for row in members[number]]
         for number in met - {own}:
             members[number] = []
-    return {path: f"copies {number}" for path, number in owner.items()}
+        for row in (*others, *(row for row in rows if row not in owner)):
+            owner[row] = own
+            members[own].append(row)
+    return owner
 
 
-def _explain(evidence: Evidence, bases, groups, from_names: bool, sets: Sequence[Sequence[str]]) -> list[str]:
+def _explain(evidence: Evidence, bases, groups, from_names: bool, sets: Sequence[Sequence[int]]) -> list[str]:
     """Return why each image is in its group, or is left out; "" where nothing was changed."""
-    table, row_of = evidence.table, {path: row for row, path in enumerate(evidence.table.paths)}
+    table = evidence.table
+    given = np.array(table.splits or [""] * len(table))
     said: list[dict[str, None]] = [{} for _ in table.paths]
-    for files in sets:
-        rows = [row_of[path] for path in files]
+    for rows in sets:
         labels = {table.labels[row] for row in rows}
-        where = list_present(evidence.splits[rows]) if table.splits is not None else ()
+        where = list_present(given[rows])
         for place, row in enumerate(rows):
             other = rows[1] if place == 0 else rows[0]
             more = f" and {len(rows) - 2:,} more" if len(rows) > 2 else ""
