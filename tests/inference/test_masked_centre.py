@@ -11,6 +11,7 @@ import tlmed
 from tests.conftest import SMALL
 from tests.run.test_run_hybrid import hybrid
 from tlmed.data.findings import SHORTCUT, WARNING
+from tlmed.inference import masked_centre
 from tlmed.inference.masked_centre import check_run
 from tlmed.recipe import override
 from tlmed.rundir import RunDir
@@ -85,6 +86,15 @@ def test_the_scores_of_whole_images_are_those_of_the_run(finished):
     assert figures["views"]["whole"]["auc"] == pytest.approx(auc["value"], abs=1e-6)
     assert figures["metric"] == "mean AUC"
     assert figures["views"]["whole"]["left"] in (None, pytest.approx(1))
+
+
+def test_a_map_of_few_cells_is_not_measured(runs, monkeypatch):
+    monkeypatch.setattr(masked_centre, "_LEAST_CELLS", 100)
+    checked = check_run(runs["corner"])
+    assert checked.figures["map"] is None
+    (said,) = (sentence for sentence in checked.unchecked if "cells" in sentence)
+    assert said.startswith("Where Grad-CAM lies: its map has ")
+    assert said.endswith(" cells, too few to tell the outer frame from the centre.")
 
 
 def test_a_hybrid_has_views_and_no_maps(images, tmp_path):

@@ -1,7 +1,10 @@
 """What a trained network looks at: whether it knows the class without the centre of images, and where Grad-CAM lies."""
 
+import tlmed.tensorflow_start
+
 from collections.abc import Iterator, Mapping
 
+import keras
 import numpy as np
 
 from tlmed.data import ImageSet
@@ -32,6 +35,7 @@ _MOST_SCORED, _MOST_EXPLAINED = 2000, 300  # images; each is scored seven times
 _BATCH_SIZE = 32
 _MUCH = 0.5  # of the AUC beyond chance that is left without the centre, from which on this is a finding
 _LEAST = 10  # images, or groups, for an interval of a mean share
+_LEAST_CELLS = 4  # rows and columns of a map; with fewer, a cell lies in the frame and in the centre
 _SHOWN = 8  # images that a finding on maps names
 
 
@@ -147,6 +151,9 @@ def _look(scorer: Scorer, images, rows, scores, random) -> tuple[dict | None, li
         explainer = scorer.explainer()
     if explainer.method != "grad-cam":
         return None, [], ["Where Grad-CAM lies: the network has no feature map that Grad-CAM could show."]
+    if min(cells := _count_cells(scorer.network)) < _LEAST_CELLS:
+        why = f"its map has {' x '.join(map(str, cells))} cells, too few to tell the outer frame from the centre."
+        return None, [], [f"Where Grad-CAM lies: {why}"]
     chosen = np.sort(random.permutation(len(rows))[:_MOST_EXPLAINED])
     parts = [chosen[start : start + _BATCH_SIZE] for start in range(0, len(chosen), _BATCH_SIZE)]
     with computing():
@@ -169,6 +176,12 @@ def _look(scorer: Scorer, images, rows, scores, random) -> tuple[dict | None, li
     cure = "Look at the maps with `tlmed predict RUN --explain`: markers, text and borders lie in the outer frame."
     files = tuple(images.table.paths[rows[chosen[row]]] for row in most)
     return looked, [Finding(SHORTCUT, text, files, WARNING, cure)], []
+
+
+def _count_cells(network: keras.Model) -> tuple[int, int]:
+    """Return rows and columns of the last feature map of a network, which Grad-CAM weighs."""
+    maps = (layer.output.shape for layer in reversed(network.layers) if len(layer.output.shape) == 4)
+    return tuple(next(maps)[1:3])
 
 
 def _average(images, rows, shares) -> dict:
