@@ -5,11 +5,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tlmed.gate import candidates
+from tlmed.gate.bare_pictures import open_pictures
 from tlmed.gate.candidates import find_candidates
 from tlmed.gate.copy_sets import Sets
-from tlmed.gate.pictures import open_pictures
 from tlmed.gate.registration import warp
-from tlmed.gate.views import TURNS, describe_parts, flatten, list_views, turn_parts
+from tlmed.gate.turned_views import TURNS, describe_parts, flatten, list_views, turn_parts
 
 
 def draw_sketches(amount, seed=0):

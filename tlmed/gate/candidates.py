@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.gate.pictures import Pictures
-from tlmed.gate.views import TURNS, describe_parts, exchange_axes, flatten, list_views, turn_parts
+from tlmed.gate.bare_pictures import Pictures
+from tlmed.gate.turned_views import TURNS, describe_parts, exchange_axes, flatten, list_views, turn_parts
 
 _EXACT = 3000  # pictures up to which all pairs are compared; an index finds nearly all of what that finds
 _QUERIES = 2**15  # views that are looked up at a time

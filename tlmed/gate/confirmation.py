@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from tlmed.gate.bare_pictures import Pictures
 from tlmed.gate.candidates import Candidates
 from tlmed.gate.copy_sets import Pair, Sets
 from tlmed.gate.local_correlation import correlate_blocks
-from tlmed.gate.pictures import Pictures
 from tlmed.gate.registration import align_quarters, halve, refine, warp
-from tlmed.gate.views import list_views
+from tlmed.gate.turned_views import list_views
 
 # Mean correlation of quarters, at first and after they were aligned; below them no copy of thousands was found.
 _DOUBTED, _SCREENED = 0.42, 0.61

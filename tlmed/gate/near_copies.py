@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tlmed.gate.bare_pictures import open_pictures
 from tlmed.gate.candidates import find_candidates
 from tlmed.gate.checked import Checked
 from tlmed.gate.confirmation import confirm, screen
 from tlmed.gate.copy_findings import describe_pair, make_findings
 from tlmed.gate.copy_sets import Pair, Sets
 from tlmed.gate.evidence import Evidence
-from tlmed.gate.pictures import open_pictures
 from tlmed.gate.sketches import SKETCH
 from tlmed.words import count
 
