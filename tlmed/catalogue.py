@@ -73,7 +73,7 @@ def describe_catalogue() -> list[str | Table]:
         "M params: millions of parameters without a classifier. size: height and width that the authors used.",
         "weights: of ImageNet, LeNet5's of digits; in Keras's cache, in an installed package, with tlmed, to be "
         "downloaded, or none, so that training begins from random ones.",
-        "`tlmed backbones NAME` shows the blocks of one.",
+        "`tlmed backbones NAME` shows the blocks of one. A MobileNet can have a width: MobileNet:0.25.",
     ]
 
 

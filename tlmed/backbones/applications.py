@@ -10,7 +10,7 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -19,7 +19,7 @@ from keras.src.backend.common import global_state
 from keras.src.models import Functional
 from keras.src.utils import naming
 
-from tlmed.backbones import classic, preprocessing
+from tlmed.backbones import classic, preprocessing, widths
 from tlmed.errors import InputError, did_you_mean
 
 INPUT_NAME = "images"
@@ -32,17 +32,19 @@ class Application:
     """A backbone of `keras.applications` or of `tlmed.backbones.classic`.
 
     Args:
-        name: Its public name, for example "VGG16".
+        name: Its public name, for example "VGG16" or "MobileNet:0.25".
         builder: The function that draws it.
         preprocess_input: The function beside the builder that turns RGB images in 0..255 into its input.
+        width: The multiplier of its channels that the builder calls `alpha`; None where the builder is not told.
 
-    >>> find("VGG16").has_imagenet, find("LeNet5").has_imagenet
-    (True, False)
+    >>> find("VGG16").has_imagenet, find("LeNet5").has_imagenet, find("MobileNet:0.3").has_imagenet
+    (True, False, False)
     """
 
     name: str
     builder: Callable[..., keras.Model]
     preprocess_input: Callable
+    width: float | None = None
 
     @functools.cached_property
     def preprocessing(self) -> preprocessing.Affine:
@@ -50,8 +52,20 @@ class Application:
         return preprocessing.infer(self.preprocess_input)
 
     @property
+    def base(self) -> str:
+        """The name without the width."""
+        return self.builder.__name__
+
+    @property
+    def options(self) -> dict[str, float]:
+        """What the builder is told beyond the defaults."""
+        return {} if self.width is None else {"alpha": self.width}
+
+    @property
     def has_imagenet(self) -> bool:
-        """Whether its builder knows ImageNet weights."""
+        """Whether its builder knows ImageNet weights, at this width."""
+        if self.width is not None and self.width not in widths.TRAINED[self.base]:
+            return False
         return inspect.signature(self.builder).parameters["weights"].default == "imagenet"  # None for classics
 
 
@@ -93,21 +107,25 @@ BACKBONES: Mapping[str, Application] = types.MappingProxyType(_applications())
 def find(name: str) -> Application:
     """Return the backbone of that name.
 
+    Args:
+        name: A name in `BACKBONES`; of a MobileNet also with a width, such as "MobileNet:0.25".
+
     Raises:
         InputError: There is none; the nearest name is suggested.
 
-    >>> find("VGG16").name
-    'VGG16'
+    >>> find("VGG16").name, find("MobileNet:0.25").width
+    ('VGG16', 0.25)
     >>> find("VGG")
     Traceback (most recent call last):
     tlmed.errors.InputError: ... Did you mean 'VGG19'? Received: backbone='VGG'.
     """
-    if name not in BACKBONES:
+    if name.partition(":")[0] not in BACKBONES:
         raise InputError(
             "`backbone` must be one of those that `tlmed backbones` lists."
             f"{did_you_mean(name, BACKBONES)} Received: backbone={name!r}."
         )
-    return BACKBONES[name]
+    base, width = widths.split(name)
+    return BACKBONES[base] if width is None else replace(BACKBONES[base], name=name, width=width)
 
 
 def draw(
@@ -136,7 +154,7 @@ def draw(
     if imagenet and application.has_imagenet:
         builder, _ = _without_loading(application.builder)
     weights = None if builder is application.builder else "imagenet"
-    return _draw(application, functools.partial(builder, weights=weights), image_size, affine)
+    return _draw(application, functools.partial(builder, weights=weights, **application.options), image_size, affine)
 
 
 @functools.lru_cache(maxsize=128)
@@ -155,7 +173,7 @@ def keras_file(application: Application, image_size: tuple[int, int]) -> KerasFi
     """
     builder, files = _without_loading(application.builder)
     with unallocated():
-        _draw(application, functools.partial(builder, weights="imagenet"), image_size, None)
+        _draw(application, functools.partial(builder, weights="imagenet", **application.options), image_size, None)
     return files[0]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from tlmed.backbones import applications, keras_cache
+from tlmed.backbones import applications, keras_cache, widths
 from tlmed.backbones.applications import Application, KerasFile
 from tlmed.backbones.saved import load_network
 from tlmed.backbones.weight_files import GRAPHS, find_graph, find_misfit, outline_graph
@@ -188,7 +188,7 @@ def _resolve_imagenet(application, name, image_size):
     if not application.has_imagenet:
         raise InputError(
             f"`weights` must be {_own_weights(application)}a path or 'none' for {application.name}, which has no "
-            f"ImageNet weights. Received: weights={name!r}."
+            f"ImageNet weights{_trained_widths(application)}. Received: weights={name!r}."
         )
     file = applications.keras_file(application, image_size)
     path = keras_cache.cached(file)
@@ -204,6 +204,10 @@ def _resolve_imagenet(application, name, image_size):
     if origin.path is None:
         return replace(origin, state="to be downloaded", download=file)
     return origin
+
+
+def _trained_widths(application) -> str:
+    return "" if application.width is None else f" (these have: {widths.say_trained(application.base)})"
 
 
 def _imagenet_packages(application):
