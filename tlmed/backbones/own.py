@@ -17,7 +17,8 @@ import numpy as np
 
 from tlmed.backbones import graphs, preprocessing
 from tlmed.backbones.applications import INPUT_NAME, fresh_names, unallocated
-from tlmed.backbones.weights import Origin, WeightSource, describe, resolve_run
+from tlmed.backbones.origins import Origin, WeightSource, describe
+from tlmed.backbones.weights import resolve_run
 from tlmed.errors import InputError
 
 PREFIX = "hub:"

@@ -17,13 +17,22 @@ from keras.src.utils import naming
 from tlmed.backbones import applications, preprocessing
 from tlmed.backbones.applications import Application
 from tlmed.backbones.weight_packages import PACKAGES
+from tlmed.in_domain import IN_DOMAIN
+from tlmed.words import join_names
 
 # Every graph that some weights belong to, by the name that is recorded with them.
 GRAPHS: dict[str, Callable[[Application, tuple[int, int]], keras.Model]] = {
     "keras-imagenet": functools.partial(applications.draw, imagenet=True),
     "keras": functools.partial(applications.draw, imagenet=False),
     **{package.graph: package.draw for package in PACKAGES},
+    **{
+        entry.name: functools.partial(
+            applications.draw, imagenet=False, affine=preprocessing.Affine(entry.scale, entry.offset, entry.flip)
+        )
+        for entry in IN_DOMAIN
+    },
 }
+_NAMED = 10  # layers in one message; the others are counted
 
 
 @dataclass(frozen=True)
@@ -34,10 +43,12 @@ class Outline:
         arrays: For each layer, by the name that Keras's files give it, how many weights it has of each shape; integer
             weights are left out.
         kinds: How many layers of each class there are, without the input and the preprocessing that tlmed adds.
+        names: The name of each layer in the network, by the name that Keras's files give it.
     """
 
     arrays: dict[str, collections.Counter]
     kinds: collections.Counter
+    names: dict[str, str]
 
 
 @functools.lru_cache(maxsize=64)
@@ -54,42 +65,78 @@ def outline_graph(graph: str, application: Application, image_size: tuple[int, i
     """
     with applications.unallocated():
         model = GRAPHS[graph](application, image_size)
-    arrays, kinds, own = {}, collections.Counter(), collections.Counter()
+    arrays, kinds, own, names = {}, collections.Counter(), collections.Counter(), {}
     for layer in model.layers:
         kind = naming.to_snake_case(type(layer).__name__)
         shapes = (tuple(weight.shape) for weight in layer.weights if keras.backend.is_float_dtype(weight.dtype))
         # Files of Keras 3 name layers by class and number: conv2d, conv2d_1, ...
-        arrays[f"{kind}_{kinds[kind]}" if kinds[kind] else kind] = collections.Counter(shapes)
+        key = f"{kind}_{kinds[kind]}" if kinds[kind] else kind
+        arrays[key], names[key] = collections.Counter(shapes), layer.name
         kinds[kind] += 1
         own[kind] += layer.name == preprocessing.LAYER_NAME or isinstance(layer, keras.layers.InputLayer)
-    return Outline(arrays, kinds - own)
+    return Outline(arrays, kinds - own, names)
 
 
 def find_misfit(path: Path, outline: Outline) -> str:
-    """Say why a file cannot hold a network's weights, or return "".
+    """Say why a file cannot hold a network's weights, layer by layer, or return "".
 
-    Only the shapes of arrays are compared, layer by layer if it is a file of Keras 3. No number is read.
+    Only the shapes of arrays are compared. No number is read.
 
     Args:
         path: A `.h5` or `.weights.h5` file.
         outline: Of the network.
     """
-    needed = outline.arrays
     try:
         with h5py.File(path) as file:
-            if isinstance(layers := file.get("layers"), h5py.Group):
-                found = {name: _shapes(layers[name]) for name in layers if name in needed}
-            else:
-                needed, found = {"": _add(needed.values())}, {"": _shapes(file)}
+            return _compare(file, outline)
     # Raised by h5py for a file that is cut off, empty or no HDF5, or whose inner tables are damaged.
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         return f"it is no HDF5 file that can be read ({str(error).strip().splitlines()[0].rstrip('.')})"
-    # The difference of two counters keeps positive counts only: more arrays than needed are no fault.
-    lacking = _add(shapes - found.get(name, collections.Counter()) for name, shapes in needed.items())
-    if not lacking:
+
+
+def _compare(file, outline) -> str:
+    if isinstance(layers := file.get("layers"), h5py.Group):
+        return _say_layers({name: _shapes(layers[name]) for name in layers}, outline)
+    legacy = file.get("model_weights", file)  # a whole model, or weights alone
+    if "layer_names" not in legacy.attrs:
+        return _say_arrays(_shapes(file), outline)
+    names = [name.decode() if isinstance(name, bytes) else name for name in legacy.attrs["layer_names"]]
+    found = [(name, shapes) for name in names if (shapes := _shapes(legacy[name]))]
+    weighted = [key for key, shapes in outline.arrays.items() if shapes]
+    # Keras gives the layers of such a file to those of the network in order, whatever their names are.
+    if len(found) == len(weighted):
+        return _say_layers({key: shapes for key, (_, shapes) in zip(weighted, found, strict=True)}, outline)
+    by_name = dict(found)
+    said = _say_layers({key: by_name.get(name, _add(())) for key, name in outline.names.items()}, outline)
+    more = f"it has {len(found)} layers with weights, and {len(weighted)} are needed"
+    return f"{more}; {said}" if said else more
+
+
+def _say_layers(found, outline) -> str:
+    faults = []
+    for key, needed in outline.arrays.items():
+        has = found.get(key, collections.Counter())
+        # The difference of two counters keeps positive counts only: more arrays than needed are no fault.
+        if lacking := needed - has:
+            faults.append(f"{outline.names[key]} needs {_name_shapes(lacking)} and has {_name_shapes(has - needed)}")
+    if not faults:
         return ""
-    shape, count = list(next(iter(lacking))), _add(needed.values()).total()
-    return f"it lacks {lacking.total()} of {count} arrays, or has them at another place; one is of shape {shape}"
+    shown = "; ".join(faults[:_NAMED]) + f"; and {len(faults) - _NAMED} more" * (len(faults) > _NAMED)
+    weighted = sum(map(bool, outline.arrays.values()))
+    return f"it does not fit in {len(faults)} of {weighted} layers with weights: {shown}"
+
+
+def _say_arrays(found, outline) -> str:
+    needed = _add(outline.arrays.values())
+    if not (lacking := needed - found):
+        return ""
+    shape = list(next(iter(lacking)))
+    return f"it names no layers and lacks {lacking.total()} of {needed.total()} arrays; one is of shape {shape}"
+
+
+def _name_shapes(shapes) -> str:
+    named = [f"{count} x {list(shape)}" if count > 1 else str(list(shape)) for shape, count in shapes.items()]
+    return join_names(named) if named else "nothing"
 
 
 def find_graph(path: Path, application: Application, image_size: tuple[int, int]) -> str:

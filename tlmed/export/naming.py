@@ -2,6 +2,7 @@
 
 import re
 
+from tlmed.in_domain import IN_DOMAIN
 from tlmed.source_forms import is_path
 
 # Metrics of the Hub that have another name there than here.
@@ -25,7 +26,8 @@ def name_weights(name: str) -> str:
     >>> name_weights("imagenet/keras"), name_weights("file:/home/me/w.h5"), name_weights("hub:/home/me/vit")
     ('imagenet/keras', 'file:w.h5', 'hub:vit')
     """
-    prefix = next((prefix for prefix in ("file:", "run:", "hub:") if name.startswith(prefix)), None)
+    known = ("file:", "run:", "hub:", *(f"{entry.name}:" for entry in IN_DOMAIN))
+    prefix = next((prefix for prefix in known if name.startswith(prefix)), None)
     return name if prefix is None else prefix + _last_part(name.removeprefix(prefix))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from tlmed.backbones import Backbone
-from tlmed.backbones.weights import branch_prefix
+from tlmed.backbones.origins import branch_prefix
 from tlmed.blocks import partition
 from tlmed.errors import InputError, did_you_mean
 from tlmed.frozen import batch_norms, whole
