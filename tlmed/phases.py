@@ -9,7 +9,7 @@ import tlmed.tensorflow_start
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -21,9 +21,12 @@ from tlmed.errors import InputError
 from tlmed.frozen import FIXED_STATISTICS, Frozen, batch_norms, check_norms, freeze_statistics, leaves, whole
 from tlmed.losses import PLAIN, Loss, check_labels, choose_saved_loss, compile_with
 from tlmed.optimizers import make_optimizer
-from tlmed.replicas import assign_each, choose_jit, replicas, without_xla
+from tlmed.phase_steps import learning_rates as learning_rates
+from tlmed.phase_steps import list_changes
+from tlmed.random_streams import reseed, seed_generators
+from tlmed.replicas import choose_jit, replicas, without_xla
+from tlmed.schedules import Steps, is_scheduled
 from tlmed.sections import Phase, find_faults
-from tlmed.seeds import derive
 
 # The largest share of its old value that a moving statistic keeps at a step. MobileNet V2 and V3 come with 0.999 and
 # NASNet with 0.9997: after the few hundred steps of a small data set their statistics would hardly have moved.
@@ -153,6 +156,12 @@ class Classifier(keras.Model):
         compile_with(choose_saved_loss(self.training_loss), saved, keras.optimizers.SGD(rate), jit_compile=False)
         saved.save(filepath, overwrite=overwrite, **options)
 
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **options):
+        """Train as `keras.Model.fit` does; a learning rate that changes by steps is told how many there are."""
+        if self.phase is not None and is_scheduled(self.phase):
+            callbacks = [Steps(), *keras.tree.flatten(callbacks or [])]
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **options)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the loss of `fit` and `evaluate`, whose labels are the numbers of the classes, or vectors of labels.
 
@@ -194,7 +203,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
             norm.momentum = min(norm.momentum, MOMENTUM)
         # Else each replica would use its part of a batch.
         norm.synchronized = phase.batch_norm == "update" and replicas() > 1
-    _reseed(model, phase.name)
+    reseed([*model.layers, *_augmentation(model)], model.seed, phase.name)
     images = model.inputs[0]
     # Pooling has nothing to train: if all blocks are frozen, it is frozen with them.
     border = (frozen[-1].output if thawed else model.parts.border) if frozen else images
@@ -203,7 +212,9 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     if thawed and phase.batch_norm in FIXED_STATISTICS:
         suffix = freeze_statistics(suffix)
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
-    optimizer = make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase))
+    optimizer = make_optimizer(
+        phase.optimizer, phase.learning_rate, list_changes(model.trainable_variables, thawed, phase)
+    )
     compile_with(model.training_loss, model, optimizer, choose_jit())
     # All variables exist before the first step, so that TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
@@ -228,8 +239,12 @@ def trainer(model: Classifier) -> keras.Model:
 
 def moving(model: Classifier) -> list[keras.Variable]:
     """Return the variables that a network's phase can change: of what is thawed, of dropout and of augmentation."""
-    augment = [model.parts.augment] if model.parts.augment is not None else []
-    return [*model.route.suffix.variables, *(generator.state for _, generator in seed_generators(augment))]
+    drawing = seed_generators(_augmentation(model))
+    return [*model.route.suffix.variables, *(generator.state for _, generator in drawing)]
+
+
+def _augmentation(model) -> list[keras.layers.Layer]:
+    return [] if model.parts.augment is None else [model.parts.augment]
 
 
 @contextlib.contextmanager
@@ -293,24 +308,6 @@ def _say_reused(backbone) -> str:
     return f"; between two uses of a layer ({', '.join(reused)}) no block ends" if reused else ""
 
 
-def learning_rates(thawed: Sequence[Block], phase: Phase) -> dict[str, float]:
-    """Return the learning rate of the head and of each thawed block, by name: it falls towards the input."""
-    steps = enumerate(reversed(thawed), 1)
-    return {"head": phase.learning_rate} | {
-        block.name: phase.learning_rate * phase.block_decay**step for step, block in steps
-    }
-
-
-def _rate_factors(thawed, phase) -> dict[int, float]:
-    rates = learning_rates(thawed, phase)
-    return {
-        id(variable): rates[block.name] / phase.learning_rate
-        for block in thawed
-        for layer in block.layers
-        for variable in layer.trainable_variables
-    }
-
-
 def _go_back(model, phase):
     """Restore what `start="pretrained"` asks for, and note the head after a phase that thawed nothing."""
     if model.start is not None and model.phase is not None and model.phase.thaw == 0:
@@ -339,33 +336,6 @@ def _set_trainable(model, frozen, thawed, batch_norm):
         still |= {id(layer) for layer in batch_norms(thawed)}
     for layer in leaves(model.layers):
         layer.trainable = id(layer) not in still
-
-
-def _reseed(model, phase_name):
-    augment = [model.parts.augment] if model.parts.augment is not None else []
-    for i, generator in seed_generators([*model.layers, *augment]):
-        # A stream for each replica: with one for all, dropout would be the same on every replica.
-        streams = [("layer", phase_name, i, *((number,) if number else ())) for number in range(replicas())]
-        states = np.array([(derive(model.seed, *stream), 0) for stream in streams])  # Keras keeps a seed and a counter
-        assign_each([generator.state], [states.astype(generator.state.dtype)])
-
-
-def seed_generators(layers: Iterable[keras.layers.Layer]) -> list[tuple[int, keras.random.SeedGenerator]]:
-    """Return what draws random numbers in some layers, each with its layer's number among the leaves.
-
-    After them come those that a user's layer keeps under other names, or beside layers of its own.
-    """
-    layers, found = list(layers), []
-    parts = leaves(layers)
-    for i, layer in enumerate(parts):
-        # Dropout calls it `seed_generator`, the augmentation layers `generator`.
-        generator = getattr(layer, "seed_generator", None) or getattr(layer, "generator", None)
-        if isinstance(generator, keras.random.SeedGenerator):
-            found.append((i, generator))
-    known = {id(generator) for _, generator in found}
-    every = [generator for layer in layers for part in layer._flatten_layers() for generator in part._seed_generators]
-    others = {id(generator): generator for generator in every if id(generator) not in known}
-    return found + list(enumerate(others.values(), len(parts)))
 
 
 def recalibrate(model: Classifier, batches: Iterable[np.ndarray]) -> int:

@@ -141,6 +141,25 @@ def test_remedies_for_unbalanced_classes_are_the_same_on_two_devices(remedies, p
     check_same(*run_strategies(tmp_path, unbalanced, ["one", "mirrored"], (*UNEVEN, *remedies)))
 
 
+STEPPED = (
+    *("phases.schedule=cosine", "phases.warmup=0.2", "phases.clip_norm=0.05", "phases.weight_decay=0.1"),
+    "phases.block_decay=0.5",
+)
+
+
+@pytest.mark.slow
+def test_schedule_clipping_and_decay_are_the_same_on_devices_and_processes(alone, phantoms, tmp_path):
+    settings = (*UNEVEN, *STEPPED)
+    one, mirrored = run_strategies(tmp_path, phantoms, ["one", "mirrored"], settings)
+    check_same(one, mirrored)
+    check_same(one, run_workers(tmp_path, phantoms, 2, settings))
+    networks = [keras.saving.load_model(run / "model.keras").get_weights() for run in (one, alone)]
+    assert max(np.abs(a - b).max() for a, b in zip(*networks, strict=True)) > 100 * TOLERANCE
+    rates = [float(row["learning_rate"]) for row in read_csv(one / "history.csv")]
+    assert len(rates) == 4
+    assert rates[0] > rates[1] > 0
+
+
 @pytest.mark.slow
 def test_two_processes_end_where_one_ends(alone, phantoms, tmp_path):
     out = run_workers(tmp_path, phantoms, 2, UNEVEN)

@@ -134,6 +134,25 @@ def test_a_phase_ends_in_the_same_bits_wherever_it_was_stopped(fields, kills, de
 FLIPPED = {"changes": {"flip": "both"}}  # tracing every change takes longer than the steps here
 
 
+STEPPED = [
+    {"schedule": "cosine", "warmup": 0.3, "clip_norm": 0.1, "weight_decay": 0.1, "block_decay": 0.5},
+    {"schedule": "plateau", "learning_rate": 0.3},
+]
+
+
+@pytest.mark.parametrize("fields", STEPPED, ids=str)
+def test_a_phase_with_a_schedule_goes_on_at_its_rate(fields, deterministic, tmp_path):
+    model, _, rows = fit(tmp_path / "whole", **FLIPPED, **fields)
+    assert len({row["learning_rate"] for row in rows}) > 1
+    for kill in (4, 13):
+        with pytest.raises(Killed):
+            fit(tmp_path / str(kill), kill, **FLIPPED, **fields)
+        again, _, more = fit(tmp_path / str(kill), **FLIPPED, **fields)
+        for one, other in zip(model.weights, again.weights, strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert more == rows
+
+
 def test_a_checkpoint_holds_all_that_changes_and_nothing_that_is_frozen(deterministic, tmp_path):
     with pytest.raises(Killed):
         fit(tmp_path, kill=2, thaw=0, **FLIPPED)

@@ -14,10 +14,12 @@ from tlmed.heads import attach_head
 from tlmed.losses import PLAIN, make_focal_loss, soft_label_loss
 from tlmed.phases import thaw
 from tlmed.recipe import Phase
+from tlmed.schedules import count_plateau, set_steps
 from tlmed.screen import Screen
 from tlmed.training import Judge, Loop, class_weights, fit_phase
 from tlmed.training.best_epoch import BestEpoch
 from tlmed.training.progress import Lines, Moving, speak
+from tlmed.training.rates import Rates
 
 RANDOM = np.random.RandomState(0)
 LABELS, WEIGHTS = np.arange(24) % 3, {0: 0.5, 1: 1.0, 2: 3.0}
@@ -54,6 +56,12 @@ def phase(**fields):
     return Phase(**{"name": "p", "thaw": "all", "epochs": 4, "learning_rate": 0.05, **fields})
 
 
+SETTINGS = (
+    {"schedule": "cosine", "warmup": 0.25, "clip_norm": 0.1, "weight_decay": 0.1, "block_decay": 0.5},
+    {"optimizer": "sgd", "clip_norm": 0.1},
+)
+
+
 class Losses(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
@@ -86,6 +94,48 @@ def test_the_loop_does_what_fit_does(class_weight, loss):
         np.testing.assert_allclose(ours.rows, theirs.rows, atol=1e-6)
         for one, other in zip(looped.weights, fitted.weights, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("fields", SETTINGS, ids=str)
+def test_the_loop_takes_the_steps_of_a_phase_as_fit_does(fields):
+    looped, fitted, other = (make(phase(**{"optimizer": "adam"} | more)) for more in (fields, fields, {}))
+    for model in (looped, other):
+        model.set_weights(fitted.get_weights())
+    ours, theirs = Losses(), Losses()
+    Loop(looped, batches, 3, 3).run(4, [ours])
+    fitted.fit(batches(), steps_per_epoch=3, epochs=4, callbacks=[theirs], shuffle=False, verbose=0)
+    Loop(other, batches, 3, 3).run(4)
+    np.testing.assert_allclose(ours.rows, theirs.rows, atol=1e-6)
+    for one, two, three in zip(looped.weights, fitted.weights, other.weights, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+        assert np.abs(one.numpy() - three.numpy()).max() > 1e-3
+
+
+@pytest.mark.parametrize(("monitor", "mode"), [("val_loss", "min"), ("val_auc", "max")])
+@pytest.mark.parametrize("patience", [2, 5])
+def test_the_rate_falls_on_a_plateau_as_by_keras(monitor, mode, patience):
+    values = np.random.RandomState(3).permutation(12) / 12
+    falling = phase(schedule="plateau", patience=patience, epochs=12)
+    ours, theirs = make(falling), make(phase())
+    rates = Rates(falling, monitor, 3)
+    watcher = keras.callbacks.ReduceLROnPlateau(monitor, 0.1, count_plateau(falling), mode=mode, min_delta=0)
+    for model, callback in ((ours, rates), (theirs, watcher)):
+        callback.set_model(model)
+        callback.on_train_begin()
+    set_steps(ours.optimizer, 3)
+    seen = []
+    for epoch, value in enumerate(values):
+        for callback in (rates, watcher):
+            callback.on_epoch_end(epoch, {"val_loss": value, "val_auc": value})
+        seen.append([float(model.optimizer.learning_rate) for model in (ours, theirs)])
+    np.testing.assert_allclose(*np.transpose(seen), rtol=1e-5)
+    assert 1 <= rates.falls < 12
+
+
+def test_an_epoch_has_the_rate_of_its_last_step_beside_its_scores():
+    rows = fit(phase(schedule="linear", warmup=0.25))[2]
+    assert [row["learning_rate"] for row in rows] == [0.0375, *(float(f"{0.05 * i / 9:.6g}") for i in (7, 4, 1))]
+    assert "learning_rate" not in fit(phase())[2][0]
 
 
 def test_penalties_of_a_network_count_as_in_fit():

@@ -31,7 +31,8 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None =
         phase's `fine_tuning_ratio` is the share of the backbone's weighted layers (normalisation apart) that it thaws:
         0 for a feature extractor, 1 for fine-tuning from scratch. Its `moving_statistics`, if any, are the numbers of
         BatchNorm that no gradient trains and that still move; its `frozen_parameters` stay. Its `learning_rates` are
-        those of the head and of each thawed block, its `optimizer_settings` Keras's defaults. Its `cache`, with
+        those of the head and of each thawed block, its `optimizer_settings` Keras's defaults, but for what fields of
+        the phase set. Its `cache`, with
         `terms`, is a `Choice`.
 
     Raises:
@@ -133,7 +134,7 @@ def _describe_phase(model: Classifier, phase: Phase) -> dict:
     weighted = len(_weighted(layers))
     return {
         **{spec.name: getattr(phase, spec.name) for spec in dataclasses.fields(phase)},
-        "optimizer_settings": list_settings(phase.optimizer),
+        "optimizer_settings": list_settings(phase.optimizer, phase.weight_decay),
         "blocks": [block.name for block in thawed],
         "layers": [layer.name for layer in trained],
         "weighted_layers": weighted,

@@ -10,6 +10,7 @@ from tlmed.cache import show_size
 from tlmed.label_texts import NEGATIVE, NOTHING, POSITIVE
 from tlmed.label_vectors import are_vectors
 from tlmed.plan.plan_json import cut, describe_block
+from tlmed.sections.phase_words import say_phases
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tasks import MULTI_LABEL
@@ -107,7 +108,7 @@ def _name_ends(block) -> str:
 
 
 def describe_phases(plan: dict) -> list[Table | str]:
-    """Return the plan's phases as a table, or its classifier as a table of settings; and what "recalibrate" does."""
+    """Return the plan's phases as a table, or its classifier as a table of settings; and what else phases do."""
     if "classifier" in plan:
         return _describe_settings(plan["classifier"], plan.get("task"))
     moving = any("moving_statistics" in phase for phase in plan["phases"])
@@ -129,7 +130,7 @@ def describe_phases(plan: dict) -> list[Table | str]:
     if {phase["start"] for phase in plan["phases"]} == {"previous"}:  # the default needs no column
         head, rows = head[:-1], [row[:-1] for row in rows]
     again = any(phase["batch_norm"] == "recalibrate" and phase["blocks"] for phase in plan["phases"])
-    return [Table(head, rows), *([_RECALIBRATE] if again else [])]
+    return [Table(head, rows), *say_phases(plan["phases"]), *([_RECALIBRATE] if again else [])]
 
 
 def describe_caching(plan: dict) -> list[Table]:

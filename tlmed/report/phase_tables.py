@@ -12,6 +12,7 @@ from tlmed.pages.figures import draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
+from tlmed.sections.phase_words import say_phases
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, tell_apart
 
@@ -30,6 +31,7 @@ def show_phases(content: RunContent) -> Markup:
         layers=[(phase["name"], phase.get("layers", [])) for phase in phases],
         rates=_list_rates(phases),
         optimizers=_list_optimizers(phases),
+        said=say_phases(phases),
         blocks=show_blocks(content.plan),
     )
 

@@ -21,6 +21,7 @@ from tlmed.run.recalibration import compare_recalibration, describe_recalibratio
 from tlmed.run.records import note_choices
 from tlmed.run.watching import watchers
 from tlmed.run_files import DEGREES_CSV, FREEZE_JSON, PLAN_JSON, append_history, replace_history
+from tlmed.schedules import is_scheduled
 from tlmed.sections import MONITORS
 from tlmed.seeds import derive
 from tlmed.training import Checkpoints, Judge, Loop, PhaseResult, Saving, class_weights, fit_phase, measure
@@ -175,7 +176,7 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
     with _certified(model) as found:
         with computing(model, recipe.precision):
             saving = Saving(checkpoints, moving(model), fed.words, start)
-            result, history = _fit(job, prepared.phases, model, fed, saving)
+            result, history = _fit(job, prepared, model, fed, saving)
         before = None
         if can_settle(model):
             with voice.busy("Estimating statistics again"):
@@ -228,8 +229,8 @@ def _feed(job, prepared, model, begun) -> Feed:
     return fed
 
 
-def _fit(job, phases, model, fed, saving) -> tuple[PhaseResult, list[dict]]:
-    recipe, voice = job.recipe, job.voice
+def _fit(job, prepared, model, fed, saving) -> tuple[PhaseResult, list[dict]]:
+    recipe, voice, phases = job.recipe, job.voice, prepared.phases
     phase, images, size = model.phase, fed.images, recipe.data.batch_size
     train, val = images.indices("train"), images.indices("val")
     # The seed comes from the phase's name, so that the order of images does not depend on the phases before.
@@ -243,7 +244,11 @@ def _fit(job, phases, model, fed, saving) -> tuple[PhaseResult, list[dict]]:
         class_weight=class_weights(labels[train]) if recipe.class_weight == "balanced" else None,
     )
 
+    # A table has the same columns in all of its rows.
+    rate = {"learning_rate": phase.learning_rate} if any(map(is_scheduled, prepared.plan["phases"])) else {}
+
     def record(row: dict) -> None:
+        row = rate | row
         history.append(row)
         append_history(job.run, row)
 
@@ -256,6 +261,7 @@ def _fit(job, phases, model, fed, saving) -> tuple[PhaseResult, list[dict]]:
             record,
             [*watchers(job, phases, phase, len(train)), *([callback] if callback else [])],
             saving,
+            prepared.most,
         )
     return result, history
 

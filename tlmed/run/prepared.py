@@ -20,6 +20,7 @@ class Prepared:
         network: A classifier for phases, or a network from images to features for a hybrid.
         phases: The schedule, expanded; none for a hybrid.
         plan: The content of `plan.json`.
+        most: Epochs after which a phase ends, of those that it has; None: all.
     """
 
     images: ImageSet
@@ -27,3 +28,4 @@ class Prepared:
     network: Classifier | keras.Model
     phases: tuple[Phase, ...]
     plan: dict
+    most: int | None = None

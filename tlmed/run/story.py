@@ -263,8 +263,8 @@ def rehearse(
         _prepared(job, workers, continues=False) as prepared,
         open_run(job, workers, prepared.images),
     ):
-        first = dataclasses.replace(prepared.phases[0], epochs=min(epochs, prepared.phases[0].epochs))
-        _train(job, workers, dataclasses.replace(prepared, phases=(first,)))
+        # Not a phase of fewer epochs, whose learning rate would fall sooner.
+        _train(job, workers, dataclasses.replace(prepared, phases=prepared.phases[:1], most=epochs))
 
 
 @contextlib.contextmanager

@@ -20,11 +20,13 @@ class CsvFile:
         name: Its name.
         columns: Its columns; empty where they differ from run to run.
         check: Returns what else is wrong with the rows, in words; "" where all is well.
+        optional: Columns that follow these in some runs.
     """
 
     name: str
     columns: tuple[str, ...] = ()
     check: Callable[[list[dict[str, str]]], str] = lambda rows: ""
+    optional: tuple[str, ...] = ()
 
     def read(self, run: RunDir) -> list[dict[str, str]]:
         """Return the rows.
@@ -56,13 +58,17 @@ class CsvFile:
     def write(self, run: RunDir, rows: Iterable[Mapping[str, object]]) -> None:
         """Write the table, whole or not at all; where columns differ from run to run, those of the first row."""
         rows = list(rows)
-        columns = self.columns or tuple(rows[0])
+        columns = self.choose_columns(rows[0]) if rows else self.columns
         write_csv(run / self.name, columns, ([row[name] for name in columns] for row in rows))
+
+    def choose_columns(self, row: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the columns of a table with such rows: the optional ones if they are there."""
+        return (*(self.columns or tuple(row)), *(name for name in self.optional if name in row))
 
     def _find_fault(self, rows) -> str:
         # `csv.DictReader` puts surplus fields under the key None, and None in place of missing ones.
         columns = tuple(name for name in rows[0] if name is not None) if rows else self.columns
-        if self.columns and columns != self.columns:
+        if self.columns and columns != self.choose_columns(dict.fromkeys(columns)):
             return f"the columns {','.join(columns)}"
         for line, row in enumerate(rows, 2):
             if None in row or None in row.values():
@@ -82,7 +88,9 @@ def _check_images(rows: list[dict[str, str]]) -> str:
 
 SPLITS_CSV = CsvFile("splits.csv", ("path", "label", "group", "split", "sha256"), _check_images)
 HISTORY_CSV = CsvFile(
-    "history.csv", ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
+    "history.csv",
+    ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds"),
+    optional=("learning_rate",),
 )
 DEGREES_CSV = CsvFile(
     "degrees.csv",
@@ -110,7 +118,7 @@ def append_history(run: RunDir, row: Mapping[str, object]) -> None:
     path = run / HISTORY_CSV.name
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, HISTORY_CSV.columns, lineterminator="\n")
+        writer = csv.DictWriter(file, HISTORY_CSV.choose_columns(row), lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerow(row)

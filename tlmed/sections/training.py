@@ -3,16 +3,30 @@
 import re
 from typing import Literal
 
-from tlmed.sections.rules import count, must, one_of, optional_count, positive, section, share
+from tlmed.sections.rules import count, must, not_negative, one_of, optional_count, positive, section, share
 
 BATCH_NORM = ("frozen", "affine", "update", "recalibrate")
 MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
+PLATEAU = "plateau"
+SCHEDULES = ("constant", "cosine", "linear", "step", PLATEAU)
 STARTS = ("previous", "pretrained")
 UNITS = ("block", "layer")
 THRESHOLD_RULE = re.compile(r"youden|costs|(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)")
 
 _LONGEST_NAME = 200  # bytes; file names are made of it, and file systems allow 255
+
+
+def _warmup():
+    return must("a share of the phase's steps, 0 to 1", lambda value: 0 <= value <= 1, default=0.0)
+
+
+def _clip_norm():
+    return must("a number above 0, or None", lambda value: value is None or positive(value), default=None)
+
+
+def _weight_decay():
+    return must("a number of 0 or more, or None", lambda value: value is None or not_negative(value), default=None)
 
 
 @section
@@ -35,6 +49,13 @@ class Phase:
             after the last phase that thawed nothing.
         block_decay: The factor from one learning rate to the next, from output to input: the head has `learning_rate`,
             the last block `learning_rate * block_decay`, the block before it that times `block_decay`, and so on.
+        schedule: How the learning rate falls. `"constant"`: not at all; `"cosine"` and `"linear"`: towards 0 at the
+            end of the phase; `"step"`: to a tenth after half of the steps, to a hundredth after three quarters (He et
+            al. 2016); `"plateau"`: to a tenth whenever the recipe's `monitor` has not improved for half of `patience`.
+        warmup: The share of the phase's steps in which the learning rate rises to its full value; 0: none.
+        clip_norm: The largest norm of the gradient, of all weights together; a longer one is shortened. None: any.
+        weight_decay: By which share, times the learning rate, weights shrink in each step (Loshchilov & Hutter 2019);
+            biases, gamma and beta are left out. None: what the optimizer does by itself in Keras.
     """
 
     name: str = must(
@@ -51,6 +72,21 @@ class Phase:
     unit: str = one_of(UNITS, default="block")
     start: str = one_of(STARTS, default="previous")
     block_decay: float = share(default=1.0)
+    schedule: str = one_of(SCHEDULES, default="constant")
+    warmup: float = _warmup()
+    clip_norm: float | None = _clip_norm()
+    weight_decay: float | None = _weight_decay()
+
+    def find_conflicts(self, path: str) -> list[str]:
+        """Return one sentence for each field that others rule out."""
+        return _find_schedule_conflicts(self, path)
+
+
+# What all phases of degrees have from them.
+_SAME = (
+    *("epochs", "patience", "batch_norm", "optimizer", "unit"),
+    *("schedule", "warmup", "clip_norm", "weight_decay"),
+)
 
 
 @section
@@ -68,6 +104,10 @@ class Degrees:
         patience: Epochs without improvement of the recipe's `monitor` before a degree ends; None: never.
         batch_norm: As in `Phase`.
         optimizer: As in `Phase`.
+        schedule: As in `Phase`, for each degree.
+        warmup: As in `Phase`.
+        clip_norm: As in `Phase`.
+        weight_decay: As in `Phase`.
     """
 
     epochs: int = count()
@@ -79,6 +119,14 @@ class Degrees:
     patience: int | None = optional_count(default=None)
     batch_norm: str = one_of(BATCH_NORM, default="frozen")
     optimizer: str = one_of(OPTIMIZERS, default="adam")
+    schedule: str = one_of(SCHEDULES, default="constant")
+    warmup: float = _warmup()
+    clip_norm: float | None = _clip_norm()
+    weight_decay: float | None = _weight_decay()
+
+    def find_conflicts(self, path: str) -> list[str]:
+        """Return one sentence for each field that others rule out."""
+        return _find_schedule_conflicts(self, path)
 
     def expand(self, names) -> tuple[Phase, ...]:
         """Return the phases that these degrees are for a backbone.
@@ -89,13 +137,29 @@ class Degrees:
         >>> [(phase.name, phase.thaw) for phase in Degrees(epochs=1, learning_rate=1e-4).expand(["block1", "block2"])]
         [('head', 0), ('block2', 1), ('block1', 2)]
         """
-        same = {name: getattr(self, name) for name in ("epochs", "patience", "batch_norm", "optimizer", "unit")}
+        same = {name: getattr(self, name) for name in _SAME}
         head = Phase("head", thaw=0, learning_rate=self.head_learning_rate, **same)
         degrees = (
             Phase(name, thaw=i + 1, learning_rate=_fall(self.learning_rate, self.falloff, i), start=self.start, **same)
             for i, name in enumerate(reversed(names))
         )
         return (head, *degrees)
+
+
+def _find_schedule_conflicts(part, path) -> list[str]:
+    """Return what is wrong with the learning rate of a phase, or of degrees."""
+    faults = []
+    if part.warmup == 1 and part.schedule != "constant":
+        faults.append(
+            f"`{path}warmup` must be below 1 with schedule={part.schedule!r}: the phase would end with the warm-up, "
+            f"before the learning rate falls. Received: warmup={part.warmup!r}."
+        )
+    if part.schedule == PLATEAU and part.patience == 1:
+        faults.append(
+            f"`{path}patience` must be 2 or more, or None, with schedule='plateau': the phase would end before the "
+            "learning rate falls, which it does after half of these epochs. Received: patience=1."
+        )
+    return faults
 
 
 def _fall(rate, falloff, steps) -> float:

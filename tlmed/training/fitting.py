@@ -14,10 +14,12 @@ from tlmed.label_texts import NEGATIVE, POSITIVE, UNKNOWN
 from tlmed.label_vectors import are_vectors
 from tlmed.metrics.label_metrics import macro_area
 from tlmed.replicas import assign_each, read_each, replicas, workers
+from tlmed.schedules import is_scheduled
 from tlmed.sections import MONITORS, Phase
 from tlmed.training.best_epoch import BestEpoch
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.loop import Loop
+from tlmed.training.rates import Rates
 from tlmed.words import listed
 
 HALF = 0.5  # from this score on a label counts as predicted while training
@@ -303,6 +305,7 @@ def fit_phase(
     record: Callable[[dict], None] = lambda row: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     saving: Saving = Saving(),
+    most: int | None = None,
 ) -> PhaseResult:
     """Train a compiled network for one phase and leave it with the weights of its best epoch.
 
@@ -313,6 +316,7 @@ def fit_phase(
         record: Called with every epoch's scores; if a phase goes on, first with those of the epochs before.
         callbacks: More Keras callbacks, such as a progress bar.
         saving: What is saved while it trains; by default nothing.
+        most: Epochs after which it ends, of those that it has; None: all.
 
     Raises:
         RunFailed: If the loss or a score is no longer finite, or a checkpoint is of something else.
@@ -322,7 +326,7 @@ def fit_phase(
     best = BestEpoch(judge.monitor, MONITORS[judge.monitor], phase.patience or phase.epochs)
     log, checkpoints = EpochLog(phase.name, record, saving.start), saving.checkpoints
     moving = loop.model.variables if saving.moving is None else saving.moving
-    state = State(loop, best, log, moving, saving.fed)
+    state, rates = State(loop, best, log, moving, saving.fed), Rates(phase, judge.monitor, loop.steps)
 
     def save() -> None:
         if checkpoints is not None:
@@ -340,12 +344,13 @@ def fit_phase(
     def begin() -> None:
         if checkpoints is not None and (found := checkpoints.newest(phase.name)):
             state.put(*found)
+            rates.resume(log.rows)
 
     # One of several workers must not stop alone, because the others would wait for it: they agree on a step in `look`.
     with stopping.saving(save if workers()[1] == 1 else None):
         # The order matters: Validation adds the scores that all after it read.
-        listeners = [Validation(judge.validate, judge.labels), best, log, *callbacks]
-        loop.run(phase.epochs, listeners, wishes, look, begin)
+        scores = [Validation(judge.validate, judge.labels), *([rates] if is_scheduled(phase) else [])]
+        loop.run(min(phase.epochs, most or phase.epochs), [*scores, best, log, *callbacks], wishes, look, begin)
     seconds, earlier = log.phase_seconds, log.before[0]
     # Keras counts from 0.
     return PhaseResult(phase.name, float(best.best), best.best_epoch + 1, len(log.rows), seconds, earlier)

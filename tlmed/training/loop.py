@@ -14,6 +14,7 @@ import tensorflow as tf
 from tlmed.data import Share
 from tlmed.losses import add_up, count_labels, count_right
 from tlmed.replicas import workers
+from tlmed.schedules import set_steps
 
 Batches = Callable[[tuple[int, int], Share], tf.data.Dataset]
 
@@ -51,6 +52,7 @@ class Loop:
         self.metrics = (keras.metrics.Mean(name="loss"), keras.metrics.Mean(name="accuracy"))
         # In the order of labels, which index them.
         factors = None if class_weight is None else [class_weight[label] for label in sorted(class_weight)]
+        set_steps(model.optimizer, steps)
         self._take_steps = _compile(model, self.metrics, together, factors)
 
     def run(

@@ -1,0 +1,75 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tlmed.optimizers import Changes, find_exempt, make_optimizer
+
+RANDOM = np.random.RandomState(0)
+
+
+def variables():
+    random = np.random.RandomState(1)
+    return [
+        keras.Variable(random.normal(size=shape).astype("float32"), name=name)
+        for name, shape in (("kernel", (4, 3)), ("bias", (3,)), ("gamma", (3,)), ("bias", (2, 3)))
+    ]
+
+
+def adamw(weight, gradients, rates, decay):
+    """Loshchilov & Hutter 2019, algorithm 2, with the rate in front of the decay as in Keras and torch."""
+    m = v = np.zeros_like(weight)
+    for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):
+        weight = weight - rate * decay * weight
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        weight = weight - rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-7)
+    return weight
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_weight_decay_is_that_of_adamw_and_spares_biases_and_norms(name, factor, scheduled):
+    weights, rates = variables(), np.array([0.1, 0.05, 0.02])
+    before = [weight.numpy() for weight in weights]
+    table = tf.constant(rates / 0.1, tf.float32)
+    curve = (lambda step: tf.gather(table, step)) if scheduled else None
+    factors = {id(weights[0]): factor}
+    changes = Changes(factors, curve, weight_decay=0.3, exempt=find_exempt(weights))
+    optimizer = make_optimizer(name, 0.1, changes)
+    optimizer.build(weights)
+    # Away from 0, where the small number that Adam adds to the root would count.
+    gradients = [[RANDOM.uniform(0.5, 1, weight.shape).astype("float32") for weight in weights] for _ in range(3)]
+    for step in gradients:
+        optimizer.apply([tf.constant(gradient) for gradient in step], weights)
+    rates = rates if scheduled else np.full(3, 0.1)
+    for number, (weight, start) in enumerate(zip(weights, before, strict=True)):
+        decay, own = (0.3, factor) if number == 0 else (0.0, 1.0)
+        expected = adamw(start, [step[number] for step in gradients], own * rates, decay)
+        np.testing.assert_allclose(weight, expected, atol=1e-5)
+
+
+def test_without_the_field_adamw_decays_all_as_in_keras():
+    ours, theirs = variables(), variables()
+    optimizers = make_optimizer("adamw", 0.1), keras.optimizers.AdamW(0.1)
+    for weights, optimizer in zip((ours, theirs), optimizers, strict=True):
+        optimizer.apply([tf.zeros(weight.shape) for weight in weights], weights)
+    for one, other, start in zip(ours, theirs, variables(), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert not np.array_equal(one, start)
+
+
+def test_no_weight_decay_can_be_asked_for():
+    weights = variables()
+    make_optimizer("adamw", 0.1, Changes(weight_decay=0.0)).apply([tf.zeros(it.shape) for it in weights], weights)
+    for weight, start in zip(weights, variables(), strict=True):
+        np.testing.assert_array_equal(weight, start)
+
+
+@pytest.mark.parametrize("length", [0.5, 100.0])
+def test_a_gradient_is_shortened_to_a_norm_of_all_weights_together(length):
+    weights, gradients = variables(), [RANDOM.normal(size=it.shape).astype("float32") for it in variables()]
+    norm = np.sqrt(sum((gradient**2).sum() for gradient in gradients))
+    make_optimizer("sgd", 1.0, Changes(clip_norm=length)).apply([tf.constant(it) for it in gradients], weights)
+    for weight, start, gradient in zip(weights, variables(), gradients, strict=True):
+        np.testing.assert_allclose(start - weight.numpy(), gradient * min(1, length / norm), atol=1e-6)

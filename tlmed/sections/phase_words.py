@@ -1,0 +1,41 @@
+"""What the schedule and the regularisers of phases do, in words."""
+
+from collections.abc import Mapping, Sequence
+
+_SCHEDULES = {
+    "cosine": "the learning rate falls to 0 along a cosine",
+    "linear": "the learning rate falls to 0 in equal steps",
+    "step": "the learning rate falls to a tenth after half of the steps and to a hundredth after three quarters",
+    "plateau": "the learning rate falls to a tenth when the validation score stays",
+}
+
+
+def say_phase(fields: Mapping) -> str:
+    """Return which schedule and regularisers a phase has; "" where it has none.
+
+    Args:
+        fields: Those of a `Phase`; what an older run does not know is off.
+
+    >>> say_phase({"schedule": "linear", "warmup": 0.1, "clip_norm": None})
+    'the learning rate falls to 0 in equal steps, after a warm-up in 10 % of the steps'
+    """
+    falls = _SCHEDULES.get(fields.get("schedule"), "")
+    warmup = f"a warm-up in {fields['warmup'] * 100:.3g} % of the steps" if fields.get("warmup") else ""
+    said = [f"{falls}, after {warmup}" if falls and warmup else falls or warmup]
+    said += [say(fields[name]) for name, say in _SAID.items() if fields.get(name) is not None]
+    return "; ".join(filter(None, said))
+
+
+def say_phases(phases: Sequence[Mapping]) -> list[str]:
+    """Return for each phase that has a schedule or a regulariser, by name, which.
+
+    >>> say_phases([{"name": "head"}, {"name": "top", "clip_norm": 0.5}])
+    ['top: gradients of a norm of 0.5 at most']
+    """
+    return [f"{phase['name']}: {said}" for phase in phases if (said := say_phase(phase))]
+
+
+_SAID = {
+    "clip_norm": lambda value: f"gradients of a norm of {value:g} at most",
+    "weight_decay": lambda value: f"weight decay {value:g}, not of biases and norms" if value else "no weight decay",
+}
