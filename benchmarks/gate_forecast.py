@@ -23,10 +23,10 @@ import numpy as np
 from scipy.stats import norm
 
 import tlmed
-from tlmed.gate.linear_heads import project
 from tlmed.gate.needed_images import Expected, correlate_owners, count_needed, simulate_design
 from tlmed.gate.nested_subsets import Question, count_repeats, list_shares, measure_points, order_owners
 from tlmed.gate.power_laws import fit_laws
+from tlmed.logistic import project
 from tlmed.metrics import binary_auc
 from tlmed.metrics.areas import area_interval
 from tlmed.seeds import derive

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.gate.grouped_folds import join_owners
-from tlmed.gate.linear_heads import project
 from tlmed.gate.outliers import find_far
 from tlmed.gate.wrong_labels import Asked, Suspicion, choose_sure, suspect
+from tlmed.logistic import project
 
 RATES = (0.05, 0.1, 0.2)
 FILTERS = (

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from tests.gate.made_evidence import make_evidence
 from tlmed.data.file_facts import FileFacts
 from tlmed.gate.data_fingerprint import describe_data, measure_dimension
-from tlmed.gate.linear_heads import project
+from tlmed.logistic import project
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5])

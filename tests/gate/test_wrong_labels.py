@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.gate.made_evidence import make_evidence
 from tlmed.gate.confident_learning import count_joint, estimate_joint, prune_by_class, prune_by_noise_rate
-from tlmed.gate.linear_heads import fit_head
 from tlmed.gate.wrong_labels import check_labels, describe_estimate
+from tlmed.logistic import fit_head
 
 
 def draw_evidence(n=400, rate=0.1, apart=5.0, classes=2, seed=0, **fields):

@@ -8,9 +8,9 @@ import numpy as np
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence, list_labels
 from tlmed.gate.grouped_folds import find_owners
-from tlmed.gate.linear_heads import project
 from tlmed.gate.neighbours import find_neighbours
 from tlmed.gate.verdict import FINGERPRINT
+from tlmed.logistic import project
 from tlmed.metrics import binary_auc
 from tlmed.seeds import derive
 from tlmed.split_names import SPLITS

@@ -7,7 +7,6 @@ import numpy as np
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence, list_labels
 from tlmed.gate.grouped_folds import find_owners
-from tlmed.gate.linear_heads import project
 from tlmed.gate.needed_images import Expected, correlate_owners, count_needed, find_width, simulate_design
 from tlmed.gate.nested_subsets import (
     FOLDS,
@@ -19,6 +18,7 @@ from tlmed.gate.nested_subsets import (
     measure_points,
 )
 from tlmed.gate.power_laws import fit_laws
+from tlmed.logistic import project
 from tlmed.metrics.areas import newcombe
 from tlmed.metrics.proportions import t_95
 from tlmed.seeds import derive

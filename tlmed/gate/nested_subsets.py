@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.gate.grouped_folds import deal_folds
-from tlmed.gate.nested_heads import fit_nested
+from tlmed.logistic import fit_nested
 from tlmed.metrics.areas import place
 from tlmed.metrics.proportions import count_freedom
 

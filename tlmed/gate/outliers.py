@@ -5,8 +5,8 @@ import numpy as np
 from tlmed.data.findings import OUTLIER, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence
-from tlmed.gate.linear_heads import project
 from tlmed.gate.neighbours import find_neighbours
+from tlmed.logistic import project
 from tlmed.words import count, listed
 
 LEAST = 20  # images: with fewer, nothing tells how far apart they usually are

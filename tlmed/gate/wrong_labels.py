@@ -11,8 +11,8 @@ from tlmed.gate.checked import Checked
 from tlmed.gate.confident_learning import estimate_joint, prune_by_class, prune_by_noise_rate
 from tlmed.gate.evidence import Evidence, list_labels
 from tlmed.gate.grouped_folds import deal_folds, find_owners
-from tlmed.gate.linear_heads import fit_path, project
 from tlmed.gate.noise_rates import fit_noise
+from tlmed.logistic import fit_path, project
 from tlmed.seeds import derive
 from tlmed.words import count, join_names, thousandths
 
@@ -138,7 +138,7 @@ def ask_folds(features, labels, owners, seed) -> tuple[np.ndarray, np.ndarray, f
         folds, said = deal_folds(labels, owners, FOLDS, random), np.zeros((len(l2s), n, classes))
         for fold in np.unique(folds):
             known, asked = folds != fold, folds == fold
-            heads = fit_path(features[known], labels[known], classes, l2s, turned=True)
+            heads = fit_path(features[known], labels[known], classes, l2s)
             for part, head in zip(said, heads, strict=True):
                 part[asked] = head.predict(features[asked])
         said = np.clip(said, _LEAST_CHANCE, 1 - _LEAST_CHANCE)

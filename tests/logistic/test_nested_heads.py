@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from tlmed.gate.linear_heads import fit_head
-from tlmed.gate.nested_heads import fit_nested
+from tlmed.logistic import fit_head, fit_nested
 
 
 @pytest.mark.parametrize(("n", "d", "strength"), [(400, 20, 0.5), (60, 80, 1.0), (200, 10, 30.0)])

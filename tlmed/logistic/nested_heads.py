@@ -1,6 +1,6 @@
 """Linear heads on nested subsets of images: logistic regressions with an L2 penalty, each started from the one before.
 
-`linear_heads.fit_head` gives the same head for one subset. A learning curve needs hundreds of heads on subsets that
+`fit_head` gives the same head for one subset. A learning curve needs hundreds of heads on subsets that
 grow, and from the head of a smaller subset a few steps are enough.
 """
 
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
+
+from tlmed.logistic.single_thread import single_thread
 
 _CLOSE = 0.003  # a step that changes no log-odds by more ends the search
 _MOST_STEPS, _LONGEST = 100, 4.0  # steps; how far one may change log-odds
@@ -41,7 +43,8 @@ def fit_nested(
     for number, rows in enumerate(subsets):
         targets = positive[rows].astype(np.float32)
         if 0 < targets.sum() < len(targets):
-            weights = found[number] = _descend(wide[rows], targets, penalties, weights)
+            with single_thread():
+                weights = found[number] = _descend(wide[rows], targets, penalties, weights)
     return found[:, :-1], found[:, -1]
 
 

@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from tlmed.gate.linear_heads import fit_head, fit_path, project, standardise
+from tlmed.logistic import fit_head, fit_path, project, standardise
 
 
 def draw(n, d, classes, seed=0, noise=1.0):
