@@ -94,9 +94,7 @@ def stream():
             most = max(most, _own_memory())
         seconds = time.perf_counter() - begin
     print(f"{n:,} x {d:,}, {classes} classes, read from a file of {n * d * 4 / 2**20:.0f} MB: {seconds:.0f} s")
-    print(
-        f"memory of its own: {(most - anonymous) / 2**20:.0f} MB more (peak of the process before: {before / 2**10:.0f} MB)"
-    )
+    print(f"memory of its own: {(most - anonymous) / 2**20:.0f} MB more")
 
 
 def _own_memory():
