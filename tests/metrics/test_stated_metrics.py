@@ -294,6 +294,18 @@ def test_a_perfect_ranking_has_bounds_and_no_slope():
     assert recalibrate(truth, np.full(60, 0.5))["calibration_slope"].entry["reason"] == "All scores are equal."
 
 
+def test_scores_of_0_and_1_that_are_wrong_have_no_intercept_and_end_nothing():
+    # The likelihood is flat between the logits of 0 and 1, about -36 and 36: every intercept is as good.
+    found = recalibrate([1, 0, 1, 0], [0, 1, 1, 0])
+    assert found["calibration_intercept"].entry["value"] is None
+    assert found["calibration_intercept"].entry["reason"].startswith("Nearly all scores are 0 or 1")
+    assert found["calibration_slope"].entry["value"] == 0
+    # Three of four with the logit of 1: what is added must make the chance 3 / 4.
+    logit = np.log((1 - np.finfo(float).eps) / np.finfo(float).eps)
+    intercept = recalibrate([1, 1, 1, 0], [1, 1, 1, 1])["calibration_intercept"].entry["value"]
+    assert intercept == pytest.approx(np.log(3) - logit, abs=1e-9)
+
+
 def test_a_threshold_that_no_image_reaches_gives_a_sensitivity_of_zero():
     scores = np.r_[np.full(20, 0.9), np.full(20, 0.1)]  # every negative scores higher
     assert sensitivity_at(np.arange(40) >= 20, scores, 0.9).entry["value"] == 0.0

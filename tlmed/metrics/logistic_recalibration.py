@@ -12,6 +12,7 @@ from tlmed.metrics.spreads import find_strata, measure_spread
 
 _SMALLEST = np.finfo(float).eps  # the least probability whose logit is taken, as of log loss
 _MOST_STEPS = 100
+_FLAT = 1e-6  # of the likelihood's curvature; one image with a score of 0.5 gives 0.25
 _METHOD = "influences of {} {}, t with {:.0f} df (Welch 1947)"
 
 
@@ -33,7 +34,8 @@ def recalibrate(
         owners: The number of the group of each image, int [n]; None if images have no groups.
 
     Returns:
-        `calibration_intercept` and `calibration_slope`. The slope is undefined where all probabilities are equal, and
+        `calibration_intercept` and `calibration_slope`. The intercept is undefined where the likelihood is flat at its
+        maximum, as with nothing but scores of 0 and 1. The slope is undefined where all probabilities are equal, and
         where they separate the classes. A `note` says how many probabilities are 0 or 1.
 
     Raises:
@@ -58,7 +60,7 @@ def recalibrate(
     kept = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
     logits = np.log(kept) - np.log1p(-kept)
     found = {
-        "calibration_intercept": _measure(positive, np.ones((1, len(positive))), logits, owners),
+        "calibration_intercept": _find_intercept(positive, logits, owners),
         "calibration_slope": _find_slope(positive, logits, owners),
     }
     said = say_extremes(probabilities)
@@ -80,6 +82,14 @@ def say_extremes(probabilities: np.ndarray) -> str:
     return f"{said} that distance." if extreme else ""
 
 
+def _find_intercept(positive, logits, owners) -> Measured:
+    table = np.ones((1, len(positive)))
+    (value,) = _fit(positive, table, logits)
+    if _curve(table, value + logits).item() < _FLAT:
+        return undefined("Nearly all scores are 0 or 1, so very different intercepts fit equally well.")
+    return _measure(positive, table, logits, owners)
+
+
 def _find_slope(positive, logits, owners) -> Measured:
     if np.ptp(logits) < 1e-9:
         return undefined("All scores are equal.")
@@ -95,8 +105,8 @@ def _find_slope(positive, logits, owners) -> Measured:
 def _measure(positive, table, offset, owners) -> Measured:
     """Return the first coefficient of the logistic regression on the rows of a table [p, n]."""
     coefficients = _fit(positive, table, offset)
-    chances = _expit(coefficients @ table + offset)
-    influences = np.linalg.solve(_curve(table, chances), table * (positive - chances))[0]
+    sums = coefficients @ table + offset
+    influences = np.linalg.solve(_curve(table, sums), table * (positive - _expit(sums)))[0]
     spread = measure_spread(influences, find_strata(positive.astype(int), owners), owners)
     half = t_95(spread.freedom) * math.sqrt(spread.variance)
     method = _METHOD.format(spread.units, "images" if owners is None else "groups", spread.freedom)
@@ -108,9 +118,9 @@ def _fit(positive, table, offset) -> np.ndarray:
     """Return the coefficients of greatest likelihood [p], by Newton's method with halved steps."""
     found = np.zeros(len(table))
     for _ in range(_MOST_STEPS):
-        chances = _expit(found @ table + offset)
-        step = np.linalg.solve(_curve(table, chances), table @ (positive - chances))
-        before = _likelihood(positive, found @ table + offset)
+        sums = found @ table + offset
+        step = np.linalg.solve(_curve(table, sums), table @ (positive - _expit(sums)))
+        before = _likelihood(positive, sums)
         # 1e-9: close to the maximum, rounding decides which of two likelihoods is larger.
         while _likelihood(positive, (found + step) @ table + offset) < before - 1e-9:
             step /= 2
@@ -120,12 +130,14 @@ def _fit(positive, table, offset) -> np.ndarray:
     return found
 
 
-def _curve(table, chances) -> np.ndarray:
-    return (table * (chances * (1 - chances))) @ table.T
+def _curve(table, sums) -> np.ndarray:
+    # The product with the opposite chance, which is 1e-16 and not 0 where the chance itself is rounded to 1.
+    return (table * (_expit(sums) * _expit(-sums))) @ table.T
 
 
 def _expit(logits) -> np.ndarray:
-    return (1 + np.tanh(logits / 2)) / 2  # which does not overflow
+    small = np.exp(-np.abs(logits))  # which does not overflow, and keeps the digits of what is near 0
+    return np.where(logits < 0, small, 1) / (1 + small)
 
 
 def _likelihood(positive, logits) -> float:
