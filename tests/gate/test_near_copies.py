@@ -11,7 +11,7 @@ from tlmed.data.file_facts import FileFacts
 from tlmed.data.findings import ERROR, NEAR_COPY, WARNING
 from tlmed.data.table import Table
 from tlmed.gate.evidence import Evidence
-from tlmed.gate.near_copies import check_near_copies
+from tlmed.gate.near_copies import check_alike, check_near_copies, read_pairs
 from tlmed.gate.sketches import draw_sketches
 
 
@@ -167,3 +167,56 @@ def test_the_same_evidence_gives_the_same_findings():
     evidence = gather_pictures([*scenes, compress(scenes[3]), scenes[4].rotate(3)])
     assert check_near_copies(evidence).figures == check_near_copies(evidence).figures
     assert check_near_copies(evidence).findings == check_near_copies(evidence).findings
+
+
+def describe_alike(pictures, alike, **facts):
+    """Return evidence of pictures with drawn features, those of `alike` nearly equal."""
+    features = np.random.RandomState(0).normal(size=(len(pictures), 40)).astype(np.float32)
+    for one, other in alike:
+        features[other] = features[one] + 0.05 * features[other]
+    return dataclasses.replace(gather_pictures(pictures, **facts), features=features)
+
+
+def test_features_bring_copies_together_that_pixels_did_not_and_pixels_decide():
+    scenes = [draw_scene(seed) for seed in range(30)]
+    cropped = scenes[0].crop((20, 3, 124, 118))
+    mirrored = scenes[1].transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    splits = ["train"] * 30 + ["test"] * 2
+    # 5 and 6 are alike to the network, and show other pictures.
+    evidence = describe_alike([*scenes, cropped, mirrored], [(0, 30), (1, 31), (5, 6)], splits=splits)
+    checked = check_alike(evidence)
+    assert {finding.files for finding in checked.findings} == {
+        ("image0a.png", "image30e.png"),
+        ("image1b.png", "image31f.png"),
+    }
+    assert {finding.level for finding in checked.findings} == {ERROR}
+    (found,) = [finding.text for finding in checked.findings if "image1b.png" in finding.files]
+    assert "one mirrored" in found
+    assert "in train and test" in found
+
+
+def test_what_was_found_before_is_not_told_again_and_a_set_that_grows_is_told_whole():
+    scenes = [draw_scene(seed) for seed in range(30)]
+    copies = [compress(scenes[0]), scenes[0].crop((20, 3, 124, 118))]
+    evidence = describe_alike([*scenes, *copies], [(0, 30), (0, 31)], labels=[0] * 31 + [1])
+    before = check_near_copies(evidence)
+    pairs = read_pairs(evidence, before)
+    assert {file for pair in pairs for file in pair.files} == {"image0a.png", "image30e.png", "image31f.png"}
+    assert check_alike(dataclasses.replace(evidence, copies=pairs)).findings == ()
+    # Had the first check not seen the crop, the second names all three, for their labels differ.
+    seen = tuple(pair for pair in pairs if "image31f.png" not in pair.files)
+    seen = seen or read_pairs(evidence, check_near_copies(describe_alike([*scenes, copies[0]], [])))
+    grown = check_alike(dataclasses.replace(evidence, copies=seen))
+    (finding,) = grown.findings
+    assert finding.files == ("image0a.png", "image30e.png", "image31f.png")
+    assert "Their labels differ: benign and malignant." in finding.text
+    assert [pair["files"][1] for pair in grown.figures["pairs"]] == ["image31f.png"]
+
+
+def test_without_features_it_is_said_that_no_copies_were_looked_for_by_them():
+    evidence = gather_pictures([draw_scene(seed) for seed in range(3)])
+    checked = check_alike(dataclasses.replace(evidence, lacking="no weights are at hand"))
+    assert checked.unchecked == ("Copies were not looked for among images of like features: no weights are at hand.",)
+    assert check_alike(dataclasses.replace(evidence, features=np.ones((3, 4), np.float32))).findings == ()
+    one = dataclasses.replace(gather_pictures([draw_scene(0)]), features=np.ones((1, 4), np.float32))
+    assert check_alike(one).findings == ()

@@ -8,7 +8,7 @@ from tlmed.gate.checked import Checked
 from tlmed.gate.copies_and_labels import check_copies
 from tlmed.gate.data_fingerprint import describe_data
 from tlmed.gate.evidence import Evidence
-from tlmed.gate.near_copies import check_near_copies
+from tlmed.gate.near_copies import check_alike, check_near_copies
 from tlmed.gate.outliers import check_outliers
 from tlmed.gate.patient_spellings import check_patients
 from tlmed.gate.quality import check_quality
@@ -17,7 +17,7 @@ from tlmed.gate.wrong_labels import check_labels
 
 Check = Callable[[Evidence], Checked]
 CHEAP: tuple[Check, ...] = (check_copies, check_near_copies, check_patients, check_shortcuts, check_quality)
-WITH_FEATURES: tuple[Check, ...] = (check_labels, check_outliers)
+WITH_FEATURES: tuple[Check, ...] = (check_alike, check_labels, check_outliers)
 DESCRIBING: tuple[Check, ...] = (describe_data,)  # what the data are, with features and without
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from tlmed.data.findings import ERROR, NEAR_COPY, WARNING, Finding
 from tlmed.gate.changes import are_numbered, describe_place, describe_tones, place_whole
 from tlmed.gate.content import cut_out
-from tlmed.gate.copy_sets import Pair
+from tlmed.gate.copy_sets import DescribedPair, Pair
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.registration import warp
 from tlmed.words import count, join_names, listed, percent
@@ -19,27 +18,6 @@ from tlmed.words import count, join_names, listed, percent
 WITHIN_GROUPS = "Nothing leaks. If they are copies rather than frames, keep one of each."
 _NAMED = 4  # files in one text; the others are counted
 _ORDER = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class DescribedPair:
-    """Two images of which one is a copy of the other, in words.
-
-    Attributes:
-        rows: Of the two images.
-        files: Their paths.
-        correlation: The median over blocks with detail.
-        changed: What differs between the two, as words; none if nothing that registration sees.
-    """
-
-    rows: tuple[int, int]
-    files: tuple[str, str]
-    correlation: float
-    changed: tuple[str, ...]
-
-    def as_json(self) -> dict[str, object]:
-        """Return the pair for a file."""
-        return {"files": list(self.files), "correlation": round(self.correlation, 3), "changed": list(self.changed)}
 
 
 def describe_pair(evidence: Evidence, pair: Pair) -> DescribedPair:

@@ -1,6 +1,6 @@
 """Sets of pictures that are copies of one another, from pairs of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,38 @@ class Pair:
     correlation: float
     matrix: np.ndarray
     boxes: np.ndarray
+
+
+@dataclass(frozen=True)
+class DescribedPair:
+    """Two images of which one is a copy of the other, in words.
+
+    Attributes:
+        rows: Of the two images.
+        files: Their paths.
+        correlation: The median over blocks with detail.
+        changed: What differs between the two, as words; none if nothing that registration sees.
+    """
+
+    rows: tuple[int, int]
+    files: tuple[str, str]
+    correlation: float
+    changed: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the pair for a file."""
+        return {"files": list(self.files), "correlation": round(self.correlation, 3), "changed": list(self.changed)}
+
+    @classmethod
+    def from_json(cls, found: Mapping, rows: Mapping[str, int]) -> "DescribedPair":
+        """Return the pair that `as_json` returned.
+
+        Args:
+            found: As `as_json` returned it.
+            rows: The row of each path.
+        """
+        one, other = found["files"]
+        return cls((rows[one], rows[other]), (one, other), found["correlation"], tuple(found["changed"]))
 
 
 class Sets:

@@ -9,6 +9,7 @@ import numpy as np
 from tlmed.data import ImageSet
 from tlmed.data.file_facts import FileFacts
 from tlmed.data.table import Table
+from tlmed.gate.copy_sets import DescribedPair
 from tlmed.gate.frame_measures import FRAME, measure_frames
 from tlmed.gate.sketches import SKETCH, draw_sketches
 
@@ -30,6 +31,7 @@ class Evidence:
         frames: Measures of the pixels that are not the finding (`frame_measures.measure_frames`).
         features: float32 [n, d], of a pretrained network; None if there are none.
         lacking: Why there are no features; "" if there are.
+        copies: Pairs that are known to be near-copies, before more are looked for by features.
         seed: Of everything that is drawn.
     """
 
@@ -43,6 +45,7 @@ class Evidence:
     frames: np.ndarray
     features: np.ndarray | None = None
     lacking: str = ""
+    copies: tuple[DescribedPair, ...] = ()
     seed: int = 0
 
     def __len__(self) -> int:

@@ -1,21 +1,42 @@
 """Near-copies: images that show the same picture, re-compressed, cropped, turned, marked or changed in brightness."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from tlmed.data.findings import Finding
+from tlmed.gate.alike_pairs import find_alike, find_views
 from tlmed.gate.bare_pictures import open_pictures
 from tlmed.gate.candidates import find_candidates
 from tlmed.gate.checked import Checked
 from tlmed.gate.confirmation import confirm, screen
 from tlmed.gate.copy_findings import describe_pair, make_findings
-from tlmed.gate.copy_sets import Pair, Sets
+from tlmed.gate.copy_sets import DescribedPair, Pair, Sets
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.sketches import SKETCH
 from tlmed.words import count
 
+NEAR_COPIES = "near-copies"  # the name of the check
 _FEWEST, _MOST, _STEP = 2, 6, 100  # candidates per image, upright and turned each: one more for so many images
 _FLAT = 3.0  # gray levels: an image with less contrast shows nothing
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is looked at: one row of each picture that shows something.
+
+    Attributes:
+        twins: The rows of each picture, by the first of them.
+        rows: The first rows.
+        flat: How many pictures are nearly uniform, and not looked at.
+        sets: Of all images, that copies are joined in.
+    """
+
+    twins: Mapping[int, list[int]]
+    rows: np.ndarray
+    flat: int
+    sets: Sets
 
 
 def check_near_copies(evidence: Evidence) -> Checked:
@@ -27,20 +48,67 @@ def check_near_copies(evidence: Evidence) -> Checked:
     Returns:
         A finding for each set of copies: an error where it lies in several splits or has several labels.
     """
+    look = _begin(evidence)
+    pairs, examined = _find_pairs(evidence.sketches, look.rows, look.sets)
+    described = [describe_pair(evidence, pair) for pair in pairs]
+    findings, figures = _conclude(evidence, look, (), described)
+    return Checked(NEAR_COPIES, findings, {**figures, "candidates": examined}, _say_flat(look.flat))
+
+
+def check_alike(evidence: Evidence) -> Checked:
+    """Find near-copies that were not found before, among images whose features are alike.
+
+    Args:
+        evidence: With features, and with the copies that were found before.
+
+    Returns:
+        A finding for each set of copies that grew, as `check_near_copies` returns it.
+    """
+    name = "near-copies-by-features"
+    if evidence.features is None:
+        reason = evidence.lacking.strip().rstrip(".") or "there are no features"
+        return Checked(name, unchecked=(f"Copies were not looked for among images of like features: {reason}.",))
+    look = _begin(evidence)
+    for pair in evidence.copies:
+        look.sets.join(*pair.rows)
+    _, rows = _join_equal(evidence.sketches, look.rows, look.sets)
+    if len(rows) < 2:
+        return Checked(name)
+    pairs, find = rows[find_alike(evidence.features[rows], _MOST)], look.sets.find
+    pictures = open_pictures(evidence.sketches, rows)
+    found = find_views(pictures, pairs[[find(one) != find(other) for one, other in pairs.tolist()]])
+    new = [describe_pair(evidence, pair) for pair in confirm(pictures, *screen(pictures, found), look.sets)]
+    findings, figures = _conclude(evidence, look, evidence.copies, new)
+    return Checked(name, findings, {**figures, "candidates": len(found)})
+
+
+def read_pairs(evidence: Evidence, checked: Checked) -> tuple[DescribedPair, ...]:
+    """Return the pairs that `check_near_copies` found.
+
+    Args:
+        evidence: In which it looked.
+        checked: What it returned.
+    """
+    rows = {path: row for row, path in enumerate(evidence.table.paths)}
+    return tuple(DescribedPair.from_json(pair, rows) for pair in checked.figures["pairs"])
+
+
+def _conclude(evidence, look, known, new) -> tuple[tuple[Finding, ...], dict[str, object]]:
+    """Return findings on the sets that pairs of `new` belong to, and figures; a set has all that equals its images."""
+    find = look.sets.find
+    grown = {find(row) for pair in new for row in pair.rows}
+    members = [rows for rows in look.sets.list_sets() if find(rows[0]) in grown]
+    joined = [sorted(twin for row in rows for twin in look.twins.get(row, ())) for rows in members]
+    pairs = [pair for pair in (*known, *new) if find(pair.rows[0]) in grown]
+    figures = {"sets": len(joined), "images": sum(map(len, joined)), "pairs": [pair.as_json() for pair in new]}
+    return make_findings(evidence, joined, pairs), figures
+
+
+def _begin(evidence: Evidence) -> _Look:
     twins = _group_identical(evidence)
     rows = np.array(sorted(twins), int)
     flat = evidence.sketches[rows].std(axis=(1, 2), dtype=np.float32) < _FLAT
-    sets = Sets(len(evidence), evidence.table.groups)
-    pairs, examined = _find_pairs(evidence.sketches, rows[~flat], sets)
-    joined = [sorted(twin for row in members for twin in twins[row]) for members in sets.list_sets()]
-    described = [describe_pair(evidence, pair) for pair in pairs]
-    figures = {
-        "sets": len(joined),
-        "images": sum(map(len, joined)),
-        "candidates": examined,
-        "pairs": [pair.as_json() for pair in described],
-    }
-    return Checked("near-copies", make_findings(evidence, joined, described), figures, _say_flat(int(flat.sum())))
+    return _Look(twins, rows[~flat], int(flat.sum()), Sets(len(evidence), evidence.table.groups))
 
 
 def _group_identical(evidence: Evidence) -> Mapping[int, list[int]]:

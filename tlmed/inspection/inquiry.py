@@ -12,6 +12,7 @@ from tlmed.gate.corrected_table import correct_table, name_left_out, write_corre
 from tlmed.gate.evidence import Evidence, gather
 from tlmed.gate.file_findings import check_files
 from tlmed.gate.learning_curves import forecast
+from tlmed.gate.near_copies import NEAR_COPIES, read_pairs
 from tlmed.inference.masked_centre import check_run
 from tlmed.inspection.check_files import CHECK_JSON, CHECK_PAGE, Targets, check_targets, write_check
 from tlmed.inspection.pretrained_features import compute_features
@@ -26,7 +27,9 @@ from tlmed.words import count, join_names
 MOST_LINES = 40  # findings of each level on a screen
 PLAIN = "feature_extractor"  # the recipe that images are looked at with, if none is named
 _QUICK = "Nothing that needs a network was checked, as was asked for: {0}."
-_NEED_FEATURES = "wrong labels, images unlike all others, and how many images are enough"
+_NEED_FEATURES = (
+    "copies that only features bring together, wrong labels, images unlike all others, and how many images are enough"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +93,10 @@ def inquire(subject: Subject, inquiry: Inquiry, voice: Voice, course: Course) ->
         course.parts.append(Checked("features", unchecked=(_QUICK.format(_NEED_FEATURES),)))
     else:
         features, lacking = compute_features(subject.recipe, subject.images, voice)
-        evidence = course.evidence = dataclasses.replace(evidence, features=features, lacking=lacking)
-        with voice.busy("Looking for wrong labels and odd images"):
+        (copies,) = (read_pairs(evidence, part) for part in course.parts if part.name == NEAR_COPIES)
+        evidence = dataclasses.replace(evidence, features=features, lacking=lacking, copies=copies)
+        course.evidence = evidence
+        with voice.busy("Looking for more copies, wrong labels and odd images"):
             course.parts.extend(conduct(evidence, (*WITH_FEATURES, functools.partial(forecast, width=inquiry.width))))
     if subject.run is not None and not inquiry.quick:
         with voice.busy("Looking at what the network looks at"):
