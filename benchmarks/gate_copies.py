@@ -232,7 +232,7 @@ def count_found(evidence, planted: Planted, real: Sequence[frozenset[str]]) -> C
 
     Copies of one image, and of images that are copies of each other, are one set; a pair within a set is true.
     """
-    from tlmed.data.findings import IDENTICAL, TWO_LABELS
+    from tlmed.findings import IDENTICAL, TWO_LABELS
     from tlmed.gate.copies_and_labels import check_copies
     from tlmed.gate.copy_sets import Sets
     from tlmed.gate.near_copies import check_alike, check_near_copies, read_pairs

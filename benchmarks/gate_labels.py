@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tlmed.gate.grouped_folds import join_owners
 from tlmed.gate.outliers import find_far
@@ -122,7 +123,7 @@ def measure_found(sources, seeds: int, kept: Path | None) -> None:
                 found = look(turned, given, owners, classes, seed)
                 sure = choose_sure(found)
                 findings.append((len(sure), flipped[sure].sum()))
-                estimates.append((found.expected[0], *np.percentile(found.expected[1:], [2.5, 97.5])))
+                estimates.append((found.expected[0], *find_interval(found)))
                 if not rate:
                     continue
                 mine.append(precision(np.argsort(found.confidence, kind="stable"), flipped))
@@ -160,6 +161,11 @@ def draw(n: int, classes: int, apart: float, random) -> tuple[np.ndarray, np.nda
     return (centres[labels] + random.randn(n, 40)).astype(np.float32), labels
 
 
+def find_interval(found: Suspicion) -> tuple[float, float]:
+    """Return the ends of the interval of the number of wrong labels, as `check_labels` states them."""
+    return float(np.percentile(found.least[1:], 2.5)), float(np.percentile(found.expected[1:], 97.5))
+
+
 def measure_estimates(seeds: int) -> None:
     """Print how often the interval of the number of wrong labels covers the truth, where the truth is known."""
     print(
@@ -174,7 +180,7 @@ def measure_estimates(seeds: int) -> None:
                 features, labels = draw(n, classes, apart, random)
                 given, flipped = flip(labels, rate, seed)
                 found = look(project(features).astype(float), given, np.arange(n), map(str, range(classes)), seed)
-                low, high = np.percentile(found.expected[1:], [2.5, 97.5])
+                low, high = find_interval(found)
                 rows.append((found.expected[0], low, high))
                 covered.append(round(low) <= flipped.sum() <= round(high))
                 sure = choose_sure(found)
@@ -217,6 +223,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--features", type=Path)
     arguments = parser.parse_args()
+    threadpool_limits(1, user_api="blas")  # as the gate conducts its checks
     warnings.filterwarnings("ignore", module="cleanlab|sklearn")
     if arguments.part == "found":
         measure_found(arguments.sources, arguments.seeds, arguments.features)

@@ -20,7 +20,7 @@ import pydicom
 from PIL import Image
 
 from tlmed.data import load
-from tlmed.data.findings import ERROR, GROUP, IDENTICAL, TWO_LABELS, Finding
+from tlmed.findings import ERROR, GROUP, IDENTICAL, TWO_LABELS, Finding
 from tlmed.gate.battery import CHEAP, conduct
 from tlmed.gate.evidence import Evidence, gather
 from tlmed.gate.file_stems import find_stems

@@ -15,9 +15,9 @@ from PIL import Image
 import tlmed.data
 from tests import conftest
 from tlmed.data import Share, balanced_order, decode, epoch_order, folders, load, pipeline, read_files, resize
-from tlmed.data.findings import TWO_LABELS
 from tlmed.data.reading import Pixels
 from tlmed.errors import InputError
+from tlmed.findings import TWO_LABELS
 
 SIZE = (12, 10)
 

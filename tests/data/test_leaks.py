@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from tlmed.data.findings import (
+from tlmed.data.leaks import contradict, find_leaks
+from tlmed.data.learned import list_learned
+from tlmed.data.table import Table
+from tlmed.findings import (
     AMOUNT,
     CHOOSING,
     ERROR,
@@ -14,9 +17,6 @@ from tlmed.data.findings import (
     TWO_LABELS,
     WARNING,
 )
-from tlmed.data.leaks import contradict, find_leaks
-from tlmed.data.learned import list_learned
-from tlmed.data.table import Table
 
 PATHS = tuple(f"{number}.png" for number in range(6))
 

@@ -12,8 +12,8 @@ from tests.conftest import draw
 from tests.gate.made_evidence import make_evidence
 from tlmed.data import load
 from tlmed.data.file_facts import FileFacts
-from tlmed.data.findings import AMOUNT, ERROR, GROUP, IDENTICAL, TWO_LABELS, WARNING
 from tlmed.data.leaks import find_leaks
+from tlmed.findings import AMOUNT, ERROR, GROUP, IDENTICAL, TWO_LABELS, WARNING
 from tlmed.gate.copies_and_labels import check_copies
 from tlmed.gate.evidence import gather
 

@@ -13,8 +13,8 @@ import tlmed
 from tests.conftest import SMALL, draw, write_images
 from tests.gate.made_evidence import make_evidence
 from tlmed.data import load, open_source
-from tlmed.data.findings import ERROR, GROUP, IDENTICAL, NEAR_COPY, TWO_LABELS, WARNING, Finding
 from tlmed.errors import InputError
+from tlmed.findings import ERROR, GROUP, IDENTICAL, NEAR_COPY, TWO_LABELS, WARNING, Finding
 from tlmed.gate.copies_and_labels import check_copies
 from tlmed.gate.copy_findings import DescribedPair, make_findings
 from tlmed.gate.corrected_table import correct_table, name_left_out, write_corrected

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.conftest import write_images
 from tlmed.data import load
-from tlmed.data.findings import ERROR, MASK, UNREADABLE, WARNING
+from tlmed.findings import ERROR, MASK, UNREADABLE, WARNING
 from tlmed.gate.file_findings import check_files
 
 SIZE = (24, 24)

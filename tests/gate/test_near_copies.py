@@ -8,8 +8,8 @@ from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from tlmed.data.file_facts import FileFacts
-from tlmed.data.findings import ERROR, NEAR_COPY, WARNING
 from tlmed.data.table import Table
+from tlmed.findings import ERROR, NEAR_COPY, WARNING
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.near_copies import check_alike, check_near_copies, read_pairs
 from tlmed.gate.sketches import draw_sketches

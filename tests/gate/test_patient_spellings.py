@@ -7,7 +7,7 @@ import pytest
 
 from tests.gate.made_evidence import make_evidence
 from tlmed.columns import spell
-from tlmed.data.findings import ERROR, GROUP, PATIENT, WARNING
+from tlmed.findings import ERROR, GROUP, PATIENT, WARNING
 from tlmed.gate.copies_and_labels import check_copies
 from tlmed.gate.patient_spellings import check_patients, drop_word, spell_loosely
 

@@ -12,7 +12,7 @@ from tests.gate.made_evidence import make_evidence
 from tlmed.data import load
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.file_facts import FileFacts
-from tlmed.data.findings import ERROR, SHORTCUT, WARNING
+from tlmed.findings import ERROR, SHORTCUT, WARNING
 from tlmed.gate import shortcuts
 from tlmed.gate.evidence import gather
 from tlmed.gate.frame_measures import measure_frames

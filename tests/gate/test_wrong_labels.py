@@ -81,8 +81,8 @@ def test_without_features_or_with_few_images_it_is_said():
 
 
 def test_each_of_several_labels_is_asked_by_itself():
-    evidence, planted = draw_evidence(n=300, rate=0.08)
-    labels = np.stack([evidence.table.labels, np.random.RandomState(1).randint(2, size=300)], axis=1)
+    evidence, planted = draw_evidence(n=400, rate=0.08)
+    labels = np.stack([evidence.table.labels, np.random.RandomState(1).randint(2, size=400)], axis=1)
     labels[5] = -1
     table = replace(evidence.table, labels=labels, classes=("mass", "chance"))
     found = check_labels(replace(evidence, table=table))

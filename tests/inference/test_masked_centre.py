@@ -10,7 +10,7 @@ from PIL import Image
 import tlmed
 from tests.conftest import SMALL
 from tests.run.test_run_hybrid import hybrid
-from tlmed.data.findings import SHORTCUT, WARNING
+from tlmed.findings import SHORTCUT, WARNING
 from tlmed.inference import masked_centre
 from tlmed.inference.masked_centre import check_run
 from tlmed.recipe import override

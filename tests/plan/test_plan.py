@@ -13,8 +13,8 @@ from tests import conftest
 from tlmed import backbones
 from tlmed.certificate import list_weights, make_claim
 from tlmed.cli import cli
-from tlmed.data.findings import Finding, shorten
 from tlmed.errors import InputError
+from tlmed.findings import Finding, shorten
 from tlmed.heads import attach_head
 from tlmed.phases import thaw
 from tlmed.plan import (

@@ -21,7 +21,6 @@ from tlmed import backbones
 from tlmed.comparison.checks import check_means
 from tlmed.data import divide, load
 from tlmed.data import splits as splits_module
-from tlmed.data.findings import GROUP, IDENTICAL
 from tlmed.data.leaks import find_leaks
 from tlmed.data.splits import assign_splits
 from tlmed.errors import InputError, Interrupted
@@ -29,6 +28,7 @@ from tlmed.evaluation import score_plots
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.predictions import Predictions
+from tlmed.findings import GROUP, IDENTICAL
 from tlmed.inference import evaluate
 from tlmed.lock import write_lock
 from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tlmed.columns import name_alike, spell
-from tlmed.data.findings import AMOUNT, CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, WARNING, Finding
 from tlmed.data.learned import Learned, recognise_images
 from tlmed.data.table import Table
 from tlmed.data.units import find_repeated, list_present, spell_all
+from tlmed.findings import AMOUNT, CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, WARNING, Finding
 from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.pseudonyms import names_owner
 from tlmed.words import NAMED, count, listed, percent, quote_commas

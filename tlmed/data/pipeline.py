@@ -11,7 +11,6 @@ import tensorflow as tf
 from tlmed.data.broken_images import check_broken
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
-from tlmed.data.findings import Finding
 from tlmed.data.kinds import describe_others, find_kind
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.leaks import find_leaks
@@ -27,6 +26,7 @@ from tlmed.data.table import Table, check_names, describe_files, describe_skippe
 from tlmed.data.tones import describe_tones, describe_unwindowed
 from tlmed.data.walking import describe_unfollowed, find_hidden, find_unfollowed, naming_unreadable, visible_files
 from tlmed.errors import InputError
+from tlmed.findings import Finding
 from tlmed.regular_files import check_exists, read_regular
 from tlmed.sections import KFold
 from tlmed.slicing import WHOLE, Slicing, Tiling

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.data.decode_and_resize import PixelRule
-from tlmed.data.findings import Finding
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.leaks import find_leaks
 from tlmed.data.learned import Learned
@@ -20,6 +19,7 @@ from tlmed.data.sources import open_source
 from tlmed.data.splits import list_rows
 from tlmed.data.table import Table
 from tlmed.errors import InputError
+from tlmed.findings import Finding
 from tlmed.fitting_in import STRETCH
 from tlmed.intensity import from_json
 from tlmed.label_texts import DOUBT, split_text

@@ -6,7 +6,7 @@ import numpy as np
 
 from tlmed.gate.bare_pictures import Pictures
 from tlmed.gate.candidates import Candidates, measure_scale, open_search
-from tlmed.gate.linear_heads import project
+from tlmed.logistic import project
 from tlmed.gate.turned_views import describe_parts, flatten, turn_parts
 
 _COMPONENTS, _ROWS = 128, 8  # of features, and rows for each at least: with as many as rows, none is like another

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tlmed.data.findings import Finding
+from tlmed.findings import Finding
 
 
 @dataclass(frozen=True, eq=False)

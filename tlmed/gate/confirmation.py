@@ -17,6 +17,8 @@ _DOUBTED, _SCREENED = 0.42, 0.61
 _LEAST_BLOCKS = 8  # with detail: fewer prove nothing
 # The median over blocks: half of them may lie under text, or at edges that were cut or turned.
 COPY, OF_ONE_GROUP = 0.91, 0.96
+# Where one lies on the other with neither shift nor turn, which chance seldom does, what differs may be compression.
+IN_PLACE, _SHIFT = 0.86, 0.012  # the second of half a side: 0.4 pixels of 64
 _BATCH = 64  # pairs at a time: what they need stays in the processor's cache
 _ROUND = 1024  # pairs between looks at what is joined already
 
@@ -89,9 +91,16 @@ def _join(compared: Iterable[Pair], sets: Sets) -> Iterator[Pair]:
     for pair in sorted(compared, key=lambda pair: -pair.correlation):
         if sets.find(pair.first) == sets.find(pair.second):
             continue
-        if pair.correlation >= (OF_ONE_GROUP if sets.share_group(pair.first, pair.second) else COPY):
+        if pair.correlation >= _find_least(pair, sets):
             sets.join(pair.first, pair.second)
             yield pair
+
+
+def _find_least(pair: Pair, sets: Sets) -> float:
+    """Return the correlation from which a pair is a copy."""
+    if sets.share_group(pair.first, pair.second):
+        return OF_ONE_GROUP
+    return IN_PLACE if np.abs(pair.matrix - np.eye(2, 3)).max() < _SHIFT else COPY
 
 
 def _batches(amount: int, each: int) -> list[slice]:

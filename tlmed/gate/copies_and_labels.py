@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tlmed.data.findings import ERROR, GROUP, IDENTICAL, TWO_LABELS, WARNING, Finding
 from tlmed.data.leaks import contradict, find_leaked, find_leaks, list_paths, name_files, say_two_labels
 from tlmed.data.units import find_repeated, list_present
+from tlmed.findings import ERROR, GROUP, IDENTICAL, TWO_LABELS, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence
 from tlmed.part_names import split_part

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from tlmed.data.findings import ERROR, NEAR_COPY, WARNING, Finding
+from tlmed.findings import ERROR, NEAR_COPY, WARNING, Finding
 from tlmed.gate.changes import are_numbered, describe_place, describe_tones, place_whole
 from tlmed.gate.content import cut_out
 from tlmed.gate.copy_sets import DescribedPair, Pair

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.columns import BY_NAME, find_group, is_blank, is_missing
-from tlmed.data.findings import IDENTICAL, NEAR_COPY, TWO_LABELS, Finding
 from tlmed.data.leaks import contradict
 from tlmed.data.table import Table
 from tlmed.data.table_rows import WHY
 from tlmed.data.units import join_units, list_present
 from tlmed.errors import InputError
+from tlmed.findings import IDENTICAL, NEAR_COPY, TWO_LABELS, Finding
 from tlmed.gate.copy_findings import WITHIN_GROUPS
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.file_stems import find_stems

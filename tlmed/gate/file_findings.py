@@ -3,9 +3,9 @@
 from collections import defaultdict
 
 from tlmed.data import ImageSet
-from tlmed.data.findings import ERROR, MASK, UNREADABLE, WARNING, Finding
 from tlmed.data.leaks import name_files
 from tlmed.data.masks import find_two_values
+from tlmed.findings import ERROR, MASK, UNREADABLE, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.words import count
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.data.findings import Finding
+from tlmed.findings import Finding
 from tlmed.gate.alike_pairs import find_alike, find_views
 from tlmed.gate.bare_pictures import open_pictures
 from tlmed.gate.candidates import find_candidates

@@ -7,7 +7,9 @@ regression with mislabelled responses: Copas, Journal of the Royal Statistical S
 
     P(labelled | score) = gained + (1 - gained - lost) * sigmoid(level + slope * score)
 
-The curve also gives the probability that the label of an image is wrong.
+The curve also gives the probability that the label of an image is wrong. Where features tell little, the curve of the
+classifier itself may be flat at both ends, as if labels were wrong: so a plain logistic curve, without wrong labels,
+must explain the labels clearly worse before it is said that any is.
 """
 
 from dataclasses import dataclass
@@ -21,8 +23,13 @@ _BINS = 256  # of scores; with as many, the fit takes no longer for more images
 _LARGEST = 0.45  # rate: from 0.5 on, a label would mean its opposite
 _ALIKE = 0.05  # standard deviation, before data, of the difference of both rates: few images cannot tell them apart
 _STARTS = (0.02, 0.15)  # rates; the likelihood may have a maximum with steep curves and one with shallow ones
+# Of the log-likelihood, in all and for each owner. Clean labels of weak features gained up to 2.5 with 120 images, 5.3
+# with 780; 5 % wrong ones of good features 6.9 with 780.
+_GAIN = (3.5, 0.0025)
+_MOST = 0.5  # the sum of both rates: with more wrong labels, a classifier that knows little looks the same
 _LEAST = 1e-12  # probability whose logarithm is taken
 _BOUNDS = ((-30, 30), (-3, 4), (0, _LARGEST), (0, _LARGEST))  # of level, logarithm of slope, lost, gained
+_PLAIN = (*_BOUNDS[:2], (0, 0), (0, 0))  # no label is wrong
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +37,8 @@ class Noise:
     """How many labels are wrong.
 
     Attributes:
-        wrong: float [n], the probability that the label of each image is wrong.
+        wrong: float [n], the probability that the label of each image is wrong, mean over resamples.
+        told: Whether a curve without wrong labels explains the labels clearly worse.
         lost: The share, among images that have a label, of those that are not labelled so.
         gained: The share, among images that lack it, of those that are labelled so.
         expected: float [1 + draws, 2], how many images are labelled wrongly: those that should have the label, and
@@ -38,6 +46,7 @@ class Noise:
     """
 
     wrong: np.ndarray
+    told: bool
     lost: float
     gained: float
     expected: np.ndarray
@@ -60,7 +69,10 @@ def fit_noise(scores: np.ndarray, has: np.ndarray, owners: np.ndarray, seed: int
     centres = np.bincount(bins, scores) / np.bincount(bins)
     counts = _count(bins, has, owners, np.random.RandomState(seed), draws)
     starts = [_fit(centres, counts[:, :1], np.array([[0.0, 0.5, rate, rate]])) for rate in _STARTS]
-    best = min(starts, key=lambda found: found[1])[0]
+    best, loss = min(starts, key=lambda found: found[1])
+    plain = _fit(centres, counts[:, :1], np.array([[0.0, 0.5, 0.0, 0.0]]), _PLAIN)[1]
+    people = owners.max() + 1
+    told = bool((plain - loss) * people > _GAIN[0] + _GAIN[1] * people and best[0, 2:].sum() <= _MOST)
     # The resamples start inside of the bounds, on which a slope may be hard to see.
     inside = np.clip(best, (-30, -3, 0.005, 0.005), (30, 4, 0.4, 0.4))
     points = np.vstack([best, _fit(centres, counts[:, 1:], np.repeat(inside, draws, 0))[0]]) if draws else best
@@ -69,7 +81,8 @@ def fit_noise(scores: np.ndarray, has: np.ndarray, owners: np.ndarray, seed: int
     sizes = counts.sum(0)
     share = len(scores) / sizes.sum(1)
     expected = np.stack([(sizes * curves * lost).sum(1) * share, (sizes * (1 - curves) * gained).sum(1) * share], 1)
-    return Noise(_judge(scores, has, best[0]), float(best[0, 2]), float(best[0, 3]), expected)
+    wrong = sum(_judge(scores, has, point) for point in points) / len(points)
+    return Noise(wrong, told, float(best[0, 2]), float(best[0, 3]), expected)
 
 
 def _count(bins, has, owners, random, draws) -> np.ndarray:
@@ -85,7 +98,7 @@ def _count(bins, has, owners, random, draws) -> np.ndarray:
     return found
 
 
-def _fit(centres, counts, starts) -> tuple[np.ndarray, float]:
+def _fit(centres, counts, starts, bounds=_BOUNDS) -> tuple[np.ndarray, float]:
     """Return the parameters of each draw, [draws, 4], and the sum of their losses: all draws are fitted at once."""
     absent, present = counts / counts.sum((0, 2))[:, None]
     images = counts.sum((0, 2))
@@ -105,9 +118,7 @@ def _fit(centres, counts, starts) -> tuple[np.ndarray, float]:
         return loss, np.stack(slopes, 1).ravel()
 
     options = {"maxiter": 400, "gtol": 1e-6, "ftol": 0, "maxcor": 20, "maxfun": 800}
-    found = minimize(
-        measure, starts.ravel(), jac=True, method="L-BFGS-B", bounds=_BOUNDS * len(starts), options=options
-    )
+    found = minimize(measure, starts.ravel(), jac=True, method="L-BFGS-B", bounds=bounds * len(starts), options=options)
     return found.x.reshape(-1, 4), float(found.fun)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlmed.data.findings import OUTLIER, WARNING, Finding
+from tlmed.findings import OUTLIER, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.neighbours import find_neighbours

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from tlmed.columns import is_missing, spell
-from tlmed.data.findings import ERROR, GROUP, PATIENT, WARNING, Finding
 from tlmed.data.leaks import list_paths
 from tlmed.data.units import find_repeated, list_present
+from tlmed.findings import ERROR, GROUP, PATIENT, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.file_stems import find_stems

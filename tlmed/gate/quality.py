@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.data.findings import OUTLIER, WARNING, Finding
+from tlmed.findings import OUTLIER, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence
 from tlmed.words import count, listed, percent

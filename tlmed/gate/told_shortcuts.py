@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.data.findings import ERROR, SHORTCUT, WARNING, Finding
+from tlmed.findings import ERROR, SHORTCUT, WARNING, Finding
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.nuisances import BRIGHTNESS, COLUMN, FILE, FRAME_PART, HEADER, NAME, Nuisance
 from tlmed.gate.significance import Significance

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tlmed.data.findings import ERROR, WARNING, Finding
+from tlmed.findings import ERROR, WARNING, Finding
 from tlmed.gate.checked import Checked
 
 FINGERPRINT = "fingerprint"  # the name of the check whose figures describe the data

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from tlmed.data.findings import LABEL, WARNING, Finding
+from tlmed.findings import LABEL, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.gate.confident_learning import estimate_joint, prune_by_class, prune_by_noise_rate
 from tlmed.gate.evidence import Evidence, list_labels
 from tlmed.gate.grouped_folds import deal_folds, find_owners
-from tlmed.gate.noise_rates import fit_noise
+from tlmed.gate.noise_rates import DRAWS, fit_noise
 from tlmed.logistic import fit_path, project
 from tlmed.seeds import derive
 from tlmed.words import count, join_names, thousandths
@@ -41,7 +41,9 @@ class Suspicion:
         about: The label that the question is about; "" for classes.
         probabilities: float64 [n, c], from folds, mean over repeats.
         wrong: float64 [n], the probability that each label is wrong.
+        told: bool [n], whether wrong labels explain the scores of its class clearly better than none do.
         expected: float64 [1 + draws], how many are wrong; then in resamples of owners.
+        least: The same of the classes that are told, and 0 of others.
         l2: The penalty that was chosen.
     """
 
@@ -51,7 +53,9 @@ class Suspicion:
     about: str
     probabilities: np.ndarray
     wrong: np.ndarray
+    told: np.ndarray
     expected: np.ndarray
+    least: np.ndarray
     l2: float
 
     @property
@@ -161,14 +165,15 @@ def suspect(features: np.ndarray, owners: np.ndarray, seed: int, asked: Asked) -
     """
     labels, classes = asked.labels, len(asked.names)
     chances, logits, l2 = ask_folds(features, labels, owners, seed)
-    wrong, expected = np.zeros(len(labels)), 0
+    wrong, told, expected, least = np.zeros(len(labels)), np.zeros(len(labels), bool), 0, np.zeros(1 + DRAWS)
     # Of two classes one is the absence of the other; of more, a wrong label is counted where it was given.
     for number in range(classes) if classes > 2 else [1]:
         noise = fit_noise(logits[:, number], labels == number, owners, seed)
         here = (labels == number) | (classes == 2)
-        wrong[here] = noise.wrong[here]
-        expected = expected + (noise.expected.sum(1) if classes == 2 else noise.expected[:, 1])
-    return Suspicion(asked.rows, labels, asked.names, asked.about, chances, wrong, expected, l2)
+        wrong[here], told[here] = noise.wrong[here], noise.told
+        amount = noise.expected.sum(1) if classes == 2 else noise.expected[:, 1]
+        expected, least = expected + amount, least + amount * noise.told
+    return Suspicion(asked.rows, labels, asked.names, asked.about, chances, wrong, told, expected, least, l2)
 
 
 def _leave_out_rare(rows, labels, owners, names):
@@ -199,12 +204,13 @@ def _say_alone(about: str) -> str:
 def choose_sure(part: Suspicion) -> np.ndarray:
     """Return the places of labels that are findings, the most probably wrong first, int [m].
 
-    They are more probably wrong than right, and no more than are wrong by the lower end of the interval: where that is
-    0, all labels may be right, and images that are hard for the features would be called wrong.
+    They are more probably wrong than right, of a class whose scores wrong labels explain clearly better than none do,
+    and no more than are wrong by the lower end of the interval: where that is 0, all labels may be right, and images
+    that are hard for the features would be called wrong.
     """
-    most = round(float(np.percentile(part.expected[1:], 2.5)))
-    order = np.argsort(-part.wrong, kind="stable")[:most]
-    return order[part.wrong[order] > SURE]
+    most = round(float(np.percentile(part.least[1:], 2.5)))
+    order = np.argsort(-part.wrong * part.told, kind="stable")[:most]
+    return order[(part.wrong * part.told)[order] > SURE]
 
 
 def _list_findings(evidence: Evidence, found: Iterable[Suspicion]) -> tuple[Finding, ...]:
@@ -232,14 +238,14 @@ def _list_figures(evidence: Evidence, found: Sequence[Suspicion]) -> dict:
     images = sum(len(part.rows) for part in found)
     return {
         # Labels of one image are resampled apart: their sum is as uncertain as if they were independent.
-        "estimate": {**_estimate(sum(part.expected for part in found)), "images": images, "method": _METHOD},
+        "estimate": {**_estimate(found), "images": images, "method": _METHOD},
         "questions": [
             {
                 "about": part.about,
                 "classes": list(part.names),
                 "images": len(part.rows),
                 "l2": part.l2,
-                **_estimate(part.expected),
+                **_estimate([part]),
                 "joint": estimate_joint(part.labels, part.probabilities).round(1).tolist(),
             }
             for part in found
@@ -249,9 +255,10 @@ def _list_figures(evidence: Evidence, found: Sequence[Suspicion]) -> dict:
     }
 
 
-def _estimate(expected: np.ndarray) -> dict[str, float]:
-    low, high = np.percentile(expected[1:], [2.5, 97.5])
-    wrong = float(expected[0])
+def _estimate(parts: Sequence[Suspicion]) -> dict[str, float]:
+    """Return how many labels of some questions are wrong; none need be where a curve without them is about as good."""
+    expected, least = sum(part.expected for part in parts), sum(part.least for part in parts)
+    low, high, wrong = np.percentile(least[1:], 2.5), np.percentile(expected[1:], 97.5), float(expected[0])
     return {"wrong": round(wrong, 1), "low": round(min(low, wrong), 1), "high": round(max(high, wrong), 1)}
 
 
@@ -288,8 +295,12 @@ def describe_estimate(figures: dict) -> str:
 
     >>> describe_estimate({"estimate": {"wrong": 12.3, "low": 4.0, "high": 20.9, "images": 640}})
     'About 12 of 640 labels are wrong (95 % interval: 4 to 21).'
+    >>> describe_estimate({"estimate": {"wrong": 12.3, "low": 0.0, "high": 20.9, "images": 640}})
+    'From 0 to 21 of 640 labels are wrong (95 % interval): features do not tell whether any is.'
     """
     found = figures["estimate"]
     low, high = round(found["low"]), round(found["high"])
     labels = count(found["images"], "label")
+    if not low:
+        return f"From 0 to {high:,} of {labels} are wrong (95 % interval): features do not tell whether any is."
     return f"About {round(found['wrong']):,} of {labels} are wrong (95 % interval: {low:,} to {high:,})."

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from tlmed.data import ImageSet
-from tlmed.data.findings import SHORTCUT, WARNING, Finding
 from tlmed.evaluation.explanations.centres import (
     FRAME,
     SHARES,
@@ -18,6 +17,7 @@ from tlmed.evaluation.explanations.centres import (
     score_views,
 )
 from tlmed.evaluation.pooling import Pooling, pool, read_pooling
+from tlmed.findings import SHORTCUT, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.inference.scorer import Scorer, computing, load_scorer, make_samples
 from tlmed.inference.trained_runs import read_trained, recall_images

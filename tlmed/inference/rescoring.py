@@ -18,7 +18,6 @@ from tlmed.columns import Grouping, suggest_spelling
 from tlmed.data import ImageSet, load, open_source
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
-from tlmed.data.findings import TWO_LABELS
 from tlmed.data.leaks import describe_undecided, find_leaked, find_undecided, name_givers
 from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, read_rule
@@ -33,6 +32,7 @@ from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import Pooled, find_pooling_faults, pool, read_pooling
 from tlmed.evaluation.predictions import describe_ties
 from tlmed.features.kept import Means, keep_features
+from tlmed.findings import TWO_LABELS
 from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.inference.loose_images import read_usual
 from tlmed.inference.prediction_files import score_file

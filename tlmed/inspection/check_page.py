@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tlmed.data.findings import (
+from tlmed.findings import (
     GROUP,
     IDENTICAL,
     LABEL,

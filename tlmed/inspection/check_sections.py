@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.gate.wrong_labels import describe_estimate
 from tlmed.inspection.curve_plot import draw_forecast
 from tlmed.inspection.found_pictures import Album
 from tlmed.pages.amounts import interval_of, number
 from tlmed.pages.figures import draw
 from tlmed.pages.templating import render
 from tlmed.tabulation import Table, numbers, texts
-from tlmed.words import count, percent, thousandths
+from tlmed.words import percent, thousandths
 
 MOST_TESTS = 15  # rows of a table that stand open; the others are folded
 MOST_LABELS = 24  # pictures of labels that are least certain
@@ -69,21 +70,14 @@ def show_labels(figures: Mapping, album: Album) -> Markup:
     """
     if "estimate" not in figures:
         return Markup()
-    found, shown = figures["estimate"], []
+    shown = []
     for entry in figures["ranked"][:MOST_LABELS]:
         about = f"{entry['about']}: " if "about" in entry else ""
         said = f"{entry['path']}: {about}labelled {entry['label']}"
         if entry["suggested"] != entry["label"]:
             said += f", the rest suggests {entry['suggested']}"
         shown += album.show([entry["path"]], f"{said} ({thousandths(entry['self_confidence'])})")
-    return render(
-        "check/labels.html",
-        wrong=round(found["wrong"]),
-        low=round(found["low"]),
-        high=round(found["high"]),
-        labels=count(found["images"], "label"),
-        shown=shown,
-    )
+    return render("check/labels.html", sentence=describe_estimate(figures), shown=shown)
 
 
 def show_forecast(figures: Mapping) -> Markup:

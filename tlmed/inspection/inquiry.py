@@ -4,8 +4,8 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from tlmed.data.findings import shorten
 from tlmed.errors import InputError
+from tlmed.findings import shorten
 from tlmed.gate import Checked, Findings
 from tlmed.gate.battery import CHEAP, DESCRIBING, WITH_FEATURES, conduct
 from tlmed.gate.corrected_table import correct_table, name_left_out, write_corrected

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.findings import ERROR
 from tlmed.pages.templating import render
 from tlmed.run_files import Check
 
@@ -22,7 +23,7 @@ def show_check(check: Check | Mapping) -> Markup:
     return render(
         "report/data_check.html",
         images=check.get("images"),
-        errors=sum(finding["level"] == "error" for finding in findings),
+        errors=sum(finding["level"] == ERROR for finding in findings),
         shown=findings[:_MOST],
         rest=findings[_MOST:],
         unchecked=check.get("unchecked", []),

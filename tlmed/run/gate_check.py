@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Collection
 
 from tlmed.data import ImageSet
-from tlmed.data.findings import ERROR, IDENTICAL, MASK, UNREADABLE, WARNING, Finding, shorten
 from tlmed.errors import CheckFailed, InputError
+from tlmed.findings import ERROR, IDENTICAL, MASK, UNREADABLE, WARNING, Finding, shorten
 from tlmed.gate import Findings
 from tlmed.gate.battery import CHEAP, conduct
 from tlmed.gate.evidence import gather

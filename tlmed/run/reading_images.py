@@ -7,12 +7,12 @@ from tlmed.backbones.ancestry import find_known, leave_out_published
 from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.data.decode_and_resize import PixelRule
-from tlmed.data.findings import Finding, shorten
 from tlmed.data.leaks import describe_undecided, name_givers
 from tlmed.data.pipeline import recognise
 from tlmed.data.splits import find_scheme_faults
 from tlmed.errors import InputError
 from tlmed.evaluation.pooling import Pooling, choose_pooling, find_pooling_faults
+from tlmed.findings import Finding, shorten
 from tlmed.intensity import Intensity, resolve
 from tlmed.plan import describe_images
 from tlmed.pseudonyms import say_unknown

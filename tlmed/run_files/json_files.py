@@ -267,7 +267,7 @@ class Freeze(TypedDict, total=False):
 class FoundInData(TypedDict, total=False):
     """One finding of `check.json`."""
 
-    kind: Required[str]  # of `tlmed.data.findings`
+    kind: Required[str]  # of `tlmed.findings`
     level: Required[str]  # "error" or "warning"
     files: list[str]
     text: Required[str]
