@@ -19,6 +19,13 @@ def test_the_dimension_of_a_plane_in_many_dimensions_is_found(dimension):
     assert measure_dimension(points) == pytest.approx(dimension, rel=0.12)
 
 
+def test_a_few_near_copies_do_not_lower_the_dimension():
+    random = np.random.RandomState(0)
+    points = random.uniform(size=(1000, 5)) @ random.normal(size=(5, 30))
+    points[:10] = points[10:20] + 1e-3 * random.normal(size=(10, 30))
+    assert measure_dimension(points) == pytest.approx(5, rel=0.15)
+
+
 def test_copies_have_no_dimension():
     assert measure_dimension(np.ones((50, 3))) is None
 

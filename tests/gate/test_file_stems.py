@@ -28,6 +28,12 @@ PATIENTS = {
     "a site in front": [f"ulm_P{one}_{other}.png" for one in range(4) for other in range(3)],
     "numbers that begin anew": [f"{name}/{one}_{other}.png" for name in "ab" for one in NUMBERS for other in range(2)],
     "a volume": [f"sub-{one:02}_ses-{other}_T1w.nii.gz" for one in range(4) for other in range(2)],
+    "bar codes": [f"TCGA-17-Z{one:03}-01-{other}.png" for one in range(4) for other in range(2)],
+    "bar codes of several sites": [
+        f"TCGA-{code}-DX{other}.png" for code in ("05-P015", "05-4244", "17-Z034", "2F-A9KO") for other in range(2)
+    ],
+    "a letter in front": [f"T{one}_{other}.png" for one in NUMBERS for other in range(2)],
+    "another letter": [f"Z{one}_{other}.png" for one in NUMBERS for other in range(2)],
     "planes": [f"P{one}_{other}.nii.gz#plane=3" for one in range(4) for other in range(2)],
 }
 SINGLE = {
@@ -58,6 +64,7 @@ def test_patients_are_found_whole_and_apart(form):
     assert size * many == len(paths)
     expected = {"P001_img1": 4, "patient12-left": 3, "case_03_slice_7": 5, "slice7_P003": 5, "a site in front": 4}
     expected |= {"numbers that begin anew": 60, "a volume": 4, "planes": 4}
+    expected |= {"bar codes": 4, "bar codes of several sites": 4}
     assert many == expected.get(form, len(NUMBERS))
 
 
@@ -100,3 +107,10 @@ def test_names_of_busi_tell_no_patients():
     paths = [str(path.relative_to(SHARED / "busi")) for path in sorted((SHARED / "busi").glob("*/*.png"))]
     assert len(paths) == 780
     assert set(find_stems(paths, 3)) == {""}
+
+
+def test_a_bar_code_is_one_patient_in_every_folder():
+    stems = find_stems(
+        [f"{name}/TCGA-17-Z{one:03}-{other}.png" for name in "ab" for one in NUMBERS for other in (1, 2)]
+    )
+    assert len(set(stems)) == len(NUMBERS)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 from tests.gate.made_evidence import make_evidence
 from tlmed.data import load
@@ -117,6 +119,43 @@ def test_a_column_that_is_the_label_in_other_words_is_asked_about_and_others_are
     assert finding.text.endswith("is it known only after the diagnosis?")
     assert found.figures["subgroups"]["site"]["x"] == {"ill": 20, "well": 20}
     assert found.figures["subgroups"]["subtype"]["virus"] == {"ill": 0, "well": 20}
+
+
+def test_columns_of_numbers_dates_and_texts_are_read_in_order_and_by_words():
+    random = np.random.RandomState(4)
+    labels = random.permutation(np.arange(180) % 2)
+    age = np.where(labels == 1, 50, 60) + 12 * random.normal(size=180)
+    days = 1200 * labels + random.randint(0, 1500, 180) + np.datetime64("2010-01-01")
+    european = [f"{date.astype(object):%d.%m.%Y}" for date in days]
+    noise = [" ".join(random.permutation(["film", "seen", "at", "noon", "by", "two"])) for _ in range(180)]
+    traits = {
+        "age": tuple(f"{value:.1f}" for value in age),
+        "taken": tuple(str(date) for date in days),
+        "written": tuple(european),
+        "note": tuple(
+            f"{text} {'clear' if label else 'opaque'} {row}"
+            for row, (text, label) in enumerate(zip(noise, labels, strict=True))
+        ),
+        "remark": tuple(f"{text} {row}" for row, text in enumerate(noise)),
+    }
+    found = check_shortcuts(make(180, labels, traits=traits))
+    areas = {test["name"]: test["auc"] for test in found.figures["tests"]}
+    by_hand = stats.mannwhitneyu(age[labels == 0], age[labels == 1]).statistic / 90**2
+    assert areas["order of column 'age'"] == pytest.approx(by_hand, abs=0.02)
+    by_day = roc_auc_score(labels, days.astype(int))
+    assert areas["order of column 'taken'"] == pytest.approx(by_day, abs=0.02)
+    assert areas["order of column 'written'"] == pytest.approx(by_day, abs=0.02)
+    assert areas["words in column 'note'"] > 0.99
+    strong = name_strong(found)
+    assert {"order of column 'age'", "order of column 'taken'", "words in column 'note'"} <= {*strong}
+    assert "words in column 'remark'" not in strong
+    # What may be the label in other words is asked about by itself.
+    asked = [
+        finding.text for finding in found.findings if finding.text.endswith("is it known only after the diagnosis?")
+    ]
+    assert all("'age'" not in text for text in asked)
+    assert any("column 'note'" in text for text in asked)
+    assert any("column 'age'" in finding.text for finding in found.findings)
 
 
 def test_a_nuisance_of_one_class_of_five_is_found_although_the_mean_is_small():

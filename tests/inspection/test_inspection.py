@@ -8,7 +8,7 @@ from PIL import Image
 import tlmed
 from tests.cli.test_cli import here
 from tests.conftest import write_images
-from tlmed.data import findings
+from tlmed import findings
 from tlmed.inspection import Inquiry, check_page, inquiry
 from tlmed.whole_files import read_csv
 
@@ -86,6 +86,10 @@ def test_what_was_found_before_a_stop_is_written(folder, tmp_path, monkeypatch):
     content = read_check(tmp_path / "out")
     assert not content["complete"]
     assert [found["kind"] for found in content["findings"] if found["level"] == "error"] == ["two-labels"]
+    assert content["unchecked"][-1] == (
+        "The check was stopped, and did not look for near-copies by features, wrong labels, images unlike all others "
+        "and how many images are enough."
+    )
     assert "The check was stopped before its end" in (tmp_path / "out" / "check.html").read_text()
 
 

@@ -69,8 +69,9 @@ def _describe_set(evidence, rows, pairs) -> Finding:
     where = f" They are in {join_names(splits)}." if len(splits) > 1 else ""
     what = f" Their labels differ: {join_names(labels)}." if len(labels) > 1 else ""
     names = listed((f"'{file}'" for file in files), _NAMED) if len(files) > 2 else f"'{files[0]}' and '{files[1]}'"
-    text = f"{names} show the same picture{_say_changes(pairs)} (correlation {'' if len(pairs) == 1 else 'at least '}"
-    text += f"{_floor(weakest)}).{where}{what}{_say_numbered(pairs)}"
+    least = "" if len(pairs) == 1 else "at least "
+    text = f"{names} show almost the same picture{_say_changes(pairs)} (correlation {least}{_floor(weakest)})."
+    text += f"{where}{what}{_say_numbered(pairs)}"
     level = ERROR if len(splits) > 1 or len(labels) > 1 else WARNING
     return Finding(NEAR_COPY, text, tuple(files), level, _say_cure(splits, labels))
 

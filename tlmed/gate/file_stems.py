@@ -8,7 +8,8 @@ it, without those that tell views of one thing (left, slice, image). A stem is t
   form (fewer may be classes, folds or sites), and no word such as slice or frame stands before its number, and
 - two images or more share it; of forms without a word for a patient this must be so for two stems.
 
-The single letter P is such a word if there are three stems or more.
+The single letter P is such a word if there are three stems or more. A bar code of The Cancer Genome Atlas, such as
+TCGA-17-Z034, is a patient's as far as its participant.
 
 Of several such stems in a name one with a word for a patient is taken, and else the shortest. Dates are no stems.
 Where two folders hold files of the same name, numbers begin anew in each, and a stem means something only within one.
@@ -31,21 +32,28 @@ _DATE = re.compile(rf"(?<!\d){_DAY}(?:[-_.T ]?(?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?(
 # Words before a number that counts parts of an image, or of a sequence.
 _PARTS = {
     *("slice", "slices", "sl", "frame", "frames", "fr", "tile", "patch", "crop", "view", "aug", "augmented", "rot"),
-    *("z", "t", "roi"),
+    "roi",
 }
+_AXES = {"z", "t"}  # of planes and times, unless a name begins so
 # Words that tell images of one thing from each other, besides single letters.
-_VIEWS = _PARTS | {
-    *("image", "images", "img", "imgs", "im", "pic", "picture", "photo", "scan", "series", "ser", "copy", "left"),
-    *("right", "lt", "rt", "od", "os", "ap", "pa", "lat", "lateral", "frontal", "front", "cc", "mlo", "rcc", "lcc"),
-    *("rmlo", "lmlo", "ax", "axial", "cor", "coronal", "sag", "sagittal", "pre", "post", "before", "after", "ct"),
-    *("baseline", "followup", "fu", "contrast", "noncontrast", "mr", "mri", "us", "cr", "dr", "dx", "xray", "dcm"),
-    *("png", "jpg", "jpeg", "orig", "original", "flip", "flipped", "ed", "es", "native"),
-}
-_NUMBER, _CODE, _WORD = "#", "*", "w"
+_VIEWS = (
+    _PARTS
+    | _AXES
+    | {
+        *("image", "images", "img", "imgs", "im", "pic", "picture", "photo", "scan", "series", "ser", "copy", "left"),
+        *("right", "lt", "rt", "od", "os", "ap", "pa", "lat", "lateral", "frontal", "front", "cc", "mlo", "rcc", "lcc"),
+        *("rmlo", "lmlo", "ax", "axial", "cor", "coronal", "sag", "sagittal", "pre", "post", "before", "after", "ct"),
+        *("baseline", "followup", "fu", "contrast", "noncontrast", "mr", "mri", "us", "cr", "dr", "dx", "xray", "dcm"),
+        *("png", "jpg", "jpeg", "orig", "original", "flip", "flipped", "ed", "es", "native"),
+    }
+)
+# The Cancer Genome Atlas: project, site, participant; samples and slides follow.
+_TCGA = re.compile(r"(?<![^\W_])tcga-[a-z0-9]{2}-[a-z0-9]{4}(?![^\W_])", re.IGNORECASE)
+_NUMBER, _CODE, _WORD, _BARCODE = "#", "*", "w", "bar code"
 
 
 class _Token(NamedTuple):
-    kind: str  # _NUMBER, _CODE (letters and digits in turn) or _WORD
+    kind: str  # _NUMBER, _CODE (letters and digits in turn), _WORD or _BARCODE (of a patient)
     text: str
     end: int  # in the name
     apart: bool  # whether a word stands by itself, not before a number without a separator
@@ -125,6 +133,7 @@ def _list_levels(name: str) -> list[_Level]:
         while last + 1 < len(tokens) and _belongs(tokens[last + 1]):
             last += 1
         word = tokens[place - 1].text if place and tokens[place - 1].kind == _WORD else ""
+        word = "patient" if token.kind == _BARCODE else word
         # Numbers of slices before that of a patient are none of the patient's.
         own = [one for at, one in enumerate(tokens[: last + 1]) if at >= place or not _counts_parts(tokens, at)]
         form = tuple(one.text if one.kind == _WORD else one.kind for one in own)
@@ -135,7 +144,8 @@ def _list_levels(name: str) -> list[_Level]:
 
 def _read(name: str) -> list[_Token]:
     text = _DATE.sub(lambda found: " " * len(found[0]), name)
-    tokens = []
+    tokens = [_Token(_BARCODE, found[0].casefold(), found.end(), True) for found in _TCGA.finditer(text)]
+    text = _TCGA.sub(lambda found: " " * len(found[0]), text)
     for part in _PART.finditer(text):
         numbered = _NUMBERED.fullmatch(part[0])
         if numbered is None:
@@ -147,7 +157,7 @@ def _read(name: str) -> list[_Token]:
                 kind = _NUMBER if group == 2 else _WORD
                 written = numbered[group].lstrip("0") or "0" if group == 2 else numbered[group].casefold()
                 tokens.append(_Token(kind, written, part.start() + numbered.end(group), group != 1))
-    return tokens
+    return sorted(tokens, key=lambda token: token.end)
 
 
 def _belongs(token: _Token) -> bool:
@@ -160,7 +170,8 @@ def _counts_parts(tokens: Sequence[_Token], at: int) -> bool:
     number = at if tokens[at].kind != _WORD else at + 1
     if not 0 < number < len(tokens) or tokens[number].kind == _WORD:
         return False
-    return tokens[number - 1].kind == _WORD and tokens[number - 1].text in _PARTS
+    word = tokens[number - 1]
+    return word.kind == _WORD and (word.text in _PARTS or (word.text in _AXES and number > 1))
 
 
 def _find_restarting(names: Sequence[str], folders: Sequence[str], levels) -> set[tuple[str, ...]]:
@@ -168,7 +179,8 @@ def _find_restarting(names: Sequence[str], folders: Sequence[str], levels) -> se
     owners: dict[str, set[str]] = defaultdict(set)
     for name, folder in zip(names, folders, strict=True):
         owners[name].add(folder)
-    return {level.form for name, where in owners.items() if len(where) > 1 for level in levels[name]}
+    forms = {level.form for name, where in owners.items() if len(where) > 1 for level in levels[name]}
+    return {form for form in forms if _BARCODE not in form}  # which is one patient's wherever it stands
 
 
 def _place(level: _Level, folder: str, restarting: set) -> tuple:
@@ -185,7 +197,8 @@ def _is_identifier(form: tuple[str, ...], stems: dict[tuple, set[int]], names: S
     word = Counter(level.word for level in at).most_common(1)[0][0]
     if is_patient_word(word):
         return len(stems) > 1 if len(word) > 1 else len(stems) > 2
-    return len(stems) > FEW and len(shared) > 1 and word not in _PARTS
+    counts = word in _PARTS or (word in _AXES and form[0] != word)
+    return len(stems) > FEW and len(shared) > 1 and not counts
 
 
 def _choose(levels: Iterable[_Level], accepted: set) -> _Level | None:

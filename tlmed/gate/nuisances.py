@@ -3,11 +3,14 @@
 Each becomes a few numbered bins per image, so that numbers and words are tested in the same way.
 """
 
+import datetime
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from tlmed.columns import is_missing, spell
 from tlmed.gate.evidence import Evidence
@@ -54,6 +57,11 @@ _SPOKEN = {
     "marks": "number of small bright marks near the border",
     "mark_area": "area of small bright marks near the border",
 }
+_DATE = re.compile(
+    r"(?:(?P<year>\d{4})[-/.](?P<month>\d{1,2})(?:[-/.](?P<day>\d{1,2}))?|(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}))"
+    r"(?:[ t]\d{1,2}:\d{2}.*)?$"
+)
+_WORDS = 50  # of texts in a column that are counted
 _WHOLE = ("mean", "deviation", "sharpness", "colour", "dark", "white")
 
 
@@ -203,13 +211,76 @@ def bin_texts(texts: Sequence[str], owners: np.ndarray, most: int) -> np.ndarray
     return bin_numbers(np.array([numbers[text] for text in plain])[:, None], most)[:, 0]
 
 
+def read_columns(evidence: Evidence, owners: np.ndarray) -> Iterator[tuple[Nuisance, np.ndarray]]:
+    """Yield columns of many values as numbers, float [n, d], for a linear model.
+
+    Bins of a column of numbers or dates say less than its order, where the class changes with it slowly; of a column of
+    texts each has its own, so it is its frequent words that are counted.
+
+    Args:
+        evidence: Of n images.
+        owners: int [n], whose each image is.
+    """
+    unbinned = np.zeros(len(evidence), int)
+    for name, texts in evidence.table.traits.items():
+        kinds = {text: "" if is_missing(text) else spell(text) for text in set(texts)}
+        plain = [kinds[text] for text in texts]
+        if is_group(name) or len(set(plain)) <= MOST_BINS:
+            continue
+        numbers = _read_numbers(kinds)
+        if numbers is not None:
+            values = np.array([numbers[text] for text in plain])
+            known = np.isfinite(values)
+            ranks = np.where(known, stats.rankdata(np.where(known, values, 0)), 0)
+            ranks[~known] = ranks[known].mean()
+            yield Nuisance(f"order of column {name!r}", COLUMN, unbinned, certain=False), ranks[:, None]
+            continue
+        words = _count_words(texts, owners)
+        if words is not None:
+            yield Nuisance(f"words in column {name!r}", COLUMN, unbinned, certain=False), words
+
+
+def _count_words(texts: Sequence[str], owners: np.ndarray) -> np.ndarray | None:
+    """Return which frequent words each text has, float [n, d]; None if there are none."""
+    owned = [{*re.findall(r"[^\W_]+", text.casefold())} for text in texts]
+    held: dict[str, set[int]] = {}
+    for words, owner in zip(owned, owners.tolist(), strict=True):
+        for word in words:
+            held.setdefault(word, set()).add(owner)
+    usual = sorted((word for word in held if len(held[word]) >= _LEAST), key=lambda word: -len(held[word]))[:_WORDS]
+    return np.array([[word in words for word in usual] for words in owned], float) if usual else None
+
+
 def _read_numbers(kinds: Mapping[str, str]) -> dict[str, float] | None:
-    """Return the number that each text means, NaN for others; None if too few mean one."""
+    """Return the number or the day that each text means, NaN for others; None if too few mean one."""
     found = {}
-    for text in kinds.values():
+    for written, text in kinds.items():
         try:
             found[text] = float(text.rstrip("ymwd"))  # ages in DICOM: 060Y
         except ValueError:
-            found[text] = np.nan
+            found[text] = _read_date(written.strip().casefold())
     named = [number for text, number in found.items() if text]
     return found if named and np.isfinite(named).mean() >= _NUMERIC else None
+
+
+def _read_date(text: str) -> float:
+    """Return the day that a text means, as a number; NaN if it means none.
+
+    Of 03/04/2020 it does not matter here which number is the month: dates of one column are written in one way, and
+    their order by year stays.
+
+    >>> _read_date("2020-03-02") - _read_date("2020-02-28"), _read_date("2.3.2020 10:15") - _read_date("2020/3/2")
+    (3.0, 0.0)
+    >>> _read_date("soon")
+    nan
+    """
+    found = _DATE.match(text)
+    if found is None:
+        return np.nan
+    year, month, day = (found["year"], found["month"], found["day"]) if found["year"] else found.group(6, 5, 4)
+    if int(month) > 12:
+        month, day = day, month
+    try:
+        return float(datetime.date(int(year), int(month), int(day or 1)).toordinal())
+    except ValueError:
+        return np.nan

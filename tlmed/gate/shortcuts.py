@@ -11,7 +11,7 @@ from tlmed.gate.association import Bins, Linear, find_rates
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.grouped_folds import deal_folds, find_owners
-from tlmed.gate.nuisances import FILE, FRAME_PART, HEADER, Nuisance, list_nuisances
+from tlmed.gate.nuisances import FILE, FRAME_PART, HEADER, Nuisance, list_nuisances, read_columns
 from tlmed.gate.significance import Significance, find_significance
 from tlmed.gate.told_shortcuts import Battery, tell_shortcuts
 from tlmed.seeds import derive
@@ -127,7 +127,8 @@ def _test(
     nuisances = list_nuisances(evidence, owners)
     bins = Bins([each.bins for each in nuisances], folds)
     linear = [
-        (named, Linear(values, folds, random, least)) for named, values, least in _list_linear(evidence, nuisances)
+        (named, Linear(values, folds, random, least))
+        for named, values, least in _list_linear(evidence, nuisances, owners)
     ]
     ones, zeros = bins.count(answers)
     rates = find_rates(ones, zeros)
@@ -149,7 +150,9 @@ def _test(
     return battery, find_significance(measure, owners, most, random)
 
 
-def _list_linear(evidence: Evidence, nuisances: Sequence[Nuisance]) -> Iterator[tuple[Nuisance, np.ndarray, float]]:
+def _list_linear(
+    evidence: Evidence, nuisances: Sequence[Nuisance], owners: np.ndarray
+) -> Iterator[tuple[Nuisance, np.ndarray, float]]:
     """Yield what linear models look at: a name, numbers [n, d], and the deviation below which they are not enlarged."""
     unbinned = np.zeros(len(evidence), int)
     ring = evidence.frames["ring"]
@@ -159,6 +162,8 @@ def _list_linear(evidence: Evidence, nuisances: Sequence[Nuisance]) -> Iterator[
     if len(parts) >= _SEVERAL and any(each.family == HEADER for each in nuisances):
         values = np.concatenate(parts, axis=1)
         yield Nuisance(_HEADER, HEADER, unbinned), values, 1 / np.sqrt(len(evidence))
+    for nuisance, values in read_columns(evidence, owners):
+        yield nuisance, values, 1 / np.sqrt(len(evidence))
 
 
 def _list_tests(battery: Battery, found: Significance) -> list[dict]:

@@ -106,7 +106,8 @@ def _join(battery: Battery, found: Significance) -> list[_Told]:
         nuisance = battery.nuisances[test]
         column = _find_column(battery, found, test, question)
         for leader in leaders:
-            if leader.question == question and _goes_with(nuisance, battery.nuisances[leader.tests[0]]):
+            areas = found.areas[[test, leader.tests[0]], question]
+            if leader.question == question and _goes_with(nuisance, battery.nuisances[leader.tests[0]], areas):
                 whole = nuisance.family in _ONE
                 if whole or _correlate(leader.score, battery.score(test, leader.column)) >= _ALIKE:
                     leader.tests.append(test)
@@ -143,8 +144,11 @@ def _find_kind(nuisance: Nuisance) -> str:
     return "made" if nuisance.certain else "shown"
 
 
-def _goes_with(one: Nuisance, other: Nuisance) -> bool:
-    return _find_kind(one) == _find_kind(other) and (one.family == COLUMN) == (other.family == COLUMN)
+def _goes_with(one: Nuisance, other: Nuisance, areas: np.ndarray) -> bool:
+    """Tell whether one sentence may tell of both; what may be the label in other words is asked about by itself."""
+    if (one.family == COLUMN) != (other.family == COLUMN) or _find_kind(one) != _find_kind(other):
+        return False
+    return one.family != COLUMN or len({bool(area >= _ENTIRE) for area in areas}) == 1
 
 
 def _correlate(one: np.ndarray, other: np.ndarray) -> float:

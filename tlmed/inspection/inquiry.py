@@ -27,9 +27,26 @@ from tlmed.words import count, join_names
 MOST_LINES = 40  # findings of each level on a screen
 PLAIN = "feature_extractor"  # the recipe that images are looked at with, if none is named
 _QUICK = "Nothing that needs a network was checked, as was asked for: {0}."
+_STOPPED = "The check was stopped before it had described the images."
 _NEED_FEATURES = (
     "copies that only features bring together, wrong labels, images unlike all others, and how many images are enough"
 )
+
+
+# What each check looks for, by its name: without features, and with them.
+_CHEAP = {
+    "copies": "identical images and patients in several splits",
+    NEAR_COPIES: "near-copies",
+    "patients": "patients under two names",
+    "shortcuts": "shortcuts",
+    "quality": "images of odd pixels",
+}
+_DEEP = {
+    "near-copies-by-features": "near-copies by features",
+    "labels": "wrong labels",
+    "outliers": "images unlike all others",
+    "forecast": "how many images are enough",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +83,14 @@ class Course:
     complete: bool = False
 
     def describe(self, subject: Subject) -> Findings:
-        """Return what was found so far."""
-        return Findings(subject.source, len(subject.images.table), tuple(self.parts), self.complete)
+        """Return what was found so far, and what was not looked for if somebody stopped it."""
+        parts = list(self.parts)
+        if not self.complete:
+            held = {part.name for part in parts}
+            left = [words for name, words in (_CHEAP | _DEEP).items() if name not in held]
+            said = f"The check was stopped, and did not look for {join_names(left)}." if left else _STOPPED
+            parts.append(Checked("stopped", unchecked=(said,)))
+        return Findings(subject.source, len(subject.images.table), tuple(parts), self.complete)
 
 
 def inquire(subject: Subject, inquiry: Inquiry, voice: Voice, course: Course) -> None:
