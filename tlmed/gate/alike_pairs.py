@@ -6,8 +6,8 @@ import numpy as np
 
 from tlmed.gate.bare_pictures import Pictures
 from tlmed.gate.candidates import Candidates, measure_scale, open_search
-from tlmed.logistic import project
 from tlmed.gate.turned_views import describe_parts, flatten, turn_parts
+from tlmed.logistic import project
 
 _COMPONENTS, _ROWS = 128, 8  # of features, and rows for each at least: with as many as rows, none is like another
 _QUERIES = 4096  # images that are looked up at a time
