@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tlmed.heads import attach_head, split_head
-from tlmed.losses import MaskedLoss, add_up, count_labels, count_right, make_focal_loss, soft_label_loss
+from tlmed.losses import MaskedLoss, add_up, count_labels, count_right, make_focal_loss, smooth, soft_label_loss
 from tlmed.sections import Dense
 
 
@@ -133,3 +133,55 @@ def test_a_corn_head_is_saved_as_plain_keras(tmp_path):
     found = head.predict(features.predict(pixels, verbose=0), verbose=0)
     np.testing.assert_allclose(found, model.plain().predict(pixels, verbose=0), atol=1e-6)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+SHARE = 0.3
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_smoothed_labels_are_those_of_keras(from_logits):
+    """With probabilities that a softmax gave, from which Keras takes the logits, and with bare ones."""
+    random = np.random.RandomState(0)
+    logits, labels = random.normal(size=(20, 4)).astype("float32"), random.randint(0, 4, 20)
+    scores = keras.activations.softmax(tf.constant(logits))
+    given = scores if from_logits else tf.constant(scores.numpy())
+    theirs = keras.losses.CategoricalCrossentropy(label_smoothing=SHARE, reduction=None)(np.eye(4)[labels], scores)
+    loss = smooth("sparse_categorical_crossentropy", SHARE)
+    np.testing.assert_allclose(loss(tf.constant(labels), given), theirs, atol=1e-5)
+    factors = [0.5, 1.0, 2.0, 3.0]
+    np.testing.assert_allclose(
+        add_up(loss, tf.constant(labels), given, factors), theirs * np.array(factors)[labels], atol=1e-5
+    )
+    assert count_right(loss, tf.constant(labels), given).shape == (20,)
+
+
+@pytest.mark.parametrize("loss", [make_focal_loss(2.0), soft_label_loss])
+def test_other_losses_with_smoothed_labels_are_a_mean_over_classes(loss):
+    random = np.random.RandomState(0)
+    scores, labels = random.dirichlet(np.ones(3), 20).astype("float32"), random.randint(0, 3, 20)
+    each = np.stack([loss(tf.fill([20], number), tf.constant(scores)).numpy() for number in range(3)], axis=1)
+    targets = (1 - SHARE) * np.eye(3)[labels] + SHARE / 3
+    found = smooth(loss, SHARE)(tf.constant(labels), tf.constant(scores))
+    np.testing.assert_allclose(found, (targets * each).sum(axis=1), atol=1e-5)
+    np.testing.assert_allclose(smooth(loss, SHARE)(tf.constant(labels[:, None]), tf.constant(scores)), found, atol=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_several_labels_are_smoothed_each_where_it_is_known(gamma):
+    random = np.random.RandomState(0)
+    scores, labels = random.uniform(0.01, 0.99, (30, 4)).astype("float32"), random.randint(-1, 2, (30, 4))
+    found = add_up(smooth(MaskedLoss(gamma), SHARE), tf.constant(labels), tf.constant(scores))
+    targets = (labels == 1) * (1 - SHARE) + SHARE / 2
+    has, lacks = -((1 - scores) ** gamma) * np.log(scores), -(scores**gamma) * np.log(1 - scores)
+    expected = ((targets * has + (1 - targets) * lacks) * (labels >= 0)).sum(axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    if not gamma:
+        theirs = keras.losses.BinaryCrossentropy(label_smoothing=SHARE, reduction=None)
+        whole = tf.constant(np.abs(labels))
+        np.testing.assert_allclose(
+            add_up(smooth(MaskedLoss(), SHARE), whole, tf.constant(scores)) / 4, theirs(whole, scores), atol=1e-5
+        )
+
+
+def test_nothing_is_smoothed_by_default():
+    assert smooth(soft_label_loss, 0.0) is soft_label_loss

@@ -15,7 +15,7 @@ from tlmed.errors import InputError
 from tlmed.features import feature_model
 from tlmed.heads import attach_head
 from tlmed.losses import choose_loss
-from tlmed.phases import Classifier, thaw
+from tlmed.phases import Classifier, needs_start, thaw
 from tlmed.plan import expand, find_schedule_faults
 from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, Phase
 from tlmed.seeds import derive
@@ -53,7 +53,7 @@ def build(recipe: Blueprint, num_classes: int, backbone: keras.Model | None = No
     if faults := find_schedule_faults(network, phases):
         raise InputError(faults)
     model = assemble(recipe, network, num_classes, _asks_labels(recipe))
-    if any(phase.start == "pretrained" for phase in phases):
+    if needs_start(phases):
         model.remember()
     return thaw(model, phases[0])
 

@@ -3,7 +3,7 @@
 import tlmed.tensorflow_start
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -46,6 +46,7 @@ class MaskedLoss:
 
     Attributes:
         gamma: 0 or more; 0 is the cross-entropy.
+        smoothing: The probability with which a label that is known is taken for one that is drawn, 0 or 1.
 
     >>> labels = keras.ops.convert_to_tensor([[1, -1], [0, 1]])
     >>> masked_entropy(labels, keras.ops.convert_to_tensor([[0.5, 0.9], [0.5, 0.5]])).numpy().round(3)
@@ -53,6 +54,7 @@ class MaskedLoss:
     """
 
     gamma: float = 0.0
+    smoothing: float = 0.0
     __name__ = "masked_loss"  # Keras asks for that of a function
 
     def __call__(self, labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
@@ -87,15 +89,73 @@ def add_up(
             losses *= keras.ops.take(keras.ops.convert_to_tensor(factors, losses.dtype), labels, axis=0)
         return losses
     has = keras.ops.equal(labels, POSITIVE)
-    # Keras takes the logits where it finds them: a probability that is rounded to 0 or 1 has no slope.
-    losses = keras.ops.binary_crossentropy(keras.ops.cast(has, probabilities.dtype), probabilities)
-    if loss.gamma:
-        # As in `make_focal_loss`.
-        losses *= keras.ops.maximum(-keras.ops.expm1(-losses), keras.backend.epsilon()) ** loss.gamma
+    losses = _lose_label(loss.gamma, has, probabilities)
+    if loss.smoothing:
+        other = _lose_label(loss.gamma, keras.ops.logical_not(has), probabilities)
+        losses += loss.smoothing / 2 * (other - losses)
     if factors is not None:
         pairs = keras.ops.convert_to_tensor(factors, losses.dtype)
         losses *= keras.ops.where(has, pairs[:, 1], pairs[:, 0])
     return keras.ops.sum(losses * keras.ops.cast(keras.ops.not_equal(labels, UNKNOWN), losses.dtype), axis=1)
+
+
+def _lose_label(gamma, has, probabilities):
+    # Keras takes the logits where it finds them: a probability that is rounded to 0 or 1 has no slope.
+    losses = keras.ops.binary_crossentropy(keras.ops.cast(has, probabilities.dtype), probabilities)
+    if gamma:
+        # As in `make_focal_loss`.
+        losses *= keras.ops.maximum(-keras.ops.expm1(-losses), keras.backend.epsilon()) ** gamma
+    return losses
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """A loss whose labels are smoothed: its mean over the true class and, seldom, one that is drawn from all.
+
+    Of the cross-entropy this is the one of smoothed targets (Szegedy et al. 2016, section 7), because it is linear in
+    them.
+
+    Attributes:
+        loss: The loss of a label that is certain.
+        share: The probability with which the class is drawn.
+
+    >>> probabilities = keras.ops.convert_to_tensor([[0.9, 0.1]])
+    >>> Smoothed(PLAIN, 0.2)(keras.ops.convert_to_tensor([0]), probabilities).numpy().round(3)
+    array([0.325], dtype=float32)
+    """
+
+    loss: Loss
+    share: float
+    __name__ = "smoothed_loss"
+
+    def __call__(self, labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+        """Return one number for each image [b].
+
+        Args:
+            labels: Classes [b] or [b, 1].
+            probabilities: Of each class [b, k].
+        """
+        own = keras.losses.get(self.loss)(labels, probabilities)
+        return own + self.share * (self._average(labels, probabilities) - own)
+
+    def _average(self, labels, probabilities):
+        classes = probabilities.shape[-1]
+        if self.loss == PLAIN:
+            return keras.losses.categorical_crossentropy(keras.ops.ones_like(probabilities) / classes, probabilities)
+        every = [self.loss(keras.ops.full_like(labels, number), probabilities) for number in range(classes)]
+        return sum(every) / classes
+
+
+def smooth(loss: Loss, share: float) -> Loss:
+    """Return a loss with smoothed labels; with a share of 0 the loss itself.
+
+    Args:
+        loss: What a network is compiled with.
+        share: The probability with which a label is taken for one that is drawn from all, from 0 to below 1.
+    """
+    if not share:
+        return loss
+    return replace(loss, smoothing=share) if _is_masked(loss) else Smoothed(loss, share)
 
 
 def _is_masked(loss) -> bool:

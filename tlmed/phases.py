@@ -19,10 +19,12 @@ from tlmed.batch_statistics import reestimate_statistics
 from tlmed.blocks import Block, find_reused, partition
 from tlmed.errors import InputError
 from tlmed.frozen import FIXED_STATISTICS, Frozen, batch_norms, check_norms, freeze_statistics, leaves, whole
-from tlmed.losses import PLAIN, Loss, check_labels, choose_saved_loss, compile_with
+from tlmed.losses import PLAIN, Loss, check_labels, choose_saved_loss, compile_with, smooth
+from tlmed.mixing import find_mixup, mix_inputs, mix_losses
 from tlmed.optimizers import make_optimizer
 from tlmed.phase_steps import learning_rates as learning_rates
 from tlmed.phase_steps import list_changes
+from tlmed.pretrained_pull import pull_to
 from tlmed.random_streams import reseed, seed_generators
 from tlmed.replicas import choose_jit, replicas, without_xla
 from tlmed.schedules import Steps, is_scheduled
@@ -71,7 +73,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Start:
-    """Weights that phases with `start="pretrained"` go back to.
+    """Weights that phases with `start="pretrained"` go back to, and those with `l2_sp` are pulled to.
 
     Attributes:
         backbone: As they were before the first phase.
@@ -125,7 +127,7 @@ class Classifier(keras.Model):
         return [layer for layer in self.layers if id(layer) not in inside]
 
     def remember(self) -> None:
-        """Note the weights that phases with `start="pretrained"` go back to: before the first phase."""
+        """Note the weights that phases with `start="pretrained"` or `l2_sp` refer to: before the first phase."""
         self.start = Start(self.parts.backbone.get_weights(), _weights_of(self.head))
 
     def remember_head(self) -> None:
@@ -169,7 +171,11 @@ class Classifier(keras.Model):
             InputError: Labels are one-hot rows where they must be numbers, or numbers where they must be rows.
         """
         check_labels(self.training_loss, y, self.output_shape[-1])
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+        def compute(labels, weights):
+            return super(Classifier, self).compute_loss(x, labels, y_pred, weights, training)
+
+        return mix_losses(self, compute, y, sample_weight) if training else compute(y, sample_weight)
 
 
 def thaw(model: Classifier, phase: Phase) -> Classifier:
@@ -203,7 +209,6 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
             norm.momentum = min(norm.momentum, MOMENTUM)
         # Else each replica would use its part of a batch.
         norm.synchronized = phase.batch_norm == "update" and replicas() > 1
-    reseed([*model.layers, *_augmentation(model)], model.seed, phase.name)
     images = model.inputs[0]
     # Pooling has nothing to train: if all blocks are frozen, it is frozen with them.
     border = (frozen[-1].output if thawed else model.parts.border) if frozen else images
@@ -211,11 +216,17 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     suffix = keras.Model(border, model.outputs[0])
     if thawed and phase.batch_norm in FIXED_STATISTICS:
         suffix = freeze_statistics(suffix)
+    if phase.mixup:
+        suffix = mix_inputs(suffix, phase.mixup)
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
+    # Mixup comes last, so that the streams of all others are the same without it.
+    mixup = find_mixup(model)
+    reseed([*model.layers, *_augmentation(model), *([mixup] if mixup else [])], model.seed, phase.name)
+    _pull(model, thawed, phase)
     optimizer = make_optimizer(
         phase.optimizer, phase.learning_rate, list_changes(model.trainable_variables, thawed, phase)
     )
-    compile_with(model.training_loss, model, optimizer, choose_jit())
+    compile_with(smooth(model.training_loss, phase.label_smoothing), model, optimizer, choose_jit())
     # All variables exist before the first step, so that TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     return model
@@ -233,7 +244,7 @@ def trainer(model: Classifier) -> keras.Model:
     """
     suffix = model.route.suffix
     # Made by `thaw` for these very variables, with the rates of their blocks.
-    compile_with(model.training_loss, suffix, model.optimizer, choose_jit())
+    compile_with(model.loss, suffix, model.optimizer, choose_jit())
     return suffix
 
 
@@ -306,6 +317,26 @@ def split_blocks(backbone: keras.Model, phase: Phase) -> tuple[tuple[Block, ...]
 def _say_reused(backbone) -> str:
     reused = find_reused(backbone)
     return f"; between two uses of a layer ({', '.join(reused)}) no block ends" if reused else ""
+
+
+def needs_start(phases: Iterable[Phase]) -> bool:
+    """Tell whether some phases refer to the pretrained weights, which `remember` must note before the first one."""
+    return any(phase.start == "pretrained" or phase.l2_sp for phase in phases)
+
+
+def _pull(model, thawed, phase):
+    """Let the penalties of the phase pull what is thawed towards the pretrained weights, or nothing."""
+    backbone, start = model.parts.backbone, {}
+    if phase.l2_sp:
+        if model.start is None:
+            raise InputError(
+                "`l2_sp` must be 0 for a network that does not know its pretrained weights; call `remember()` before "
+                f"the first phase. Received: l2_sp={phase.l2_sp!r} in phase {phase.name!r}."
+            )
+        trained = {id(weight) for block in thawed for layer in block.layers for weight in layer.trainable_variables}
+        pairs = zip(backbone.weights, model.start.backbone, strict=True)
+        start = {id(weight): value for weight, value in pairs if id(weight) in trained}
+    pull_to({id(weight): weight for weight in backbone.weights}, start, phase.l2_sp)
 
 
 def _go_back(model, phase):

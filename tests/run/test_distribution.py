@@ -143,12 +143,12 @@ def test_remedies_for_unbalanced_classes_are_the_same_on_two_devices(remedies, p
 
 STEPPED = (
     *("phases.schedule=cosine", "phases.warmup=0.2", "phases.clip_norm=0.05", "phases.weight_decay=0.1"),
-    "phases.block_decay=0.5",
+    *("phases.block_decay=0.5", "phases.label_smoothing=0.1", "phases.1.l2_sp=0.1"),
 )
 
 
 @pytest.mark.slow
-def test_schedule_clipping_and_decay_are_the_same_on_devices_and_processes(alone, phantoms, tmp_path):
+def test_schedule_and_regularisers_are_the_same_on_devices_and_processes(alone, phantoms, tmp_path):
     settings = (*UNEVEN, *STEPPED)
     one, mirrored = run_strategies(tmp_path, phantoms, ["one", "mirrored"], settings)
     check_same(one, mirrored)
@@ -158,6 +158,18 @@ def test_schedule_clipping_and_decay_are_the_same_on_devices_and_processes(alone
     rates = [float(row["learning_rate"]) for row in read_csv(one / "history.csv")]
     assert len(rates) == 4
     assert rates[0] > rates[1] > 0
+
+
+@pytest.mark.slow
+@needs_weights
+def test_mixup_runs_on_devices_and_processes(phantoms, tmp_path):
+    """Each replica mixes its own images, so that only the kind of the result is the same."""
+    settings = (*MOBILENET, *SAME, "data.batch_size=12", "phases.mixup=0.4", "phases.1.batch_norm=update")
+    runs = [*run_strategies(tmp_path, phantoms, ["mirrored"], settings), run_workers(tmp_path, phantoms, 2, settings)]
+    for run in runs:
+        losses = [float(row["loss"]) for row in read_csv(run / "history.csv")]
+        assert len(losses) == 4
+        assert np.isfinite(losses).all()
 
 
 @pytest.mark.slow

@@ -76,7 +76,9 @@ def make(phase, changes):
     random = np.random.RandomState(1)
     backbone.set_weights([random.uniform(0.1, 0.5, weight.shape) for weight in backbone.weights])
     augment = make_augmentation(Augment(**changes))
-    return thaw(attach_head(backbone, 3, Dense(dropout=0.5), augment, seed=3), phase)
+    model = attach_head(backbone, 3, Dense(dropout=0.5), augment, seed=3)
+    model.remember()
+    return thaw(model, phase)
 
 
 def batches(begin, share):
@@ -137,11 +139,12 @@ FLIPPED = {"changes": {"flip": "both"}}  # tracing every change takes longer tha
 STEPPED = [
     {"schedule": "cosine", "warmup": 0.3, "clip_norm": 0.1, "weight_decay": 0.1, "block_decay": 0.5},
     {"schedule": "plateau", "learning_rate": 0.3},
+    {"schedule": "linear", "mixup": 0.4, "label_smoothing": 0.1, "l2_sp": 0.1},
 ]
 
 
 @pytest.mark.parametrize("fields", STEPPED, ids=str)
-def test_a_phase_with_a_schedule_goes_on_at_its_rate(fields, deterministic, tmp_path):
+def test_a_phase_with_a_schedule_or_regularisers_goes_on_in_the_same_bits(fields, deterministic, tmp_path):
     model, _, rows = fit(tmp_path / "whole", **FLIPPED, **fields)
     assert len({row["learning_rate"] for row in rows}) > 1
     for kill in (4, 13):

@@ -2,6 +2,8 @@
 
 import json
 
+import keras
+import numpy as np
 import pytest
 
 import tlmed
@@ -55,6 +57,38 @@ def test_plan_report_and_card_say_what_is_set(run):
     card = write_card(RunDir(run))
     assert "| phases.schedule | head: constant, top: linear |" in card
     assert "| phases.clip\\_norm | 1.0 |" in card or "| phases.clip_norm | 1.0 |" in card
+
+
+REGULARISED = ("phases.label_smoothing=0.1", "phases.mixup=0.4", "phases.optimizer=sgd", "head.dropout=0")
+
+
+def test_a_run_on_kept_features_is_one_without_them(images, tmp_path):
+    """What is mixed comes after the frozen blocks, so that it is the same whether these are computed once or always."""
+    runs = {}
+    for cache in ("on", "off"):
+        settings = (*SMALL, *REGULARISED, f"cache={cache}", "engine=tensorflow")
+        runs[cache] = tlmed.train(override(tlmed.load_recipe("fine_tuning"), settings), tmp_path / cache, images).path
+    on, off = ([float(row["loss"]) for row in read_csv(run / "history.csv")] for run in runs.values())
+    assert on == pytest.approx(off, abs=1e-5)
+    choices = [phase["cache"]["on"] for phase in json.loads((runs["on"] / "plan.json").read_text())["phases"]]
+    assert choices == [True, True]
+    page = (runs["on"] / "report.html").read_text()
+    assert "<p>head: labels smoothed by 0.1; mixup with alpha 0.4.</p>" in page
+    assert "the loss of training is that of smoothed labels; training mixes images" in page
+
+
+def test_the_distance_is_that_from_the_weights_before_the_first_phase(run, images, tmp_path):
+    """A pull that outweighs the loss holds the second phase at the weights of the run that it started from."""
+    settings = [it for it in SMALL if not it.startswith("weights")]
+    settings += [f"weights={run}", "phases.optimizer=sgd", "phases.learning_rate=1e-4"]
+    start = keras.saving.load_model(run / "model.keras").get_weights()
+    moves = {}
+    for strength in (0, 5000):
+        recipe = override(tlmed.load_recipe("fine_tuning"), [*settings, f"phases.1.l2_sp={strength}", "keep=last"])
+        out = tlmed.train(recipe, tmp_path / str(strength), images).path
+        after = keras.saving.load_model(out / "model.keras").get_weights()
+        moves[strength] = max(np.abs(a - b).max() for a, b in zip(start[:-2], after[:-2], strict=True))
+    assert 0 < moves[5000] < 0.7 * moves[0]
 
 
 def test_the_first_epochs_alone_have_the_rates_of_the_whole_phase(images, tmp_path):

@@ -231,6 +231,7 @@ def find_faults(recipe: Recipe) -> list[str]:
         _find_backbone_faults,
         _find_balance_faults,
         _find_patience_faults,
+        _find_start_faults,
         _find_cache_faults,
         find_decision_faults,
     ):
@@ -291,6 +292,18 @@ def _find_patience_faults(recipe) -> list[str]:
             f"Received: phase_patience={recipe.phase_patience!r} with keep='last'."
         ]
     return []
+
+
+def _find_start_faults(recipe) -> list[str]:
+    weights = recipe.weights if isinstance(recipe.weights, tuple) else (recipe.weights,)
+    phases = recipe.phases if isinstance(recipe.phases, tuple) else (recipe.phases,)
+    pulled = [phase.l2_sp for phase in phases if isinstance(phase, Phase | Degrees) and phase.l2_sp]
+    if set(weights) != {"none"} or not pulled:
+        return []
+    return [
+        "`l2_sp` must be 0 with weights='none', where there are no pretrained weights to stay close to. "
+        f"Received: l2_sp={pulled[0]!r}."
+    ]
 
 
 def _find_balance_faults(recipe) -> list[str]:

@@ -108,10 +108,17 @@ def show_history(content: RunContent) -> Markup:
 def _tell_training(recipe) -> list[str]:
     """Say why the scores of training are not of the same kind as those of validation, where they are not."""
     focal = recipe.get("head", {}).get("loss") == "focal"
+    phases = recipe.get("phases", [])
+    phases = phases if isinstance(phases, list) else [phases]
     said = {
         "the loss of training is the focal loss, that of validation the cross-entropy": focal,
         "the loss of training weighs the classes": recipe.get("class_weight") == "balanced",
         "training draws the classes equally often": recipe.get("sampling") == "balanced",
+        "the loss of training is that of smoothed labels": any(phase.get("label_smoothing") for phase in phases),
+        "training mixes images": any(phase.get("mixup") for phase in phases),
+        "the loss of training holds the distance from the pretrained weights": any(
+            phase.get("l2_sp") for phase in phases
+        ),
     }
     return [words for words, holds in said.items() if holds]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
 from tlmed.features import random_norms
-from tlmed.phases import computing, moving, thaw
+from tlmed.phases import computing, moving, needs_start, thaw
 from tlmed.run.finished import Degree, Finished
 from tlmed.run.job import Job
 from tlmed.run.networks import can_settle, predict_rows, settle, wake
@@ -151,7 +151,7 @@ def _continue(job, prepared, degrees, finished) -> None:
     replace_history(job.run, (row for degree in degrees for row in degree.history))
     _write_certificate(job.run, degrees)
     # Random weights need statistics where training begins from them: now, or in a later phase that goes back to them.
-    returns = any(phase.start == "pretrained" for phase in phases)
+    returns = needs_start(phases)
     if random_norms(prepared.backbone) and (returns or not done):
         with job.clock.stage("re-estimate statistics"), job.voice.busy("Estimating statistics of random weights"):
             wake(job.recipe, prepared.backbone, prepared.images)

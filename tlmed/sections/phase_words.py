@@ -38,4 +38,7 @@ def say_phases(phases: Sequence[Mapping]) -> list[str]:
 _SAID = {
     "clip_norm": lambda value: f"gradients of a norm of {value:g} at most",
     "weight_decay": lambda value: f"weight decay {value:g}, not of biases and norms" if value else "no weight decay",
+    "label_smoothing": lambda value: f"labels smoothed by {value:g}" if value else "",
+    "mixup": lambda value: f"mixup with alpha {value:g}" if value else "",
+    "l2_sp": lambda value: f"L2-SP of strength {value:g}" if value else "",
 }

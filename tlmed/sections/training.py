@@ -29,6 +29,14 @@ def _weight_decay():
     return must("a number of 0 or more, or None", lambda value: value is None or not_negative(value), default=None)
 
 
+def _strength(what):
+    return must(f"{what}, 0 or more; 0 is off", not_negative, default=0.0)
+
+
+def _label_smoothing():
+    return must("a share from 0 to below 1", lambda value: 0 <= value < 1, default=0.0)
+
+
 @section
 class Phase:
     """One phase of training: which blocks are thawed, for how long, at which learning rate.
@@ -56,6 +64,13 @@ class Phase:
         clip_norm: The largest norm of the gradient, of all weights together; a longer one is shortened. None: any.
         weight_decay: By which share, times the learning rate, weights shrink in each step (Loshchilov & Hutter 2019);
             biases, gamma and beta are left out. None: what the optimizer does by itself in Keras.
+        label_smoothing: The probability with which a label is taken for one that is drawn from all (Szegedy et al.
+            2016, section 7); of several labels, for 0 or 1 (each of them for itself).
+        mixup: Alpha of the beta distribution from which the share of a second image is drawn, for each image anew;
+            both are mixed, and so are their losses (Zhang et al. 2018). Where blocks are frozen, their outputs are
+            mixed (Verma et al. 2019). 0: nothing is mixed.
+        l2_sp: Half of this, times the squared distance of the thawed blocks from the pretrained weights, is added to
+            the loss (Li et al. 2018, equation 2, without its term for the head).
     """
 
     name: str = must(
@@ -76,16 +91,25 @@ class Phase:
     warmup: float = _warmup()
     clip_norm: float | None = _clip_norm()
     weight_decay: float | None = _weight_decay()
+    label_smoothing: float = _label_smoothing()
+    mixup: float = _strength("alpha of a beta distribution")
+    l2_sp: float = _strength("a strength")
 
     def find_conflicts(self, path: str) -> list[str]:
         """Return one sentence for each field that others rule out."""
-        return _find_schedule_conflicts(self, path)
+        faults = _find_schedule_conflicts(self, path)
+        if self.l2_sp and self.thaw == 0:
+            faults.append(
+                f"`{path}l2_sp` must be 0 with thaw=0, where no pretrained weight is trained. "
+                f"Received: l2_sp={self.l2_sp!r}."
+            )
+        return faults
 
 
 # What all phases of degrees have from them.
 _SAME = (
     *("epochs", "patience", "batch_norm", "optimizer", "unit"),
-    *("schedule", "warmup", "clip_norm", "weight_decay"),
+    *("schedule", "warmup", "clip_norm", "weight_decay", "label_smoothing", "mixup"),
 )
 
 
@@ -108,6 +132,9 @@ class Degrees:
         warmup: As in `Phase`.
         clip_norm: As in `Phase`.
         weight_decay: As in `Phase`.
+        label_smoothing: As in `Phase`.
+        mixup: As in `Phase`.
+        l2_sp: As in `Phase`, for each degree but the head's phase.
     """
 
     epochs: int = count()
@@ -123,6 +150,9 @@ class Degrees:
     warmup: float = _warmup()
     clip_norm: float | None = _clip_norm()
     weight_decay: float | None = _weight_decay()
+    label_smoothing: float = _label_smoothing()
+    mixup: float = _strength("alpha of a beta distribution")
+    l2_sp: float = _strength("a strength")
 
     def find_conflicts(self, path: str) -> list[str]:
         """Return one sentence for each field that others rule out."""
@@ -139,8 +169,9 @@ class Degrees:
         """
         same = {name: getattr(self, name) for name in _SAME}
         head = Phase("head", thaw=0, learning_rate=self.head_learning_rate, **same)
+        same |= {"start": self.start, "l2_sp": self.l2_sp}
         degrees = (
-            Phase(name, thaw=i + 1, learning_rate=_fall(self.learning_rate, self.falloff, i), start=self.start, **same)
+            Phase(name, thaw=i + 1, learning_rate=_fall(self.learning_rate, self.falloff, i), **same)
             for i, name in enumerate(reversed(names))
         )
         return (head, *degrees)

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tlmed.data import Share
 from tlmed.losses import add_up, count_labels, count_right
+from tlmed.mixing import find_mixup
 from tlmed.replicas import workers
 from tlmed.schedules import set_steps
 
@@ -105,7 +106,14 @@ class Loop:
 
 def _compile(model, metrics, together, factors) -> Callable:
     """Return a TensorFlow function that takes `together` steps on all replicas, given an iterator over batches."""
-    strategy, (loss_metric, accuracy) = tf.distribute.get_strategy(), metrics
+    strategy, (loss_metric, accuracy), mixup = tf.distribute.get_strategy(), metrics, find_mixup(model)
+
+    def lose(labels, scores):
+        own = add_up(model.loss, labels, scores, factors)
+        if mixup is None:
+            return own
+        pairs = mixup.pairs
+        return pairs.shares * own + (1 - pairs.shares) * add_up(model.loss, pairs.take(labels), scores, factors)
 
     @tf.autograph.experimental.do_not_convert  # a network is made of graph operations already
     def step(batch, wishes):
@@ -122,7 +130,7 @@ def _compile(model, metrics, together, factors) -> Callable:
         )
         with tf.GradientTape() as tape:
             scores = model(inputs, training=True)
-            losses = counted * add_up(model.loss, labels, scores, factors)
+            losses = counted * lose(labels, scores)
             # The penalty is the same on every replica, and gradients are added up: each one takes its share.
             penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)
             loss = tf.reduce_sum(losses) / sums[0] + penalty / strategy.num_replicas_in_sync
