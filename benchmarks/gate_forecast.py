@@ -108,7 +108,7 @@ def foresee(known: Known, seed: int, all_: object) -> tuple[list[float], ...]:
     half = places <= places.max() // 2
     target, truth = all_.sizes[-1], all_.areas.mean(axis=0)
     fitted, own = measure(known, random, pool=half), measure(take(known, np.flatnonzero(half)), random)
-    ways = [fit_laws(fitted, target / fitted.sizes[-1], others=False), fit_laws(own, target / own.sizes[-1])]
+    ways = [fit_laws(points, target / points.sizes[-1]) for points in (fitted, own)]
     luck = own.areas.mean(axis=0)[-1] - np.interp(np.log(own.sizes[-1]), np.log(all_.sizes), truth)
     return *(way.foresee(target) for way in ways), [abs(luck)]
 

@@ -1,4 +1,4 @@
-"""Wrong labels that were planted are found; right ones are not called wrong; rules are those of the paper."""
+"""Wrong labels that were planted are found, and right ones are not called wrong."""
 
 from dataclasses import replace
 
@@ -7,7 +7,6 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tests.gate.made_evidence import make_evidence
-from tlmed.gate.confident_learning import count_joint, estimate_joint, prune_by_class, prune_by_noise_rate
 from tlmed.gate.wrong_labels import check_labels, describe_estimate
 from tlmed.logistic import fit_head
 
@@ -90,25 +89,6 @@ def test_each_of_several_labels_is_asked_by_itself():
     assert len(of_mass & planted) >= 0.6 * len(planted - {"005.png"})
     assert {entry["about"] for entry in found.figures["questions"]} == {"mass", "chance"}
     assert not any(entry["path"] == "005.png" for entry in found.figures["ranked"])
-
-
-def test_the_confident_joint_is_that_of_the_definition():
-    random = np.random.RandomState(0)
-    labels, chances = random.randint(3, size=90), random.dirichlet(np.ones(3), 90)
-    thresholds = [chances[labels == number, number].mean() for number in range(3)]
-    expected = np.zeros((3, 3), int)
-    for label, row in zip(labels, chances, strict=True):
-        sure = [number for number in range(3) if row[number] >= thresholds[number]]
-        if sure:
-            expected[label, max(sure, key=lambda number: row[number])] += 1
-    assert count_joint(labels, chances).tolist() == expected.tolist()
-    joint = estimate_joint(labels, chances)
-    assert joint.sum(1) == pytest.approx(np.bincount(labels))
-    wrong = [round(joint[number].sum() - joint[number, number]) for number in range(3)]
-    assert [int(prune_by_class(labels, chances)[labels == number].sum()) for number in range(3)] == wrong
-    assert prune_by_noise_rate(labels, chances).sum() <= sum(
-        joint[i, j] + 1 for i in range(3) for j in range(3) if i != j
-    )
 
 
 def test_a_head_is_that_of_scikit_learn():
