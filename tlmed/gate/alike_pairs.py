@@ -10,7 +10,8 @@ from tlmed.gate.turned_views import describe_parts, flatten, turn_parts
 from tlmed.logistic import project
 
 _COMPONENTS, _ROWS = 128, 8  # of features, and rows for each at least: with as many as rows, none is like another
-_QUERIES = 4096  # images that are looked up at a time
+_QUERIES = 1024  # images that are looked up at a time
+_EXACT = 20_000  # images up to which all are compared
 _FEW = 64  # pictures whose views are held at a time, 120 KB each
 
 
@@ -30,7 +31,7 @@ def find_alike(features: np.ndarray, each: int) -> np.ndarray:
     white = project(features, max(1, min(_COMPONENTS, len(features) // _ROWS)))
     white /= np.maximum(white.std(axis=0), 1e-6)
     white /= np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-6)
-    search, parts = open_search(white), []
+    search, parts = open_search(white, _EXACT), []
     for start in range(0, len(white), _QUERIES):
         likeness, others = search(white[start : start + _QUERIES], each + 1)
         own = np.broadcast_to(np.arange(start, start + len(others))[:, None], others.shape)

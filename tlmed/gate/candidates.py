@@ -98,13 +98,15 @@ def list_searched(few: bool) -> np.ndarray:
     return np.concatenate([np.arange(parts), np.arange(parts, TURNS * parts, parts if few else 1)])
 
 
-def open_search(index: np.ndarray) -> Search:
-    """Return the search of the rows of `index` most like some queries; of more than 3,000 it finds nearly all.
+def open_search(index: np.ndarray, exact: int = _EXACT) -> Search:
+    """Return the search of the rows of `index` most like some queries.
 
     Args:
         index: float32 [n, d], of length 1.
+        exact: Rows up to which all are compared; of more an index finds nearly all. It takes ten seconds to make,
+            which pays sooner the more queries there are.
     """
-    return (_compare_all if len(index) <= _EXACT else _make_index)(index)
+    return (_compare_all if len(index) <= exact else _make_index)(index)
 
 
 def _compare_all(index: np.ndarray) -> Search:
