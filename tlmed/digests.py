@@ -11,13 +11,14 @@ import h5py
 import numpy as np
 
 from tlmed.regular_files import read_regular, sha256
-from tlmed.run_files import DEGREES_CSV, EXAMPLES_JSON, FREEZE_JSON, HISTORY_CSV, SEARCH_CSV
+from tlmed.run_files import DEGREES_CSV, EXAMPLES_JSON, FREEZE_JSON, HISTORY_CSV, SEARCH_CSV, STRENGTHS_CSV
 from tlmed.rundir import EXAMPLES, RunDir
 from tlmed.whole_files import format_csv
 
 TIMES = ("seconds", "earlier")
 # Files that decide no result, and that people read beside it.
-BESIDE = ("recipe.py", *(file.name for file in (FREEZE_JSON, DEGREES_CSV, SEARCH_CSV, EXAMPLES_JSON)))
+_READ = (FREEZE_JSON, DEGREES_CSV, STRENGTHS_CSV, SEARCH_CSV, EXAMPLES_JSON)
+BESIDE = ("recipe.py", *(file.name for file in _READ))
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _BY_ADDRESS = ("__id__", "file", "_skops_version")
 # Parts of a layer's configuration that have no effect when it is used. Initial values differ with every seed.
@@ -167,7 +168,7 @@ def digest_beside(run: RunDir, name: str) -> str | None:
         return None
     if name == "recipe.py":
         return sha256(run / name)
-    file = next(file for file in (FREEZE_JSON, DEGREES_CSV, SEARCH_CSV, EXAMPLES_JSON) if file.name == name)
+    file = next(file for file in _READ if file.name == name)
     content = file.read(run)
     parts = content if isinstance(content, list) else [content]
     kept = [{key: value for key, value in part.items() if key not in TIMES} for part in parts]

@@ -151,6 +151,26 @@ def all_agree(yes: bool) -> bool:
     return float(strategy.reduce(tf.distribute.ReduceOp.SUM, say, axis=None)) == replicas()
 
 
+def share_from_first(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the arrays of the first process in every process; all of them must ask, with arrays of the same shapes.
+
+    Args:
+        arrays: float32.
+    """
+    if workers()[1] == 1:
+        return [*arrays]
+    strategy, found = tf.distribute.get_strategy(), []
+    for array in arrays:
+
+        def give(context, array=array) -> tf.Tensor:
+            return tf.constant(array if context.replica_id_in_sync_group == 0 else np.zeros_like(array))
+
+        # Zeros from all others: their sum is the first one's array to the bit.
+        given = strategy.experimental_distribute_values_from_function(give)
+        found.append(strategy.reduce(tf.distribute.ReduceOp.SUM, given, axis=None).numpy())
+    return found
+
+
 def read_each(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
     """Return each replica's values, [replicas, ...] for each variable; every process gets all of them."""
     if replicas() == 1:

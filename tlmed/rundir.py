@@ -27,6 +27,7 @@ FILES = (
     "freeze.json",
     "degrees.csv",
     "history.csv",
+    "strengths.csv",
     "search.csv",
     "model.keras",
     "classifier.skops",

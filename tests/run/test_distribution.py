@@ -141,6 +141,18 @@ def test_remedies_for_unbalanced_classes_are_the_same_on_two_devices(remedies, p
     check_same(*run_strategies(tmp_path, unbalanced, ["one", "mirrored"], (*UNEVEN, *remedies)))
 
 
+@pytest.mark.slow
+def test_a_head_that_is_solved_is_the_same_on_devices_and_processes(phantoms, tmp_path):
+    settings = (*UNEVEN, "phases.0.thaw=0", "phases.0.solver=lbfgs", "phases.1.thaw=1", "phases.1.learning_rate=1e-3")
+    one, mirrored = run_strategies(tmp_path, phantoms, ["one", "mirrored"], settings)
+    check_same(one, mirrored)
+    together = run_workers(tmp_path, phantoms, 2, settings)
+    check_same(one, together)
+    paths = [(run / "strengths.csv").read_text() for run in (one, mirrored, together)]
+    assert len(paths[0].splitlines()) == 14
+    assert paths[1:] == paths[:1] * 2
+
+
 STEPPED = (
     *("phases.schedule=cosine", "phases.warmup=0.2", "phases.clip_norm=0.05", "phases.weight_decay=0.1"),
     *("phases.block_decay=0.5", "phases.label_smoothing=0.1", "phases.1.l2_sp=0.1"),

@@ -45,7 +45,7 @@ def small(*settings, name="feature_extractor"):
 
 def test_a_run_directory_holds_what_the_contract_names(finished):
     files = {path.name for path in finished.path.iterdir()}
-    assert files == set(FILES) - HYBRID_ONLY - {"examples.json", "pooled.csv"}
+    assert files == set(FILES) - HYBRID_ONLY - {"examples.json", "pooled.csv", "strengths.csv"}
     folder = RunDir(finished.path)
     assert folder.complete
     assert list(folder.json("recipe.json")["data"]["image_size"]) == [32, 32]

@@ -87,6 +87,8 @@ def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
         return Choice(False, describe_foreign(terms.foreign), flops, size)
     if terms.wanted == "on" or terms.views:
         return Choice(True, "the recipe says so", flops, size)
+    if phase.solver is not None and size * terms.images <= terms.room:
+        return Choice(True, "the solver reads them again and again", flops, size)
     return weigh(flops, values, terms.dtype, terms.images, phase.epochs, terms.room, terms.device)
 
 

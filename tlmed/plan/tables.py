@@ -118,7 +118,7 @@ def describe_phases(plan: dict) -> list[Table | str]:
             *(phase["name"], str(phase["thaw"]), _name_blocks(phase), f"{phase['trainable_parameters']:,}"),
             *((f"{phase.get('moving_statistics', 0):,}",) if moving else ()),
             *(f"{phase['frozen_parameters']:,}", ratio, phase["batch_norm"]),
-            *(str(phase["epochs"]), _name_rates(phase["learning_rates"]), phase["start"]),
+            *(*_name_training(phase), phase["start"]),
         )
         for phase, ratio in zip(plan["phases"], ratios, strict=True)
     ]
@@ -153,6 +153,13 @@ def _name_blocks(phase) -> str:
     if len(names) > _MOST_NAMES:
         return f"{names[0]} .. {names[-1]} ({len(names)}) head"
     return " ".join([*names, "head"])
+
+
+def _name_training(phase) -> tuple[str, str]:
+    """Return epochs and learning rate; a head that is solved has neither."""
+    if phase["solver"] is not None:
+        return "solved", ""
+    return str(phase["epochs"]), _name_rates(phase["learning_rates"])
 
 
 def _name_rates(rates) -> str:

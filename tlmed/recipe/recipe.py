@@ -13,6 +13,7 @@ from tlmed.recipe.decision_fields import (
     say_wrong_costs,
 )
 from tlmed.recipe.label_rules import find_task_conflicts
+from tlmed.recipe.solver_rules import find_solver_faults
 from tlmed.sections import MONITORS, THRESHOLD_RULE, Augment, Degrees, Dense, Hybrid, Images, Phase, Stated
 from tlmed.sections.rules import find_faults as find_section_faults
 from tlmed.sections.rules import must, one_of, optional_count, section
@@ -227,6 +228,7 @@ def find_faults(recipe: Recipe) -> list[str]:
     for find in (
         _find_name_faults,
         _find_head_faults,
+        find_solver_faults,
         find_task_conflicts,
         _find_backbone_faults,
         _find_balance_faults,

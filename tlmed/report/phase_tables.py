@@ -150,6 +150,8 @@ def show_certificate(content: RunContent) -> Markup:
 def _count_epochs(ran, phase) -> str:
     if ran and not ran[phase["name"]]:
         return "not tried"  # the phases before it had stopped improving
+    if phase.get("solver"):
+        return "solved"
     return f"{ran[phase['name']]} of {phase.get('epochs', '?')}"
 
 
@@ -162,6 +164,8 @@ def _name_blocks(phase) -> str:
 
 
 def _name_rates(phase) -> str:
+    if phase.get("solver"):
+        return ""
     rates = phase.get("learning_rates", {}).values()
     if len(set(rates)) > 1:
         return f"{min(rates):.3g} to {max(rates):.3g}"

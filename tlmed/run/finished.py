@@ -32,6 +32,7 @@ class Degree:
         hashing: Seconds that its certificate took.
         extraction: For `timing.json`, how the features of its frozen blocks were obtained, if they were kept.
         recalibration: How the validation score changed, if the phase estimates BatchNorm statistics again.
+        path: Its rows of `strengths.csv`, if its head was solved.
     """
 
     result: PhaseResult
@@ -43,6 +44,7 @@ class Degree:
     hashing: float
     extraction: dict | None = None
     recalibration: dict | None = None
+    path: list[dict] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from tlmed.run.prefixes import Feed, feed, is_rounded
 from tlmed.run.prepared import Prepared
 from tlmed.run.recalibration import compare_recalibration, describe_recalibration, warn_of_recalibration
 from tlmed.run.records import note_choices
+from tlmed.run.solved_phases import solve_phase
 from tlmed.run.watching import watchers
-from tlmed.run_files import DEGREES_CSV, FREEZE_JSON, PLAN_JSON, append_history, replace_history
+from tlmed.run_files import DEGREES_CSV, FREEZE_JSON, PLAN_JSON, STRENGTHS_CSV, append_history, replace_history
 from tlmed.schedules import is_scheduled
 from tlmed.sections import MONITORS
 from tlmed.seeds import derive
@@ -76,6 +77,7 @@ def train_phases(job: Job, prepared: Prepared, begun: Begun) -> Outcome:
         degrees.append(_train_phase(job, prepared, phase, kept_before))
         finished.write(degrees, model.plain().weights)
         _write_certificate(run, degrees)
+        _write_strengths(run, degrees)
         earlier += degrees[-1].result.earlier
     clock.extractions += [degree.extraction for degree in degrees if degree.extraction]
     results = [degree.result for degree in degrees]
@@ -150,6 +152,7 @@ def _continue(job, prepared, degrees, finished) -> None:
     done = phases[: len(degrees)]
     replace_history(job.run, (row for degree in degrees for row in degree.history))
     _write_certificate(job.run, degrees)
+    _write_strengths(job.run, degrees)
     # Random weights need statistics where training begins from them: now, or in a later phase that goes back to them.
     returns = needs_start(phases)
     if random_norms(prepared.backbone) and (returns or not done):
@@ -176,7 +179,7 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
     with _certified(model) as found:
         with computing(model, recipe.precision):
             saving = Saving(checkpoints, moving(model), fed.words, start)
-            result, history = _fit(job, prepared, model, fed, saving)
+            result, history, path = _fit(job, prepared, model, fed, saving)
         before = None
         if can_settle(model):
             with voice.busy("Estimating statistics again"):
@@ -196,7 +199,8 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
     result = dataclasses.replace(result, score=score, seconds=seconds + result.earlier)
     scores = np.concatenate([scores for scores, _ in parts])
     moved = None if before is None else _tell_recalibration(job, images, phase, before, parts[0][0])
-    return Degree(result, val, test, history, scores, extraction=fed.extraction, recalibration=moved, **found)
+    told = {"extraction": fed.extraction, "recalibration": moved, "path": path}
+    return Degree(result, val, test, history, scores, **told, **found)
 
 
 def _tell_recalibration(job, images, phase, before, after) -> dict:
@@ -229,13 +233,26 @@ def _feed(job, prepared, model, begun) -> Feed:
     return fed
 
 
-def _fit(job, prepared, model, fed, saving) -> tuple[PhaseResult, list[dict]]:
+def _fit(job, prepared, model, fed, saving) -> tuple[PhaseResult, list[dict], list[dict]]:
+    """Return how a phase ended, its rows of `history.csv`, and of `strengths.csv` if its head was solved."""
     recipe, voice, phases = job.recipe, job.voice, prepared.phases
     phase, images, size = model.phase, fed.images, recipe.data.batch_size
-    train, val = images.indices("train"), images.indices("val")
+    train, val, history = images.indices("train"), images.indices("val"), []
+    # A table has the same columns in all of its rows.
+    rated, rate = any(map(is_scheduled, prepared.plan["phases"])), "" if phase.solver else phase.learning_rate
+
+    def record(row: dict) -> None:
+        row = ({"learning_rate": rate} if rated else {}) | row
+        history.append(row)
+        append_history(job.run, row)
+
+    if phase.solver is not None:
+        result, row, path = solve_phase(job, model, fed, saving.start)
+        record(row)
+        return result, history, path
     # The seed comes from the phase's name, so that the order of images does not depend on the phases before.
     steps, seed = -(-len(train) // size), derive(recipe.seed, "phase", phase.name)
-    labels, history = images.table.labels, []
+    labels = images.table.labels
     loop = Loop(
         fed.trainer,
         lambda begin, share: images.training_batches(train, size, seed, begin, share, recipe.sampling == "balanced"),
@@ -243,14 +260,6 @@ def _fit(job, prepared, model, fed, saving) -> tuple[PhaseResult, list[dict]]:
         fed.together,
         class_weight=class_weights(labels[train]) if recipe.class_weight == "balanced" else None,
     )
-
-    # A table has the same columns in all of its rows.
-    rate = {"learning_rate": phase.learning_rate} if any(map(is_scheduled, prepared.plan["phases"])) else {}
-
-    def record(row: dict) -> None:
-        row = rate | row
-        history.append(row)
-        append_history(job.run, row)
 
     shown = voice.progress(phase.name, phase.epochs, steps) if voice.progress else contextlib.nullcontext()
     with shown as callback:
@@ -263,7 +272,7 @@ def _fit(job, prepared, model, fed, saving) -> tuple[PhaseResult, list[dict]]:
             saving,
             prepared.most,
         )
-    return result, history
+    return result, history, []
 
 
 @contextlib.contextmanager
@@ -287,6 +296,15 @@ def _write_certificate(run, degrees) -> None:
         FREEZE_JSON.write(run, {"algorithm": ALGORITHM, "seconds": seconds, "phases": entries})
     else:
         (run / "freeze.json").unlink(missing_ok=True)  # of phases that are trained again
+
+
+def _write_strengths(run, degrees) -> None:
+    """Write `strengths.csv`, where a head was solved, from what `Finished` keeps."""
+    rows = [{**row, "chosen": "yes" if row["chosen"] else "no"} for degree in degrees for row in degree.path]
+    if rows:
+        STRENGTHS_CSV.write(run, rows)
+    else:
+        (run / STRENGTHS_CSV.name).unlink(missing_ok=True)
 
 
 def _write_degrees(run, prepared, degrees, kept) -> None:

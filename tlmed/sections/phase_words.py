@@ -19,11 +19,19 @@ def say_phase(fields: Mapping) -> str:
     >>> say_phase({"schedule": "linear", "warmup": 0.1, "clip_norm": None})
     'the learning rate falls to 0 in equal steps, after a warm-up in 10 % of the steps'
     """
+    if fields.get("solver"):
+        return _say_solver(fields)
     falls = _SCHEDULES.get(fields.get("schedule"), "")
     warmup = f"a warm-up in {fields['warmup'] * 100:.3g} % of the steps" if fields.get("warmup") else ""
     said = [f"{falls}, after {warmup}" if falls and warmup else falls or warmup]
     said += [say(fields[name]) for name, say in _SAID.items() if fields.get(name) is not None]
     return "; ".join(filter(None, said))
+
+
+def _say_solver(fields) -> str:
+    strength = fields["l2"]
+    chosen = "the strength of L2 chosen from a path" if strength == "auto" else f"the strength of L2 {strength:g}"
+    return f"the head is solved and not trained (logistic regression by {_SOLVERS[fields['solver']]}), {chosen}"
 
 
 def say_phases(phases: Sequence[Mapping]) -> list[str]:
@@ -35,6 +43,7 @@ def say_phases(phases: Sequence[Mapping]) -> list[str]:
     return [f"{phase['name']}: {said}" for phase in phases if (said := say_phase(phase))]
 
 
+_SOLVERS = {"lbfgs": "L-BFGS"}
 _SAID = {
     "clip_norm": lambda value: f"gradients of a norm of {value:g} at most",
     "weight_decay": lambda value: f"weight decay {value:g}, not of biases and norms" if value else "no weight decay",

@@ -87,7 +87,8 @@ def not_negative(value) -> bool:
 def section(cls):
     """Make a frozen dataclass that leaves unknown and missing arguments for the recipe to report.
 
-    A plain dataclass raises a TypeError at the first wrong keyword; a recipe names all its faults at once.
+    A plain dataclass raises a TypeError at the first wrong keyword; a recipe names all its faults at once. A class
+    with a static method `fill_in(given)` may add fields there that others make needless.
     """
     cls = dataclass(frozen=True)(cls)
     plain_init = cls.__init__
@@ -98,6 +99,8 @@ def section(cls):
         unknown = {name: kwargs[name] for name in kwargs if name not in names or name in given}
         unknown.update({f"argument {i + 1}": value for i, value in enumerate(args[len(names) :], len(names))})
         given.update({name: value for name, value in kwargs.items() if name not in unknown})
+        if hasattr(cls, "fill_in"):
+            cls.fill_in(given)
         for spec in dataclasses.fields(cls):
             if spec.default is spec.default_factory is dataclasses.MISSING:
                 given.setdefault(spec.name, Missing())

@@ -1,5 +1,6 @@
 """Phases and degrees: what is trained, in which order, and which score decides what is kept."""
 
+import dataclasses
 import re
 from typing import Literal
 
@@ -9,6 +10,7 @@ BATCH_NORM = ("frozen", "affine", "update", "recalibrate")
 MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 PLATEAU = "plateau"
+LBFGS, AUTO_L2 = "lbfgs", "auto"
 SCHEDULES = ("constant", "cosine", "linear", "step", PLATEAU)
 STARTS = ("previous", "pretrained")
 UNITS = ("block", "layer")
@@ -71,6 +73,13 @@ class Phase:
             mixed (Verma et al. 2019). 0: nothing is mixed.
         l2_sp: Half of this, times the squared distance of the thawed blocks from the pretrained weights, is added to
             the loss (Li et al. 2018, equation 2, without its term for the head).
+        solver: How the head is found where it alone is trained. None: by the optimizer, epoch by epoch. `"lbfgs"`:
+            multinomial logistic regression on standardised features is solved until it converges (for several labels
+            one regression each), and the scaling becomes part of the head; epochs, rate, optimizer and patience have
+            no meaning then, and can be left out.
+        l2: The strength of the solver's penalty: `l2` / 2 times the sum of squared weights is added to the mean loss.
+            `"auto"`: the best of 13 by the recipe's `monitor` on validation images; where these are fewer than 10 of a
+            class, on folds of the training images, which keep groups together.
     """
 
     name: str = must(
@@ -94,10 +103,21 @@ class Phase:
     label_smoothing: float = _label_smoothing()
     mixup: float = _strength("alpha of a beta distribution")
     l2_sp: float = _strength("a strength")
+    solver: str | None = must(f"{LBFGS!r} or None", lambda value: value in (LBFGS, None), default=None)
+    l2: float | Literal["auto"] = must(
+        f"a number above 0, or {AUTO_L2!r}", lambda value: value == AUTO_L2 or positive(value), default=AUTO_L2
+    )
+
+    @staticmethod
+    def fill_in(given: dict) -> None:
+        """Give a phase that is solved the epochs and the rate of Keras, which nothing uses."""
+        if given.get("solver") is not None:
+            given.setdefault("epochs", 1)
+            given.setdefault("learning_rate", 1e-3)
 
     def find_conflicts(self, path: str) -> list[str]:
         """Return one sentence for each field that others rule out."""
-        faults = _find_schedule_conflicts(self, path)
+        faults = _find_schedule_conflicts(self, path) + _find_solver_conflicts(self, path)
         if self.l2_sp and self.thaw == 0:
             faults.append(
                 f"`{path}l2_sp` must be 0 with thaw=0, where no pretrained weight is trained. "
@@ -191,6 +211,34 @@ def _find_schedule_conflicts(part, path) -> list[str]:
             "learning rate falls, which it does after half of these epochs. Received: patience=1."
         )
     return faults
+
+
+# Fields that mean something to a solver, or that nothing uses then; another that is set would be lost.
+_OF_SOLVED = (
+    *("name", "thaw", "epochs", "learning_rate", "patience", "batch_norm", "optimizer", "unit", "start"),
+    *("solver", "l2"),
+)
+
+
+def _find_solver_conflicts(phase, path) -> list[str]:
+    """Return what does not go with a head that is solved, or with one that is not."""
+    if phase.solver is None:
+        if phase.l2 == AUTO_L2:
+            return []
+        return [f"`{path}l2` must be {AUTO_L2!r} without a `solver`. Received: l2={phase.l2!r}."]
+    if phase.thaw != 0:
+        return [
+            f"`{path}solver` must be None unless thaw=0: only a head alone can be solved. "
+            f"Received: solver={phase.solver!r} with thaw={phase.thaw!r}."
+        ]
+    others = [spec for spec in dataclasses.fields(phase) if spec.name not in _OF_SOLVED]
+    given = [spec.name for spec in others if getattr(phase, spec.name) != spec.default]
+    if not given:
+        return []
+    set_to = ", ".join(f"{name}={getattr(phase, name)!r}" for name in given)
+    return [
+        f"`{path}solver` must be None with fields of an optimizer. Received: solver={phase.solver!r} with {set_to}."
+    ]
 
 
 def _fall(rate, falloff, steps) -> float:

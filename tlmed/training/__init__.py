@@ -5,7 +5,7 @@ import tlmed.tensorflow_start
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.fitting import IMAGES, Judge, PhaseResult, Saving, class_weights, fit_phase, measure
 from tlmed.training.loop import Loop
-from tlmed.training.progress import open_voice, speak
+from tlmed.training.progress import describe, open_voice, speak
 
 __all__ = [
     "IMAGES",
@@ -15,6 +15,7 @@ __all__ = [
     "PhaseResult",
     "Saving",
     "class_weights",
+    "describe",
     "fit_phase",
     "measure",
     "open_voice",

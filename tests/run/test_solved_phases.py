@@ -1,0 +1,192 @@
+"""Runs whose head is solved and not trained."""
+
+import dataclasses
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+import tlmed
+from tests.conftest import SMALL
+from tlmed.data import load
+from tlmed.errors import InputError, Interrupted
+from tlmed.heads.dense import split_head
+from tlmed.recipe import Dense, Images, Phase, Recipe, override
+from tlmed.run import solved_phases
+from tlmed.rundir import RunDir
+from tlmed.whole_files import read_csv
+
+pytestmark = pytest.mark.usefixtures("empty_figures")
+SOLVED = Phase("head", thaw=0, solver="lbfgs")
+
+
+def make(*settings, phases=(SOLVED,), **fields):
+    recipe = Recipe(data=Images("x"), backbone="CifarNet", weights="none", phases=phases, **fields)
+    return override(recipe, [*(line for line in SMALL if not line.startswith("phases")), *settings])
+
+
+@pytest.fixture(scope="module")
+def solved(images, tmp_path_factory):
+    """Give a run of a solved head, balanced by class weights, and a phase that trains after it."""
+    top = Phase("top", thaw=1, epochs=1, learning_rate=1e-5)
+    recipe = make("keep=last", phases=(SOLVED, top), class_weight="balanced", score_degrees=True)
+    return tlmed.train(recipe, tmp_path_factory.mktemp("runs") / "solved", images)
+
+
+def test_the_saved_head_is_that_of_scikit_learn(images, tmp_path):
+    out = tlmed.train(make("phases.0.l2=0.05"), tmp_path / "run", images).path
+    network = keras.models.load_model(out / "model.keras")
+    features, head = split_head(network)
+    table = read_csv(out / "splits.csv")
+    pixels = load(images, (32, 32)).pixels
+    values = features.predict(pixels.take(np.arange(len(table))), verbose=0)
+    labels = np.unique([row["label"] for row in table], return_inverse=True)[1]
+    train = np.array([row["split"] == "train" for row in table])
+    scaler = StandardScaler().fit(values[train])
+    theirs = LogisticRegression(C=1 / (train.sum() * 0.05), tol=1e-7, max_iter=5000)
+    theirs.fit(scaler.transform(values[train]), labels[train])
+    expected = theirs.predict_proba(scaler.transform(values))
+    np.testing.assert_allclose(head.predict(values, verbose=0), expected, atol=2e-3)
+
+
+def test_the_files_of_a_run_tell_of_the_solver(solved):
+    run = RunDir(solved.path)
+    history = read_csv(run / "history.csv")
+    assert [(row["phase"], row["epoch"]) for row in history] == [("head", "1"), ("top", "1")]
+    path = read_csv(run / "strengths.csv")
+    assert len(path) == 13
+    (chosen,) = [row for row in path if row["chosen"] == "yes"]
+    assert float(chosen["loss"]) == pytest.approx(float(history[0]["loss"]), abs=1e-6)
+    plan = run.json("plan.json")["phases"]
+    assert [phase["solver"] for phase in plan] == ["lbfgs", None]
+    assert plan[0]["cache"]["on"]
+    certificate = run.json("freeze.json")["phases"][0]
+    assert len(certificate["moved"]) == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("cache=off",),
+        ("backbone=CifarNet,LeNet5",),
+        ("augment.flip=both", "augment.views=2"),
+        ("monitor=val_loss",),
+    ],
+)
+def test_other_settings_end_with_a_head(settings, images, tmp_path):
+    out = tlmed.train(make(*settings), tmp_path / "run", images).path
+    assert len(read_csv(out / "strengths.csv")) == 13
+    assert float(read_csv(out / "history.csv")[0]["val_auc"]) > 0.6
+    assert RunDir(out).json("metrics.json")["metrics"]["auc"]["value"] > 0.6
+
+
+def test_kept_features_and_features_at_once_give_one_head(images, tmp_path):
+    kept, once = (tlmed.train(make(f"cache={way}"), tmp_path / way, images) for way in ("on", "off"))
+    for one, other in zip(kept.model().get_weights(), once.model().get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_class_weights_move_the_head(images, tmp_path):
+    plain = tlmed.train(make("phases.0.l2=1", "data.split=0.5,0.25,0.25"), tmp_path / "plain", images)
+    few = tmp_path / "few"
+    few.mkdir()
+    for folder in images.iterdir():
+        (few / folder.name).mkdir()
+        for number, file in enumerate(sorted(folder.iterdir())):
+            if folder.name != "normal" or number < 8:
+                (few / folder.name / file.name).symlink_to(file)
+    heads = [
+        tlmed.train(make("phases.0.l2=1", f"class_weight={way}"), tmp_path / way, few).model().get_weights()[-1]
+        for way in ("none", "balanced")
+    ]
+    assert plain.path.exists()
+    rare = [head[2] - head[:2].mean() for head in heads]
+    assert rare[1] > rare[0] + 0.1
+
+
+FAULTS = [
+    (("head.units=8",), "units=(8,)"),
+    (("head.dropout=0.5",), "dropout=0.5"),
+    (("head.loss=focal",), "loss='focal'"),
+    (("augment.flip=both",), "augmentation anew"),
+    (("sampling=balanced",), "sampling='balanced'"),
+    (("phases.0.thaw=1",), "thaw=1"),
+    (("phases.0.clip_norm=1.0",), "clip_norm=1.0"),
+    (("phases.0.solver=none", "phases.0.l2=0.1"), "l2=0.1"),
+]
+
+
+@pytest.mark.parametrize(("settings", "word"), FAULTS)
+def test_what_a_solver_cannot_do_is_one_fault(settings, word):
+    with pytest.raises(InputError) as caught:
+        make(*settings)
+    assert len(caught.value.faults) == 1
+    assert word in caught.value.faults[0]
+
+
+def test_all_that_rules_a_solver_out_is_named_at_once():
+    with pytest.raises(InputError) as caught:
+        make(head=Dense(units=(8,), dropout=0.5), sampling="balanced")
+    (fault,) = caught.value.faults
+    assert "units=(8,)" in fault
+    assert "dropout=0.5" in fault
+    assert "sampling='balanced'" in fault
+
+
+def test_only_a_solved_phase_goes_without_epochs():
+    assert dataclasses.replace(SOLVED, epochs=5).epochs == 5
+    with pytest.raises(InputError, match="epochs=nothing"):
+        Recipe(data=Images("x"), backbone="CifarNet", phases=(Phase("head", thaw=0, learning_rate=1e-3),))
+
+
+def test_several_labels_are_solved_one_by_one(images, tmp_path):
+    cells = {"benign": ("1", ""), "malignant": ("1", "1"), "normal": ("0", "0")}
+    (tmp_path / "images").symlink_to(images)
+    files = sorted((tmp_path / "images").glob("*/*.png"))
+    rows = [f"{file.relative_to(tmp_path)},{','.join(cells[file.parent.name])}" for file in files]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,lesion,malignancy", *rows]) + "\n")
+    recipe = make("data.label_columns=lesion,malignancy", "class_weight=balanced")
+    out = tlmed.train(recipe, tmp_path / "run", tmp_path / "labels.csv").path
+    (path,) = {row["judged_on"] for row in read_csv(out / "strengths.csv")}
+    assert path == "folds"  # of 9 validation images
+    assert float(read_csv(out / "history.csv")[0]["val_auc"]) > 0.6
+    assert keras.models.load_model(out / "model.keras").layers[-1].activation.__name__ == "sigmoid"
+
+
+def test_a_run_that_was_stopped_ends_where_another_one_ends(images, tmp_path, monkeypatch):
+    whole = tlmed.train(make(), tmp_path / "whole", images)
+    calls = []
+
+    def stop():
+        calls.append(0)
+        if len(calls) == 3:
+            raise Interrupted("Stopped.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(solved_phases, "_look", stop)
+        with pytest.raises(Interrupted):
+            tlmed.train(make(), tmp_path / "stopped", images)
+    assert not (tmp_path / "stopped" / "strengths.csv").exists()
+    again = tlmed.train(make(), tmp_path / "stopped", images)
+    for one, other in zip(whole.model().get_weights(), again.model().get_weights(), strict=True):
+        assert (one == other).all()
+    assert len(read_csv(again.path / "history.csv")) == 1
+
+
+TWICE = """
+import sys, tlmed
+from tests.run.test_solved_phases import make
+tlmed.train(make(), sys.argv[1], sys.argv[2], verbose=False)
+"""
+
+
+def test_two_processes_give_the_same_bits(images, tmp_path):
+    for name in ("one", "two"):
+        subprocess.run([sys.executable, "-c", TWICE, tmp_path / name, images], check=True, capture_output=True)
+    one, two = (keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "two"))
+    assert all((left == right).all() for left, right in zip(one, two, strict=True))
+    assert (tmp_path / "one" / "strengths.csv").read_bytes() == (tmp_path / "two" / "strengths.csv").read_bytes()
