@@ -68,6 +68,17 @@ def test_the_files_of_a_run_tell_of_the_solver(solved):
     assert len(certificate["moved"]) == 2
 
 
+def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curves(solved, images, tmp_path):
+    both = (solved.path / "report.html").read_text()
+    assert "Strength of L2" in both
+    assert "Learning curves" in both  # of the phase that trains
+    alone = (tlmed.train(make(), tmp_path / "run", images).path / "report.html").read_text()
+    assert "13 strengths of L2; chosen: " in alone
+    assert "Learning curves" not in alone
+    given = (tlmed.train(make("phases.0.l2=0.1"), tmp_path / "given", images).path / "report.html").read_text()
+    assert "Strength of L2" not in given
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -19,6 +19,7 @@ from tlmed.run_files import (
     RECIPE_JSON,
     SEARCH_CSV,
     SPLITS_CSV,
+    STRENGTHS_CSV,
     TIMING_JSON,
     Check,
     Environment,
@@ -63,6 +64,7 @@ class RunContent:
         examples: `examples.json`, or empty.
         path: The run directory, for the pictures of the examples.
         check: `check.json`, or empty.
+        strengths: The rows of `strengths.csv`; empty where no head was solved.
     """
 
     name: str
@@ -81,6 +83,7 @@ class RunContent:
     examples: Examples
     path: Path
     check: Check | Mapping = field(default_factory=dict)
+    strengths: Sequence[Mapping] = ()
 
     @property
     def scored(self) -> Predictions:
@@ -116,4 +119,5 @@ def read_run(run: Path) -> RunContent:
         examples=EXAMPLES_JSON.find(files),
         path=run,
         check=CHECK_JSON.find(files),
+        strengths=STRENGTHS_CSV.find(files),
     )

@@ -21,7 +21,7 @@ from tlmed.report.label_sections import (
 )
 from tlmed.report.loaded_files import RunContent
 from tlmed.report.operating_point import show_decision_curve, show_operating_point
-from tlmed.report.phase_tables import show_certificate, show_history, show_phases
+from tlmed.report.phase_tables import show_certificate, show_history, show_phases, show_strengths
 from tlmed.report.scores import show_baselines, show_scores, show_subgroups
 from tlmed.report.summary import show_recipe, tell_story
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -59,6 +59,7 @@ def make_page(content: RunContent) -> str:
         "Degrees of fine-tuning": show_degrees(content),
         "Classifier": show_classifier(content),
         "Phases": show_phases(content),
+        "Strength of L2": show_strengths(content),
         "Learning curves": show_history(content),
         "Freeze certificate": show_certificate(content),
         "Cost": show_cost(content.timing),

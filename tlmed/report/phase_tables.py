@@ -8,7 +8,7 @@ from markupsafe import Markup
 from tlmed.evaluation import training_plots
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import join, say_apart
-from tlmed.pages.figures import draw
+from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
@@ -95,14 +95,37 @@ def show_blocks(plan: Mapping) -> Markup:
 
 def show_history(content: RunContent) -> Markup:
     """Return the learning curves; nothing where no epoch was trained."""
-    if not content.history:
+    solved = {row["phase"] for row in content.strengths}
+    history = [row for row in content.history if row["phase"] not in solved]
+    if not history:
         return Markup()
-    last = content.history[-1]
+    last = history[-1]
     said = ", ".join(f"{name_metric(key)} {last[key]}" for key in ("loss", "val_loss", "val_auc") if last.get(key))
-    alt = f"Loss, accuracy and AUC over {count(len(content.history), 'epoch')}; at the end: {said}"
+    alt = f"Loss, accuracy and AUC over {count(len(history), 'epoch')}; at the end: {said}"
     caption = "; ".join(["Training and validation, epoch by epoch", *_tell_training(content.recipe)])
-    drawn = draw(training_plots.learning_curves(content.history), alt, caption)
+    drawn = draw(training_plots.learning_curves(history), alt, caption)
     return render("report/history.html", apart=say_apart(content.metrics), picture=drawn)
+
+
+def show_strengths(content: RunContent) -> Markup:
+    """Return the scores of solved heads against the strength of L2; nothing where none was chosen from several."""
+    monitor = content.recipe.get("monitor", "val_auc")
+    names = dict.fromkeys(row["phase"] for row in content.strengths)
+    paths = [[row for row in content.strengths if row["phase"] == name] for name in names]
+    pictures = [_draw_strengths(path, monitor) for path in paths if len(path) > 1]
+    return render("report/strengths.html", pictures=pictures) if pictures else Markup()
+
+
+def _draw_strengths(path, monitor) -> Picture:
+    chosen = next(row for row in path if row["chosen"] == "yes")
+    folds = chosen["judged_on"] == "folds"
+    judged = "folds of the training images, because a class has few validation images" if folds else "validation images"
+    score = f"{name_metric(monitor)} {float(chosen[monitor]):.4f}"
+    alt = (
+        f"Loss, accuracy and AUC of {count(len(path), 'strength')} of L2; chosen: {float(chosen['l2']):g} with {score}"
+    )
+    caption = f"Phase {path[0]['phase']}: {float(chosen['l2']):g} was chosen by {name_metric(monitor)} on {judged}"
+    return draw(training_plots.score_by_strength(path, monitor), alt, caption)
 
 
 def _tell_training(recipe) -> list[str]:
