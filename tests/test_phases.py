@@ -546,20 +546,20 @@ def test_recalibration_brings_new_statistics_to_what_moved():
     np.testing.assert_allclose(norm.moving_variance, inputs.var((0, 1, 2)), rtol=1e-3)
 
 
-class Tokens(keras.Model):
+class Vector(keras.Model):
     """A subclassed backbone, which has no graph to cut."""
 
     def __init__(self):
-        super().__init__(name="tokens")
+        super().__init__(name="vector")
         self.embed = keras.layers.Dense(4, name="embed")
 
     def call(self, images):
-        return self.embed(keras.ops.reshape(images, (-1, 16, 4 * SIZE[0] * SIZE[1] * 3 // 64)))
+        return self.embed(keras.ops.reshape(images, (-1, SIZE[0] * SIZE[1] * 3)))
 
 
 def test_what_cannot_be_cut_is_thawed_as_a_whole_or_not_at_all():
     images = keras.Input((*SIZE, 3))
-    model = attach_head(keras.Model(images, Tokens()(images), name="mine"), 3)
+    model = attach_head(keras.Model(images, Vector()(images), name="mine"), 3)
     with pytest.raises(InputError, match="'all' for mine, which cannot be cut"):
         thaw(model, phase(1))
     assert len(thaw(model, phase(0)).trainable_variables) == 2

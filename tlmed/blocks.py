@@ -3,8 +3,9 @@
 In a topological order, an operation lies on every path from input to output exactly when no edge jumps over it:
 it is a cut vertex of the graph. The network can be split there into a prefix and a suffix that share its weights.
 Cut vertices between which the resolution drops bound the blocks, which gives the stages that papers name:
-VGG16's block1 to block5, the five stages of ResNet, Inception and MobileNet. A weight that is used more than once is
-frozen or thawed as a whole: no block ends between two of its uses.
+VGG16's block1 to block5, the five stages of ResNet, Inception and MobileNet, the four of Swin. The tokens of a vision
+transformer keep one resolution: its layers are grouped by depth, in four blocks. A weight that is used more than once
+is frozen or thawed as a whole: no block ends between two of its uses.
 """
 
 import tlmed.tensorflow_start
@@ -19,6 +20,8 @@ import keras
 
 from tlmed.backbones.graphs import is_counted, is_functional
 from tlmed.sections import UNITS
+
+DEPTH_GROUPS = 4  # blocks of a transformer whose tokens have one resolution, as many as a Swin transformer has stages
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class _Vertex:
     outputs: tuple
     parents: tuple[int, ...]
     stride: int
+    positions: int | None = None  # places of a map, or tokens; None: unknown
     is_cut: bool = False
     splits_weight: bool = False
 
@@ -62,25 +66,30 @@ class _Vertex:
 
     @property
     def is_map(self) -> bool:
-        # After a padding the tensor only has more zeros, so there is never a reason to cut there.
-        return self.is_cut and len(self.outputs[0].shape) == 4 and not _is_padding(self.operation)
+        """Whether a block can end here in a feature map [batch, height, width, channels], or in tokens."""
+        return self.is_cut and (len(self.outputs[0].shape) == 4 or self.is_tokens) and not _is_edging(self.operation)
+
+    @property
+    def is_tokens(self) -> bool:
+        return len(self.outputs[0].shape) == 3
 
     @property
     def cuttable(self) -> bool:
         return self.is_map and not self.splits_weight
 
 
-def _is_padding(operation) -> bool:
-    return isinstance(operation, keras.layers.ZeroPadding2D)
+def _is_edging(operation) -> bool:
+    # The tensor only has more zeros after it, or fewer tokens, so there is never a reason to cut there.
+    return isinstance(operation, keras.layers.ZeroPadding2D | keras.layers.Cropping1D)
 
 
 def partition(model: keras.Model, unit: str = "block", tail: bool = False) -> tuple[Block, ...]:
     """Return the blocks of a functional model, from input to output.
 
-    Every weight up to the last feature map (the last cut vertex with height, width and channels) falls in exactly
-    one block, also a weight that is used more than once: by a layer, or a model within the model, that is called
-    twice, or by two layers that share it. All that lies between its uses is then in that block too. The result
-    depends on the graph alone, not on the image size.
+    Every weight up to the last feature map (the last cut vertex with height, width and channels, or with tokens and
+    channels) falls in exactly one block, also a weight that is used more than once: by a layer, or a model within the
+    model, that is called twice, or by two layers that share it. All that lies between its uses is then in that block
+    too. The result depends on the graph alone, not on the image size.
 
     Backbones that stand side by side on the same images are each cut by themselves, and their blocks are counted from
     the output: the last block holds the last block of each. If a backbone has fewer blocks, the first joint blocks hold
@@ -88,8 +97,9 @@ def partition(model: keras.Model, unit: str = "block", tail: bool = False) -> tu
 
     Args:
         model: A functional Keras model that takes images [batch, height, width, channels].
-        unit: `"block"`: one per resolution that has weights; `"layer"`: one per weighted layer (normalisation
-            apart), or per residual or dense block, whose layers lie side by side.
+        unit: `"block"`: one per resolution that has weights, four of equal depth where tokens have a single resolution;
+            `"layer"`: one per weighted layer (normalisation apart), or per residual or dense block, whose layers lie
+            side by side, or per encoder layer of a transformer, the first with the embedding of patches before it.
         tail: Whether weights after the last feature map belong to the last block, as they do in a backbone without a
             head. If not, what follows the last feature map, pooling and dense layers, is head and in no block.
 
@@ -163,11 +173,10 @@ def _cut(vertices, unit, model) -> tuple[Block, ...]:
     last = max((i for i, vertex in enumerate(vertices) if vertex.is_map), default=None)
     if last is None or not any(vertex.weighted for vertex in vertices[: last + 1]):
         raise ValueError(
-            "`model` must lead through a feature map of rank 4 after its first weights. "
+            "`model` must lead through a feature map of rank 4, or tokens of rank 3, after its first weights. "
             f"Received: model={model.name!r}."
         )
-    find = _find_boundaries if unit == "block" else _find_layer_ends
-    ends = [*find(vertices, last), last]
+    ends = [*(_find_block_ends if unit == "block" else _find_layer_ends)(vertices, last), last]
     spans = [vertices[start + 1 : end + 1] for start, end in zip([-1, *ends], ends, strict=False)]
     return tuple(
         Block(f"{unit}{i}", _unique_layers(span), span[-1].outputs[0])
@@ -247,10 +256,32 @@ def _read_graph(model, outputs) -> list[_Vertex]:
             continue
         histories = [parent._keras_history for parent in inputs]
         parents = tuple(sorted({index[id(history.operation), history.node_index] for history in histories}))
-        stride = max((vertices[i].stride for i in parents), default=1) * _stride_of(operation)
         index[key] = len(vertices)
-        vertices.append(_Vertex(operation, tuple(node.output_tensors), parents, stride))
+        vertices.append(_measure(operation, tuple(node.output_tensors), parents, vertices))
     return vertices
+
+
+def _measure(operation, outputs, parents, vertices) -> _Vertex:
+    """Return a vertex with its stride: the product of strides before it, for tokens what their number tells."""
+    stride = max((vertices[i].stride for i in parents), default=1)
+    before = max((vertices[i].positions or 0 for i in parents), default=0)
+    shape = outputs[0].shape
+    positions = None
+    if len(shape) in (3, 4):
+        positions = math.prod(shape[1:-1]) if None not in shape[1:-1] else before or None
+    if len(shape) == 3 or (len(shape) == 4 and _hides_stride(operation)):
+        # Class and register tokens are few beside patches.
+        factor = round(math.sqrt(before / positions)) if before and positions else 1
+    else:
+        factor = _stride_of(operation)
+    return _Vertex(operation, outputs, parents, stride * max(factor, 1), positions)
+
+
+def _hides_stride(operation) -> bool:
+    """Return whether an operation is a layer of layers, such as one that embeds patches: it need not say a stride."""
+    if not isinstance(operation, keras.layers.Layer) or is_functional(operation) or hasattr(operation, "strides"):
+        return False
+    return any(True for _ in operation._flatten_layers(include_self=False))
 
 
 def _stride_of(operation) -> int:
@@ -281,6 +312,19 @@ def _mark_cuts(vertices) -> list[_Vertex]:
 def _find_cuts(vertices, last) -> list[int]:
     """Return the vertices that a block can end in; the last feature map ends the last block in any case."""
     return [i for i, vertex in enumerate(vertices[: last + 1]) if vertex.cuttable or i == last]
+
+
+def _find_block_ends(vertices, last) -> list[int]:
+    """Return the vertices before a drop of the resolution, and those that divide tokens of one resolution by depth."""
+    cuts = _find_cuts(vertices, last)
+    tokens = {i for i in cuts if vertices[i].is_tokens}
+    found = _find_boundaries(vertices, last)
+    if len({vertices[i].stride for i in tokens}) == 1:
+        # The first of them is the embedding's, which belongs to the encoder layer after it.
+        ends = [i for i in _find_layer_ends(vertices, last) if i in tokens]
+        groups = min(DEPTH_GROUPS, len(ends))
+        found += [ends[len(ends) * group // groups] for group in range(1, groups)]
+    return sorted(set(found))
 
 
 def _find_boundaries(vertices, last) -> list[int]:

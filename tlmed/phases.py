@@ -367,6 +367,11 @@ def _set_trainable(model, frozen, thawed, batch_norm):
         still |= {id(layer) for layer in batch_norms(thawed)}
     for layer in leaves(model.layers):
         layer.trainable = id(layer) not in still
+    # Some layers hold others beside weights of their own, such as a class token: one by one, for the same reason.
+    still |= {id(part) for block in frozen for layer in block.layers for part in layer._flatten_layers()}
+    for part in (part for layer in model.layers for part in layer._flatten_layers()):
+        for variable in part._trainable_variables:
+            variable.trainable = id(part) not in still
 
 
 def recalibrate(model: Classifier, batches: Iterable[np.ndarray]) -> int:

@@ -139,8 +139,9 @@ def test_a_functional_model_is_cut_into_blocks_inside(make):
 
 
 def test_what_has_no_feature_map_cannot_be_cut_and_says_so():
+    images = keras.Input((*SIZE, 3))
     with pytest.raises(ValueError, match="feature map"):
-        partition(own.wrap(with_tokens(), SIZE))
+        partition(own.wrap(keras.Model(images, keras.layers.Dense(5)(keras.layers.Flatten()(images))), SIZE))
 
 
 def test_names_that_a_head_needs_are_left_free():
@@ -273,7 +274,7 @@ def test_without_keras_hub_a_preset_says_what_to_install(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "keras_hub" else find(name))
     for function in (own.locate, own.build):
-        with pytest.raises(InputError, match=r"`pip install keras-hub`. Received: backbone='hub:vit'"):
+        with pytest.raises(InputError, match=r"`pip install keras-hub` or .* Received: backbone='hub:vit'"):
             function("hub:vit")
 
 
@@ -309,8 +310,7 @@ def test_a_transformer_from_a_preset_gives_tokens_behind_its_own_preprocessing(h
     assert source.sha256 == own.digest(vit)
     assert own.locate(name) == "own, found"
     own.check_reloads(features)
-    with pytest.raises(ValueError, match="feature map"):
-        partition(features)
+    assert len(partition(features)) == 2
     with pytest.raises(InputError, match=r"`data.image_size` must be 32,48"):
         own.build(name, "own", (64, 64))
     fresh, source = own.build(name, "none", SIZE)

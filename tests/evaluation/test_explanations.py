@@ -575,7 +575,8 @@ def test_tokens_have_no_map_but_are_explained_by_their_pixels():
     assert make_explainer(net).method == "occlusion"
     for method in (None, "occlusion", "integrated-gradients"):
         assert explain_images(net, images, 0, method).shape == (2, 8, 8)
-    assert grad_cam(net, images, 0, "block1").shape == (2, 8, 8)
+    with pytest.raises(InputError, match="whose block1 features are tokens"):
+        grad_cam(net, images, 0, "block1")
 
 
 def test_a_network_without_feature_maps_is_explained_by_its_pixels():

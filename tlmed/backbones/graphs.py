@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable
 
 import keras
 
+from tlmed.backbones.composites import call_open, is_composite
+from tlmed.backbones.hub_layers import adopt, call_truly, complete_config, state_config
+
 NORMALISATIONS = (  # papers do not count them among the layers
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
@@ -23,11 +26,12 @@ def redraw(
     rename: Callable[[str], str] = str,
     taken: Iterable[str] = (),
     with_weights: bool = True,
+    copied: bool = True,
 ) -> keras.KerasTensor:
     """Draw a functional model again, flat, so that the original stays as it is.
 
     `keras.models.clone_model` starts from inputs only; this starts from any tensor. Functional models inside the model
-    are dissolved into their layers, so that a cut can be made between them.
+    are dissolved into their layers, and so are composite layers, so that a cut can be made between them.
 
     Args:
         model: A functional model with one input and one output.
@@ -35,6 +39,7 @@ def redraw(
         rename: Gives a layer's new name, from the old one.
         taken: Names to avoid; a number is appended where a name is taken, here or by another layer.
         with_weights: Whether to copy the weights; else they are drawn anew.
+        copied: Whether layers are made again. If not, the model's own are used, and the model itself no longer.
 
     Returns:
         The output.
@@ -48,7 +53,7 @@ def redraw(
     >>> keras.Model(images, redraw(net, images, rename="my_{}".format)).layers[-1].name
     'my_conv'
     """
-    copies, names = {}, set(taken)
+    copies, names, composites = {}, set(taken), []
 
     def copy(operation):
         if is_nested(operation):
@@ -56,16 +61,21 @@ def redraw(
         # By identity: an operation that is called several times shares its weights, and so does its copy.
         if id(operation) not in copies:
             name = _free_name(rename(operation.name), names)
-            copies[id(operation)] = operation, _copy(operation, name)
+            copies[id(operation)] = operation, _copy(operation, name) if copied else _take_over(operation, name)
+            if is_composite(operation):  # asked of the original, which is built
+                composites.append(copies[id(operation)][1])
         return copies[id(operation)][1]
 
     def call(operation, *args, **kwargs):
         if is_nested(operation):
             return _run(operation, args[0], copy, call)
-        return operation(*args, **kwargs)
+        if operation not in composites:
+            return call_truly(operation, args, kwargs)
+        composites.remove(operation)  # a second use would give the layers inside other names
+        return call_open(operation, args, kwargs, lambda name: _free_name(name, names))
 
     output = _run(model, tensor, copy, call)
-    if with_weights:
+    if with_weights and copied:
         for old, new in copies.values():
             if getattr(old, "weights", ()):
                 new.set_weights(old.get_weights())
@@ -132,10 +142,18 @@ def _run(model, tensor, copy, call):
 
 def _copy(operation, name: str):
     try:
-        return type(operation).from_config({**operation.get_config(), "name": name})
+        return state_config(type(operation).from_config({**complete_config(operation), "name": name}))
     # Raised by a user's `get_config`, or by a constructor that does not accept what `get_config` returned.
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
         raise CannotCopy(f"{type(operation).__name__} {operation.name!r}") from error
+
+
+def _take_over(operation, name: str):
+    operation = adopt(operation)
+    operation.name = name
+    # Else `layer.output` would be the tensor of the graph that it comes from.
+    operation._inbound_nodes.clear()
+    return operation
 
 
 def _free_name(name: str, names: set[str]) -> str:

@@ -77,7 +77,7 @@ def build(
         if from_hub:
             backbone, affine = read_preset(backbone.removeprefix(PREFIX), origin.name == "own")
         # A preset without weights is random already.
-        model = wrap(backbone, image_size, affine, with_weights=origin.name == "own" or from_hub)
+        model = wrap(backbone, image_size, affine, with_weights=origin.name == "own" or from_hub, copied=not from_hub)
     if origin.load is not None:
         origin.load(model, origin.path)
     source = describe(origin)
@@ -128,6 +128,7 @@ def wrap(
     image_size: tuple[int, int],
     affine: preprocessing.Affine = preprocessing.IDENTITY,
     with_weights: bool = True,
+    copied: bool = True,
 ) -> keras.Model:
     """Turn any image backbone into a feature extractor on raw images.
 
@@ -142,6 +143,8 @@ def wrap(
         image_size: Height and width in pixels.
         affine: Preprocessing to put before it.
         with_weights: Whether the weights are copied; else they are drawn anew.
+        copied: Whether a functional model's layers are made again. If not, they are used themselves, and the model
+            itself no longer.
 
     Returns:
         A functional model from "images", raw RGB in 0..255 of shape (batch, height, width, 3).
@@ -160,7 +163,7 @@ def wrap(
     images = keras.Input((*image_size, 3), name=INPUT_NAME)
     inputs = preprocessing.apply(affine, images)
     try:
-        output = _draw(model, inputs, with_weights)
+        output = _draw(model, inputs, with_weights, copied)
     # Raised by Keras, or by the user's own `call`, for a tensor of the wrong shape.
     except (ValueError, TypeError, NotImplementedError) as error:
         # InputError is a ValueError too; `_draw` raises one that says more.
@@ -203,14 +206,17 @@ def check_reloads(model: keras.Model) -> None:
         ) from error
 
 
-def _draw(model, inputs, with_weights):
+def _draw(model, inputs, with_weights, copied):
     reason = "a subclassed model"
     if graphs.is_functional(model):
         dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
         # Images are float32 here; a model may declare an integer input.
         inputs = inputs if dtype.startswith("float") else keras.ops.cast(inputs, dtype)
+        if copied and type(model).__module__.startswith("keras_hub."):
+            # The whole model can be made again where single layers cannot.
+            model, copied = _clone(model, with_weights), False
         try:
-            return graphs.redraw(model, inputs, taken=HEAD_NAMES, with_weights=with_weights)
+            return graphs.redraw(model, inputs, taken=HEAD_NAMES, with_weights=with_weights, copied=copied)
         except graphs.CannotCopy as error:
             reason = f"a model with the layer {error}"
     if not with_weights:
@@ -218,6 +224,13 @@ def _draw(model, inputs, with_weights):
             f"`weights` must be 'own' for {reason}, which cannot be drawn again. Received: model={model.name!r}."
         )
     return model(inputs)
+
+
+def _clone(model, with_weights) -> keras.Model:
+    clone = type(model).from_config(model.get_config())
+    if with_weights:
+        clone.set_weights(model.get_weights())
+    return clone
 
 
 def _reason(error: Exception) -> str:
@@ -287,7 +300,19 @@ def read_preset(preset: str, with_weights: bool = True) -> tuple[keras.Model, pr
             f"`backbone` must be a preset that keras-hub can read: a name or a folder; it says: {_reason(error)}. "
             f"Received: backbone='{PREFIX}{preset}'."
         ) from error
-    return model, _preprocessing_of(hub, preset)
+    return find_image_encoder(model), _preprocessing_of(hub, preset)
+
+
+def find_image_encoder(model: keras.Model) -> keras.Model:
+    """Return the part of a backbone of keras-hub that encodes images, with its last feature map as the only output.
+
+    Args:
+        model: A backbone; of one for images and text, such as CLIP's, the vision encoder is taken.
+    """
+    encoder = getattr(model, "vision_encoder", model)
+    if not isinstance(encoder.output, dict):
+        return encoder
+    return keras.Model(encoder.inputs[0], list(encoder.output.values())[-1], name=encoder.name)  # the deepest stage
 
 
 def _preprocessing_of(hub, preset) -> preprocessing.Affine:
@@ -304,7 +329,7 @@ def _preprocessing_of(hub, preset) -> preprocessing.Affine:
 def _import_hub(preset: str) -> types.ModuleType:
     if importlib.util.find_spec("keras_hub") is None:
         raise InputError(
-            "`backbone` of the form hub:PRESET must find keras-hub installed: `pip install keras-hub`. "
+            "`backbone` of the form hub:PRESET must find keras-hub installed: `pip install keras-hub` or tlmed[hub]. "
             f"Received: backbone='{PREFIX}{preset.removeprefix(PREFIX)}'."
         )
     import keras_hub

@@ -49,10 +49,10 @@ def cut(model: keras.Model, block: str = LAST) -> Halves:
     scores = find_scores(model)
     tensors = _as_list(_find_block(model, block).output)
     before, after = keras.Model(model.inputs[0], tensors), keras.Model(tensors, scores)
-    if block == LAST and _holds_tokens(after):
+    if any(len(tensor.shape) == 3 for tensor in tensors) or (block == LAST and _holds_tokens(after)):
         raise InputError(
-            "Class activation maps need feature maps up to the last features; occlusion and integrated gradients need "
-            f"none. Received: model={model.name!r}, whose last features are tokens."
+            "Class activation maps need feature maps; occlusion and integrated gradients need none. "
+            f"Received: model={model.name!r}, whose {block} features are tokens."
         )
     # Every block has weights. A tensor that no weights lead to is the beginning of a backbone.
     seen = (i for i, tensor in enumerate(tensors) if keras.Model(model.inputs[0], tensor).weights)
