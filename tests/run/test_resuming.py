@@ -139,7 +139,7 @@ FLIPPED = {"changes": {"flip": "both"}}  # tracing every change takes longer tha
 STEPPED = [
     {"schedule": "cosine", "warmup": 0.3, "clip_norm": 0.1, "weight_decay": 0.1, "block_decay": 0.5},
     {"schedule": "plateau", "learning_rate": 0.3},
-    {"schedule": "linear", "mixup": 0.4, "label_smoothing": 0.1, "l2_sp": 0.1},
+    {"schedule": "linear", "mixup": 0.4, "label_smoothing": 0.1, "l2_sp": 0.1, "average": "top3"},
 ]
 
 

@@ -1,6 +1,7 @@
 """What a run writes down of the schedule and the regularisers of its phases."""
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import tlmed
 from tests.conftest import SMALL
+from tlmed.data.decode_and_resize import decode_resized
 from tlmed.digests import list_history
 from tlmed.export.card import write_card
 from tlmed.plan.tables import describe_phases
@@ -97,3 +99,30 @@ def test_the_first_epochs_alone_have_the_rates_of_the_whole_phase(images, tmp_pa
     whole = tlmed.train(recipe, tmp_path / "whole").path
     rehearse(recipe, tmp_path / "first", 2)
     assert list_history(RunDir(tmp_path / "first")) == list_history(RunDir(whole))[:3]
+
+
+def test_a_run_ends_with_an_average_that_is_no_worse_than_its_best_epoch(images, tmp_path):
+    inputs = keras.Input((32, 32, 3))
+    norm = keras.layers.BatchNormalization(name="norm")
+    x = keras.layers.Conv2D(8, 3, strides=2)(keras.layers.Rescaling(1 / 255)(inputs))
+    backbone = keras.Model(inputs, keras.layers.ReLU()(norm(x)), name="mine")
+    changes = ("thaw=all", "batch_norm=update", "average=top3", "epochs=5", "patience=none", "learning_rate=0.01")
+    settings = [*(it for it in SMALL if "=" in it and it.split("=")[0] in ("data.image_size", "data.batch_size"))]
+    settings += ["examples=0", "monitor=val_loss", *(f"phases.0.{change}" for change in changes)]
+    recipe = override(tlmed.load_recipe("feature_extractor"), settings)
+    run = tlmed.train(recipe, tmp_path / "run", images, backbone=backbone).path
+    kept = json.loads((run / "metrics.json").read_text())["kept"]
+    rows = read_csv(run / "history.csv")
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    assert kept["averaged"][0] == kept["best_epoch"] == int(best["epoch"])
+    assert len(kept["averaged"]) > 1
+    assert kept["score"] <= float(best["val_loss"])
+    saved = keras.saving.load_model(run / "model.keras")
+    pixels = np.concatenate([read_image(run, row) for row in read_csv(run / "splits.csv") if row["split"] == "train"])
+    inside = keras.Model(saved.inputs, saved.get_layer("norm").input).predict(pixels, verbose=0)
+    np.testing.assert_allclose(saved.get_layer("norm").moving_mean, inside.mean((0, 1, 2)), rtol=1e-3, atol=1e-4)
+
+
+def read_image(run, row):
+    root = Path(json.loads((run / "recipe.json").read_text())["data"]["source"])
+    return decode_resized((root / row["path"]).read_bytes(), (32, 32))[None].astype("float32")

@@ -28,7 +28,7 @@ from tlmed.seeds import derive
 from tlmed.training import Checkpoints, Judge, Loop, PhaseResult, Saving, class_weights, fit_phase, measure
 from tlmed.voice import Voice
 from tlmed.whole_files import atomic
-from tlmed.words import tell_apart
+from tlmed.words import join_names, tell_apart
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,21 @@ def train_phases(job: Job, prepared: Prepared, begun: Begun) -> Outcome:
     with voice.busy("Scoring the phase that is kept"):
         scores = _score_kept(job, prepared, degrees[kept])
     chosen, recalibrated = results[kept], [degree.recalibration for degree in degrees if degree.recalibration]
-    voice.say(f"Kept: phase {chosen.name!r}, epoch {chosen.best_epoch}, {recipe.monitor} {_show_score(results, kept)}")
+    of = f"mean of epochs {join_names(map(str, chosen.averaged))}" if chosen.averaged else f"epoch {chosen.best_epoch}"
+    voice.say(f"Kept: phase {chosen.name!r}, {of}, {recipe.monitor} {_show_score(results, kept)}")
     return Outcome(
         scores,
-        {"kept": dataclasses.asdict(chosen)} | ({"recalibration": recalibrated} if recalibrated else {}),
+        {"kept": _describe_kept(chosen)} | ({"recalibration": recalibrated} if recalibrated else {}),
         len(prepared.images.indices("train")) * sum(result.epochs for result in results),
         sum(result.seconds for result in results),
         earlier,
     )
+
+
+def _describe_kept(result) -> dict:
+    """Return for `metrics.json` how the kept phase ended; of an average only where there is one."""
+    facts = dataclasses.asdict(result)
+    return facts if result.averaged else {name: value for name, value in facts.items() if name != "averaged"}
 
 
 def _show_score(results: Sequence[PhaseResult], kept: int) -> str:
@@ -261,12 +268,14 @@ def _fit(job, prepared, model, fed, saving) -> tuple[PhaseResult, list[dict], li
         class_weight=class_weights(labels[train]) if recipe.class_weight == "balanced" else None,
     )
 
+    # Statistics that follow the steps belong to no average of weights.
+    refresh = (lambda: settle(recipe, model, prepared.images)) if phase.batch_norm == "update" else None
     shown = voice.progress(phase.name, phase.epochs, steps) if voice.progress else contextlib.nullcontext()
     with shown as callback:
         result = fit_phase(
             loop,
             phase,
-            Judge(lambda: fed.predict(val), labels[val], recipe.monitor),
+            Judge(lambda: fed.predict(val), labels[val], recipe.monitor, refresh),
             record,
             [*watchers(job, phases, phase, len(train)), *([callback] if callback else [])],
             saving,

@@ -50,4 +50,5 @@ _SAID = {
     "label_smoothing": lambda value: f"labels smoothed by {value:g}" if value else "",
     "mixup": lambda value: f"mixup with alpha {value:g}" if value else "",
     "l2_sp": lambda value: f"L2-SP of strength {value:g}" if value else "",
+    "average": lambda value: "weights of the best three epochs averaged" if value == "top3" else "",
 }

@@ -11,6 +11,8 @@ MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 PLATEAU = "plateau"
 LBFGS, AUTO_L2 = "lbfgs", "auto"
+TOP3 = "top3"
+AVERAGES = ("none", TOP3)
 SCHEDULES = ("constant", "cosine", "linear", "step", PLATEAU)
 STARTS = ("previous", "pretrained")
 UNITS = ("block", "layer")
@@ -80,6 +82,9 @@ class Phase:
         l2: The strength of the solver's penalty: `l2` / 2 times the sum of squared weights is added to the mean loss.
             `"auto"`: the best of 13 by the recipe's `monitor` on validation images; where these are fewer than 10 of a
             class, on folds of the training images, which keep groups together.
+        average: `"top3"`: the phase ends with the mean of the weights of its best three epochs, as far as validation is
+            no worse for it (greedy soup, Wortsman et al. 2022); with `batch_norm="update"` statistics are estimated
+            again for it.
     """
 
     name: str = must(
@@ -103,6 +108,7 @@ class Phase:
     label_smoothing: float = _label_smoothing()
     mixup: float = _strength("alpha of a beta distribution")
     l2_sp: float = _strength("a strength")
+    average: str = one_of(AVERAGES, default="none")
     solver: str | None = must(f"{LBFGS!r} or None", lambda value: value in (LBFGS, None), default=None)
     l2: float | Literal["auto"] = must(
         f"a number above 0, or {AUTO_L2!r}", lambda value: value == AUTO_L2 or positive(value), default=AUTO_L2
@@ -129,7 +135,7 @@ class Phase:
 # What all phases of degrees have from them.
 _SAME = (
     *("epochs", "patience", "batch_norm", "optimizer", "unit"),
-    *("schedule", "warmup", "clip_norm", "weight_decay", "label_smoothing", "mixup"),
+    *("schedule", "warmup", "clip_norm", "weight_decay", "label_smoothing", "mixup", "average"),
 )
 
 
@@ -155,6 +161,7 @@ class Degrees:
         label_smoothing: As in `Phase`.
         mixup: As in `Phase`.
         l2_sp: As in `Phase`, for each degree but the head's phase.
+        average: As in `Phase`.
     """
 
     epochs: int = count()
@@ -173,6 +180,7 @@ class Degrees:
     label_smoothing: float = _label_smoothing()
     mixup: float = _strength("alpha of a beta distribution")
     l2_sp: float = _strength("a strength")
+    average: str = one_of(AVERAGES, default="none")
 
     def find_conflicts(self, path: str) -> list[str]:
         """Return one sentence for each field that others rule out."""

@@ -3,7 +3,8 @@
 import tlmed.tensorflow_start
 
 from tlmed.training.checkpoints import Checkpoints
-from tlmed.training.fitting import IMAGES, Judge, PhaseResult, Saving, class_weights, fit_phase, measure
+from tlmed.training.fitting import IMAGES, PhaseResult, Saving, class_weights, fit_phase
+from tlmed.training.judging import Judge, measure
 from tlmed.training.loop import Loop
 from tlmed.training.progress import describe, open_voice, speak
 

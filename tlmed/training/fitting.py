@@ -8,21 +8,22 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from tlmed import metrics, stopping
+from tlmed import stopping
 from tlmed.errors import RunFailed, Terminated
-from tlmed.label_texts import NEGATIVE, POSITIVE, UNKNOWN
+from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.label_vectors import are_vectors
-from tlmed.metrics.label_metrics import macro_area
 from tlmed.replicas import assign_each, read_each, replicas, workers
 from tlmed.schedules import is_scheduled
 from tlmed.sections import MONITORS, Phase
+from tlmed.sections.training import TOP3
 from tlmed.training.best_epoch import BestEpoch
 from tlmed.training.checkpoints import Checkpoints
+from tlmed.training.judging import Judge, measure
 from tlmed.training.loop import Loop
 from tlmed.training.rates import Rates
+from tlmed.training.soups import PLACES, cook
 from tlmed.words import listed
 
-HALF = 0.5  # from this score on a label counts as predicted while training
 IMAGES = "images"  # what a phase is fed with where no features are kept
 
 
@@ -33,10 +34,11 @@ class PhaseResult:
     Attributes:
         name: The phase.
         score: Its best value of the monitored score.
-        best_epoch: The epoch that gave it, counted from 1; the network holds that epoch's weights.
+        best_epoch: The epoch that gave it, counted from 1; the network holds that epoch's weights, or an average.
         epochs: Epochs trained.
         seconds: What the phase took, tracing and validation included.
         earlier: Seconds of it that an earlier, stopped command spent.
+        averaged: The epochs whose weights were averaged, counted from 1; none where nothing was.
     """
 
     name: str
@@ -45,6 +47,7 @@ class PhaseResult:
     epochs: int
     seconds: float
     earlier: float = 0.0
+    averaged: tuple[int, ...] = ()
 
 
 class Validation(keras.callbacks.Callback):
@@ -67,38 +70,6 @@ class Validation(keras.callbacks.Callback):
                 f"Received: loss={logs['loss']} in epoch {epoch + 1}."
             )
         logs.update({f"val_{name}": value for name, value in measure(scores, self.labels).items()})
-
-
-def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return the scores that training is steered by: `loss` (cross-entropy), `accuracy`, and `auc` (macro).
-
-    Args:
-        scores: Class probabilities [n, classes].
-        labels: True classes [n]; or vectors of labels [n, k], of which those that are known count: the loss and the
-            accuracy are means over all of them, and the AUC is the mean over the labels that have both values.
-
-    >>> measure(np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([0, 1]))["auc"]
-    1.0
-    """
-    if are_vectors(labels):
-        return _measure_labels(scores, labels)
-    # Clipped as Keras clips probabilities, so that a score of 0 does not make the loss infinite.
-    chosen = np.clip(scores[np.arange(len(scores)), labels].astype("float64"), 1e-7, 1)
-    return {
-        "loss": float(-np.log(chosen).mean()),
-        "accuracy": float((scores.argmax(axis=1) == labels).mean()),
-        "auc": metrics.macro_auc(labels, scores),
-    }
-
-
-def _measure_labels(scores, labels) -> dict[str, float]:
-    known, has = labels != UNKNOWN, labels == POSITIVE
-    right = np.where(has, scores, 1 - scores.astype("float64"))
-    return {
-        "loss": float(-np.log(np.clip(right[known], 1e-7, 1)).mean()),
-        "accuracy": float(((scores >= HALF) == has)[known].mean()),
-        "auc": macro_area(labels, scores),
-    }
 
 
 class EpochLog(keras.callbacks.Callback):
@@ -203,6 +174,7 @@ class State:
             "best": None if best.best is None else float(best.best),
             "best_epoch": best.best_epoch,
             "wait": best.wait,
+            "runners": list(best.runners),
             "rows": self.log.rows,
             "seconds": [self.log.phase_seconds, self.log.epoch_seconds if loop.step else 0.0],
         }
@@ -214,6 +186,8 @@ class State:
         yield from ((f"seen {i}", values) for i, values in enumerate(read_each(self._seen)))
         if self.best.best_weights is not None:
             yield from ((f"best {i}", self.best.best_weights[place]) for i, place in enumerate(self._places))
+        for epoch, weights in self.best.runners.items():
+            yield from ((f"runner{epoch} {i}", weights[place]) for i, place in enumerate(self._places))
 
     @property
     def _shared(self) -> dict[str, keras.Variable]:
@@ -242,18 +216,23 @@ class State:
         if about["best"] is not None:
             best.loss = about["rows"][best.best_epoch]["val_loss"]
             # All weights are restored at once. Frozen ones are the same now as then, so only the others were saved.
-            weights = loop.model.get_weights()
-            for i, place in enumerate(self._places):
-                weights[place] = arrays[f"best {i}"]
-            best.best_weights = weights
+            best.best_weights = self._complete("best", arrays)
+        runners = {epoch: self._complete(f"runner{epoch}", arrays) for epoch in about.get("runners", ())}
+        best.resume(about["rows"], runners)
         loop.epoch, loop.step, loop.model.stop_training = about["epoch"], about["step"], about["stopped"]
         self.log.resume(about["rows"], tuple(about["seconds"]))
+
+    def _complete(self, name, arrays) -> list[np.ndarray]:
+        weights = self.loop.model.get_weights()
+        for i, place in enumerate(self._places):
+            weights[place] = arrays[f"{name} {i}"]
+        return weights
 
     def _check(self, about, arrays) -> None:
         """Refuse a checkpoint of something else than is trained here."""
         here = {name: tuple(variable.shape) for name, variable in self._shared.items()}
-        if about["best"] is not None:
-            here |= {f"best {i}": tuple(weight.shape) for i, weight in enumerate(self._weights)}
+        kept = [*(["best"] if about["best"] is not None else []), *(f"runner{i}" for i in about.get("runners", ()))]
+        here |= {f"{name} {i}": tuple(it.shape) for name in kept for i, it in enumerate(self._weights)}
         # "state" and "seen" depend on the number of replicas, which may have changed.
         there = {name: array.shape for name, array in arrays.items() if name.split()[0] not in ("state", "seen")}
         differ = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
@@ -263,21 +242,6 @@ class State:
                 f"A checkpoint of phase {self.log.phase!r} must be of what the phase trains here; --fresh starts over. "
                 f"Received: {why}."
             )
-
-
-@dataclass(frozen=True)
-class Judge:
-    """How a network is scored after each epoch, and which score decides.
-
-    Attributes:
-        validate: Returns class probabilities [n, classes] of the validation images by the current weights.
-        labels: Their labels [n].
-        monitor: The score that decides; of equal epochs the one with the lowest `val_loss` is kept.
-    """
-
-    validate: Callable[[], np.ndarray]
-    labels: np.ndarray
-    monitor: str = "val_auc"
 
 
 @dataclass(frozen=True)
@@ -323,7 +287,8 @@ def fit_phase(
         Interrupted, Terminated: If it is asked to stop: after the next step, and once that is saved.
     """
     # Without patience no epoch ends it, but the weights of the best one are kept.
-    best = BestEpoch(judge.monitor, MONITORS[judge.monitor], phase.patience or phase.epochs)
+    places = PLACES if phase.average == TOP3 else 1
+    best = BestEpoch(judge.monitor, MONITORS[judge.monitor], phase.patience or phase.epochs, places)
     log, checkpoints = EpochLog(phase.name, record, saving.start), saving.checkpoints
     moving = loop.model.variables if saving.moving is None else saving.moving
     state, rates = State(loop, best, log, moving, saving.fed), Rates(phase, judge.monitor, loop.steps)
@@ -351,9 +316,18 @@ def fit_phase(
         # The order matters: Validation adds the scores that all after it read.
         scores = [Validation(judge.validate, judge.labels), *([rates] if is_scheduled(phase) else [])]
         loop.run(min(phase.epochs, most or phase.epochs), [*scores, best, log, *callbacks], wishes, look, begin)
+    averaged = _average(loop.model, best, judge)
     seconds, earlier = log.phase_seconds, log.before[0]
     # Keras counts from 0.
-    return PhaseResult(phase.name, float(best.best), best.best_epoch + 1, len(log.rows), seconds, earlier)
+    return PhaseResult(phase.name, float(best.best), best.best_epoch + 1, len(log.rows), seconds, earlier, averaged)
+
+
+def _average(model, best, judge) -> tuple[int, ...]:
+    """Average the weights of the best epochs, where validation is no worse for it, and return which, from 1."""
+    if not best.runners:
+        return ()
+    soup = cook(model, [(best.best_epoch, best.best_weights), *best.runners.items()], judge.score, judge.settle)
+    return tuple(epoch + 1 for epoch in soup.epochs) if len(soup.epochs) > 1 else ()
 
 
 def class_weights(labels: np.ndarray) -> dict[int, float | tuple[float, float]]:
