@@ -117,6 +117,7 @@ def test_a_run_ends_with_an_average_that_is_no_worse_than_its_best_epoch(images,
     assert kept["averaged"][0] == kept["best_epoch"] == int(best["epoch"])
     assert len(kept["averaged"]) > 1
     assert kept["score"] <= float(best["val_loss"])
+    assert f"mean of epochs {kept['averaged'][0]}" in (run / "report.html").read_text()
     saved = keras.saving.load_model(run / "model.keras")
     pixels = np.concatenate([read_image(run, row) for row in read_csv(run / "splits.csv") if row["split"] == "train"])
     inside = keras.Model(saved.inputs, saved.get_layer("norm").input).predict(pixels, verbose=0)

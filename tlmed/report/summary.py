@@ -18,6 +18,7 @@ from tlmed.pages.templating import render
 from tlmed.recipe import find_parts, flatten
 from tlmed.report.loaded_files import RunContent
 from tlmed.sections.augment_words import say_augmentation
+from tlmed.sections.phase_words import say_epoch
 from tlmed.tasks import MULTI_LABEL, ORDINAL, PRIMARY, read_task
 from tlmed.words import count, name_start, say_preparation, say_undecided
 
@@ -82,7 +83,7 @@ def _do(content) -> str:
         + (f"{earlier} " if (earlier := say_earlier(content.environment)) else "")
         + (f"Trained: {ran}. " if ran else "")
         + (f"Training images were changed at random, at most: {changed}. " if changed else "")
-        + (f"Kept: phase {kept['name']}, epoch {kept.get('best_epoch', '')}. " if "name" in kept else "")
+        + (f"Kept: phase {kept['name']}, {say_epoch(kept)}. " if "name" in kept else "")
         + (f"Fitted: {classifier['name']}{' for each label' * ('labels' in classifier)}. " if classifier else "")
         + (f"Training took {duration(timing['training_seconds'])}." if "training_seconds" in timing else "")
     )

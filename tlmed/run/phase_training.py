@@ -24,11 +24,12 @@ from tlmed.run.watching import watchers
 from tlmed.run_files import DEGREES_CSV, FREEZE_JSON, PLAN_JSON, STRENGTHS_CSV, append_history, replace_history
 from tlmed.schedules import is_scheduled
 from tlmed.sections import MONITORS
+from tlmed.sections.phase_words import say_epoch
 from tlmed.seeds import derive
 from tlmed.training import Checkpoints, Judge, Loop, PhaseResult, Saving, class_weights, fit_phase, measure
 from tlmed.voice import Voice
 from tlmed.whole_files import atomic
-from tlmed.words import join_names, tell_apart
+from tlmed.words import tell_apart
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def train_phases(job: Job, prepared: Prepared, begun: Begun) -> Outcome:
     with voice.busy("Scoring the phase that is kept"):
         scores = _score_kept(job, prepared, degrees[kept])
     chosen, recalibrated = results[kept], [degree.recalibration for degree in degrees if degree.recalibration]
-    of = f"mean of epochs {join_names(map(str, chosen.averaged))}" if chosen.averaged else f"epoch {chosen.best_epoch}"
-    voice.say(f"Kept: phase {chosen.name!r}, {of}, {recipe.monitor} {_show_score(results, kept)}")
+    epoch = say_epoch(dataclasses.asdict(chosen))
+    voice.say(f"Kept: phase {chosen.name!r}, {epoch}, {recipe.monitor} {_show_score(results, kept)}")
     return Outcome(
         scores,
         {"kept": _describe_kept(chosen)} | ({"recalibration": recalibrated} if recalibrated else {}),

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from tlmed.words import join_names
+
 _SCHEDULES = {
     "cosine": "the learning rate falls to 0 along a cosine",
     "linear": "the learning rate falls to 0 in equal steps",
@@ -41,6 +43,20 @@ def say_phases(phases: Sequence[Mapping]) -> list[str]:
     ['top: gradients of a norm of 0.5 at most']
     """
     return [f"{phase['name']}: {said}" for phase in phases if (said := say_phase(phase))]
+
+
+def say_epoch(kept: Mapping) -> str:
+    """Return which epoch of the kept phase gave the weights, or of which epochs they are the mean.
+
+    Args:
+        kept: That part of `metrics.json`.
+
+    >>> say_epoch({"best_epoch": 3}), say_epoch({"best_epoch": 3, "averaged": [3, 5]})
+    ('epoch 3', 'mean of epochs 3 and 5')
+    """
+    if averaged := kept.get("averaged"):
+        return f"mean of epochs {join_names(map(str, averaged))}"
+    return f"epoch {kept.get('best_epoch', '')}"
 
 
 _SOLVERS = {"lbfgs": "L-BFGS"}
