@@ -1412,3 +1412,28 @@ def test_metrics_at_stated_numbers_stand_beside_each_other_where_these_are_the_s
         assert shown in words
     assert "Net benefit at a risk" not in words
     assert "PPV at a sensitivity" not in words
+
+
+def test_errors_that_the_check_of_the_data_found_stand_beside_the_scores_of_their_runs(two):
+    assert not any("check of the data" in str(line) for line in describe_comparison(compare(two)))
+    rows = whole_files.read_csv(two[0] / "splits.csv")
+    files = [next(row["path"] for row in rows if row["split"] == split) for split in ("train", "test")]
+    found = {"kind": "near-copy", "level": "error", "files": files, "text": "One picture."}
+    said = f"the check of the data before training found 1 error (near-copy 1): 1 of {IMAGES} test images repeats"
+    for run, names in zip(two, ("poor", "poor, good"), strict=True):
+        whole_files.write_json(run / "check.json", {"findings": [found]})
+        comparison = compare(two)
+        (line,) = [str(line) for line in describe_comparison(comparison) if "check of the data" in str(line)]
+        assert line.startswith(f"{names}: {said}")
+        assert said in make_comparison_page(comparison)
+
+
+def test_the_folds_of_cross_validations_are_counted_together(tmp_path):
+    runs = [write_folds(tmp_path / name, seed=seed) for seed, name in enumerate(("one", "two"))]
+    for fold in (runs[0] / "folds").iterdir():
+        rows = whole_files.read_csv(fold / "splits.csv")
+        files = [next(row["path"] for row in rows if row["split"] == split) for split in ("train", "test")]
+        found = {"kind": "near-copy", "level": "error", "files": files, "text": "One picture."}
+        whole_files.write_json(fold / "check.json", {"findings": [found]})
+    (line,) = [str(line) for line in describe_comparison(compare(runs)) if "check of the data" in str(line)]
+    assert f"3 of {3 * IMAGES} test images repeat an image of train of their fold" in line

@@ -378,6 +378,18 @@ def test_the_card_tells_of_images_that_training_knows(run, read):
         assert (card.data.eval_results, card.data.metrics) == (None, None)
 
 
+def test_the_card_tells_which_errors_the_check_of_the_data_found(run, read):
+    paths = {row["split"]: row["path"] for row in SPLITS_CSV.read(run)}
+    found = {"kind": "near-copy", "level": "error", "files": [paths["train"], paths["test"]], "text": "One picture."}
+    assert "The check of the data" not in read(run).text
+    write_json(run / "check.json", {"findings": [found, {**found, "level": "warning"}]})
+    card = read(run)
+    said = "found 1 error (near-copy 1): 1 of 9 test images repeats an image of train. Scores without it were not"
+    assert card.text.count(f"**The check of the data before training {said} computed.") == 1
+    assert "Check of the data before training: 1 error (near-copy 1) and 1 warning (near-copy 1)" in card.text
+    assert not any(path in card.text for path in paths.values())
+
+
 def test_the_card_tells_what_earlier_runs_learned_from_and_where_that_is_not_known(run, finished, tmp_path):
     weights = run.json("environment.json")["weights"]
     before = shutil.copytree(finished.path, tmp_path / "before")

@@ -1885,3 +1885,86 @@ def test_in_a_cross_validation_nothing_from_outside_becomes_markup_either(tmp_pa
     page = write_folds_report(folder).read_text()
     assert "<script" not in page
     assert Reader(page).text.count(evil) >= 15
+
+
+def write_check(folder, *sets, figures=("copies", "near-copies")):
+    """Write `check.json` with an error for each set of near-copies."""
+    findings = [
+        {
+            "kind": "near-copy",
+            "level": "error",
+            "files": list(files),
+            "text": f"{' and '.join(map(repr, files))} show the same picture. They are in {where}.",
+            "cure": "Keep one.",
+        }
+        for where, files in sets
+    ]
+    content = {"images": 600, "complete": True, "findings": findings, "figures": {name: {} for name in figures}}
+    whole_files.write_json(folder / "check.json", content)
+
+
+def tell_files_apart(folder):
+    """Give each image a digest of its own."""
+    rows = [{**row, "sha256": f"{i:064x}"} for i, row in enumerate(whole_files.read_csv(folder / "splits.csv"))]
+    whole_files.write_csv(folder / "splits.csv", rows[0], (row.values() for row in rows))
+
+
+def pick(folder, split):
+    return next(row["path"] for row in whole_files.read_csv(folder / "splits.csv") if row["split"] == split)
+
+
+def test_copies_that_the_check_found_are_in_every_sentence_on_test_images(tmp_path):
+    folder = write_full_run(tmp_path / "run")
+    tell_files_apart(folder)
+    before = Reader(write_report(folder).read_text()).text
+    assert before.count("test images had no part in it, as far as files and columns show") == 3
+    assert "the check of the data" not in before
+    write_check(folder, ("val and test", (pick(folder, "val"), pick(folder, "test"))))
+    text = Reader(write_report(folder).read_text()).text
+    assert "had no part in it" not in text
+    assert text.count("but 1 of 120 test images repeats an image of val, as the check of the data found") == 3
+    assert "The check of the data before training found 1 error (near-copy 1): 1 of 120 test images repeats" in text
+    assert 'Scores without it were not computed. See "Check of the data" below.' in text
+    assert "the check of the data found 1 set of near-copies in several partitions" in text
+    assert "and held out of training" not in text
+
+
+@pytest.mark.parametrize(
+    ("checked", "source", "said"),
+    [
+        (None, "/data/busi", "Files: no byte-identical ones in two partitions; pictures that were saved anew were not"),
+        (
+            None,
+            "x.npz",
+            "Images of equal pixels: none in two partitions; pictures that were saved anew were not looked",
+        ),
+        ((), "/data/busi", "two partitions; the check of the data found no near-copies in two partitions; tlmed found"),
+        (("copies",), "/data/busi", "two partitions; pictures that were saved anew were not looked for; tlmed found"),
+    ],
+)
+def test_the_checklist_says_whether_copies_were_looked_for(tmp_path, checked, source, said):
+    folder = write_run(tmp_path / "run", source=source)
+    tell_files_apart(folder)
+    if checked is not None:
+        write_check(folder, figures=checked or ("copies", "near-copies"))
+    assert said in str(answer(read_run(folder), ())[20].said)
+
+
+def test_the_report_of_folds_has_each_finding_once_with_the_folds_that_it_concerns(tmp_path):
+    folder = write_folds(tmp_path / "cv")
+    assert "Check of the data" not in Reader(write_folds_report(folder).read_text()).text
+    first = folder / "folds" / "01"
+    pair = (pick(first, "train"), pick(first, "test"))
+    write_check(first, ("train and test", pair))
+    write_check(folder / "folds" / "02", ("train and test", pair))
+    text = Reader(write_folds_report(folder).read_text()).text
+    assert text.count("show the same picture") == 1
+    assert "Error in both folds: " in text
+    assert "found 1 error (near-copy 1): 2 of 240 test images repeat an image of train of their fold" in text
+    assert "Fold 02: 1 error (near-copy 1); 1 of 120 test images repeats an image of train." in text
+    rows = whole_files.read_csv(folder / "folds" / "02" / "splits.csv")
+    rows = [{**row, "split": "val" if row["path"] == pair[0] else row["split"]} for row in rows]
+    whole_files.write_csv(folder / "folds" / "02" / "splits.csv", rows[0], (row.values() for row in rows))
+    text = Reader(write_folds_report(folder).read_text()).text
+    assert "Where they are: fold 01 train and test, fold 02 val and test." in text
+    assert "They are in" not in text

@@ -1,6 +1,7 @@
 """What the gate finds at the start of a run is said, kept in the run, and shown in its report."""
 
 import shutil
+from collections import Counter
 
 import pytest
 from PIL import Image
@@ -8,7 +9,9 @@ from PIL import Image
 import tlmed
 from tests.conftest import SMALL
 from tlmed.errors import CheckFailed, RunFailed
+from tlmed.inference import evaluate
 from tlmed.recipe import override
+from tlmed.report.evaluations import make_evaluation_page
 from tlmed.run_files import CHECK_JSON
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
@@ -85,3 +88,50 @@ def test_shortcuts_and_near_copies_are_told_before_training_and_kept(images, tmp
     assert "shortcut" in kinds  # classes of these images differ in brightness
     assert any(str(line).startswith("Check of the data: ") and "shortcut" in line for line in told)
     assert "shortcuts" in CHECK_JSON.read(RunDir(run.path))["figures"]
+
+
+def test_errors_are_called_errors_and_counted_as_check_json_has_them(copied, tmp_path, capsys):
+    Image.open(copied / "train/benign/1.png").save(copied / "test/benign/other.tiff")
+    out = tmp_path / "run"
+    tlmed.train(small(), out, copied, verbose=True)
+    levels = Counter(found["level"] for found in CHECK_JSON.read(RunDir(out))["findings"])
+    said = "".join(capsys.readouterr())
+    assert "Error in the data: Images of equal pixels" in said
+    (line,) = [line for line in said.splitlines() if line.startswith("Check of the data: ")]
+    assert line.startswith(f"Check of the data: {levels['error']} errors (")
+    assert f" and {levels['warning']} warning" in line
+    assert line.endswith(f"in the report and in {out / 'check.json'}")
+
+
+def test_what_the_check_found_is_said_where_the_run_is_scored_again(copied, tmp_path):
+    Image.open(copied / "train/benign/1.png").save(copied / "test/benign/other.tiff")
+    run = tlmed.train(small(), tmp_path / "run", copied)
+    told = []
+    units, result = evaluate(RunDir(run.path), voice=Voice(warn=told.append))
+    (said,) = [line for line in told if line.startswith("The check of the data before training found")]
+    assert "2 of 10 test images repeat an image of train. Scores without known images leave out only 1" in said
+    assert said in result["evaluated"]["warnings"]
+    assert result["metrics"].keys() == run.metrics["metrics"].keys()
+    assert "had no part in it" not in make_evaluation_page(units.units, result)
+    told.clear()
+    evaluate(RunDir(run.path), str(copied / "train"), voice=Voice(warn=told.append))
+    assert not any("check of the data" in line for line in told)  # it is of other images
+
+
+def test_a_cross_validation_names_places_that_exist(images, tmp_path):
+    data = shutil.copytree(images, tmp_path / "data")
+    for number in range(8):
+        Image.open(data / f"benign/benign ({number}).png").save(data / f"benign/again{number}.tiff")
+    told, out = [], tmp_path / "cv"
+    voice = Voice(say=told.append, warn=told.append)
+    tlmed.train(override(small(), ["data.split=KFold(2)"]), out, data, voice=voice)
+    (line,) = [line for line in map(str, told) if line.startswith("Check of the data: ")]
+    assert line.endswith(f"in the report and in {out / 'folds' / '01' / 'check.json'}")
+    assert (out / "folds" / "01" / "check.json").exists()
+    (whole,) = [line for line in map(str, told) if line.startswith("The check of the data before training found")]
+    page = (out / "report.html").read_text()
+    assert "Check of the data" in page
+    assert whole.partition(" See ")[0] in page
+    copies = [it for it in CHECK_JSON.read(RunDir(out / "folds" / "02"))["findings"] if it["kind"] == "identical"]
+    assert len(copies) == 8
+    assert all(path in page for found in copies for path in found["files"])

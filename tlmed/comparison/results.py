@@ -32,6 +32,7 @@ from tlmed.run_files import (
     ResolvedRecipe,
     Timing,
 )
+from tlmed.run_files.check_summary import CheckSummary, read_summary
 from tlmed.rundir import RunDir, find_run
 from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import listed
@@ -57,6 +58,7 @@ class Result:
             cross-validation, whose folds have them.
         folds: The runs of a cross-validation's folds; empty for the run of one network.
         unchecked: Sentences that say which of its files nothing shows to be as they were written.
+        check: What the check of the data found before training; None in runs of older versions.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class Result:
     test: Predictions | None = None
     folds: tuple["Result", ...] = ()
     unchecked: tuple[str, ...] = ()
+    check: CheckSummary | None = None
 
     def of(self, split: str) -> Mapping[str, Mapping[str, str]]:
         """Return path and row of the images of one split."""
@@ -190,12 +193,13 @@ def _find(path) -> RunDir:
 def _read(run: RunDir, name: str) -> Result:
     folds = tuple(_read_single(fold, fold.path.name) for fold in run.folds)
     if not folds:
-        return _read_single(run, name)
+        return dataclasses.replace(_read_single(run, name), check=read_summary(run))
     recipe, metrics = RECIPE_JSON.read(run), METRICS_JSON.read(run, *_SHOWN)
     split = recipe.get("data", {}).get("split")
     if not isinstance(split, dict) or not isinstance(split.get("k"), int) or split["k"] < 2:
         raise InputError(f"`recipe.json` of a cross-validation must say `data.split`. Received: {run / 'recipe.json'}.")
-    return Result(run.path, name, recipe, {}, folds[0].environment, TIMING_JSON.find(run), metrics, {}, None, folds)
+    whole = (recipe, {}, folds[0].environment, TIMING_JSON.find(run), metrics, {}, None, folds)
+    return Result(run.path, name, *whole, check=read_summary(run))
 
 
 def _read_single(run, name) -> Result:

@@ -14,6 +14,7 @@ from tlmed.metrics import say_positive
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
 from tlmed.pseudonyms import say_unknown
+from tlmed.run_files.check_summary import say_errors
 from tlmed.words import count, join_names, listed, tell_apart, thousandths
 
 _OTHERS = "scores without them are of different images, and do not compare the runs"
@@ -144,7 +145,16 @@ def say_leaks(comparison: Comparison) -> list[str]:
                 f"{result.name} knows {say_least(result.metrics)}{known} from training or validation, or other images "
                 f"of their group: its scores and differences may be too good. {_say_left(found, left, unit)}"
             )
-    return [*sentences, *say_undecided_runs(comparison), *say_different_leaks(comparison)]
+    return [*sentences, *say_undecided_runs(comparison), *say_different_leaks(comparison), *say_checks(comparison)]
+
+
+def say_checks(comparison: Comparison) -> list[str]:
+    """Return what the check before training found in the images of runs, a sentence for all runs that share it."""
+    alike: dict[str, list[str]] = {}
+    for result in comparison.results:
+        for sentence in say_errors(result.check):
+            alike.setdefault(sentence, []).append(result.name)
+    return [f"{listed(names, 3)}: {sentence[0].lower()}{sentence[1:]}" for sentence, names in alike.items()]
 
 
 def say_undecided_runs(comparison: Comparison) -> list[str]:

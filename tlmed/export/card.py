@@ -26,6 +26,7 @@ from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration
 from tlmed.pseudonyms import are_patients, name_units
 from tlmed.report.image_counts import describe_splits, list_left_out, say_formats
+from tlmed.run_files.check_summary import say_amounts
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
@@ -197,6 +198,8 @@ def _describe_data(content) -> str:
     points += describe_read_units(content.metrics.get("units", {}), unit_of(content.metrics))
     if content.environment.get("warnings"):
         points.append(f"Warnings about the images or the run, listed in it: {len(content.environment['warnings'])}.")
+    if content.check and (amounts := say_amounts(content.check.errors, content.check.warnings)):
+        points.append(f"Check of the data before training: {amounts}, listed in the run.")
     counts = count_label_images if content.is_multi else _count_images
     return f"{counts(content.metrics['classes'], splits)}\n\n{bullets(points)}"
 

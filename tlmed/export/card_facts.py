@@ -19,6 +19,7 @@ from tlmed.run_files import (
     ResolvedRecipe,
     Timing,
 )
+from tlmed.run_files.check_summary import CheckSummary, read_summary
 from tlmed.rundir import RunDir
 from tlmed.synthetic import is_synthetic
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -41,6 +42,7 @@ class CardFacts:
         metrics: `metrics.json`.
         timing: `timing.json`.
         unchecked: Sentences that name the files for which nothing proves that the run wrote them so.
+        check: What the check of the data found before training; None in runs of older versions.
     """
 
     name: str
@@ -52,6 +54,7 @@ class CardFacts:
     metrics: Metrics
     timing: Timing
     unchecked: Sequence[str]
+    check: CheckSummary | None = None
 
     @property
     def title(self) -> str:
@@ -111,6 +114,7 @@ def read_card_facts(run: RunDir) -> CardFacts:
         metrics=metrics,
         timing=TIMING_JSON.read(run),
         unchecked=unchecked,
+        check=read_summary(run),
     )
 
 

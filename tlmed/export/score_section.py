@@ -23,6 +23,7 @@ from tlmed.metrics import say_positive
 from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.entries import list_notes, say_methods
+from tlmed.run_files.check_summary import say_errors
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tabulation.markdown import code, plain
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -59,6 +60,7 @@ def show_score_section(content: CardFacts) -> str:
         *(f"**{plain(said)}**" for said in (*describe_reversed(metrics), *describe_validation(metrics))),
         *(f"**{plain(said)}**" for said in content.unchecked),
         *_show_without_leaks(metrics),
+        *(f"**{plain(said)}**" for said in say_errors(content.check)),
         *(show_labels(metrics) if several else [_show_classes(metrics)]),
         *_show_prevalence(metrics),
         *_show_calibration(metrics),

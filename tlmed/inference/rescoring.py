@@ -43,6 +43,7 @@ from tlmed.intact import check_intact
 from tlmed.metrics.weighted_kappas import find_weight_faults
 from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
+from tlmed.run_files.check_summary import read_summary, say_errors, say_repeated
 from tlmed.rundir import RunDir
 from tlmed.sections import Stated
 from tlmed.source_forms import TABLE, TFDS, find_form
@@ -143,7 +144,8 @@ def evaluate(
     learned = [] if is_synthetic(place) else describe_learned(recipe.data.source)
     units = count_units(pooling, *chosen.listed, {chosen.images.table.paths[row] for row in chosen.rows})
     said = describe_units(units, pooling.unit, "in the run" if own else "the source lists") if pooling.how else []
-    warnings = [*default, *chosen.sentences, *said, *unsure, *chosen.unsure, *learned]
+    check = read_summary(run) if own else None  # which compared the run's own images with each other
+    warnings = [*default, *chosen.sentences, *said, *unsure, *chosen.unsure, *learned, *say_errors(check)]
     for warning in warnings:
         voice.warn(warning)
     if not own:
@@ -165,6 +167,7 @@ def evaluate(
     evaluated = {"run": str(run.path), "data": chosen.images.table.source, "warnings": [*warnings, *ties]}
     evaluated |= {"split": "test"} if own else {}  # another source is scored as a whole
     evaluated |= {"units": units} if said else {}
+    evaluated |= {"copies": copies} if (copies := say_repeated(check)) else {}
     evaluated |= {"errors": dict(errors)} if errors else {}
     return pooled, {**result, "evaluated": evaluated}
 

@@ -110,7 +110,8 @@ WORDS = {
     "leak": (
         "Leak",
         "Test images whose file, byte for byte, or whose group is in training or validation too. The network knows "
-        "them, so that they score better than new ones do. A picture that was saved anew is not recognised.",
+        "them, so that they score better than new ones do. A picture that was saved again is not among these: "
+        "the check of the data names it.",
     ),
     "net_benefit": (
         "Net benefit",

@@ -15,6 +15,7 @@ from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
 from tlmed.pseudonyms import are_patients, name_units
+from tlmed.report.copies_across import NOT_SOUGHT, say_found_copies, say_identical
 from tlmed.report.image_counts import (
     SHOWN,
     count_known,
@@ -25,6 +26,7 @@ from tlmed.report.image_counts import (
     is_synthetic,
     list_left_out,
     say_attributes,
+    say_copies,
     say_formats,
     say_hidden,
     say_test_apart,
@@ -142,20 +144,22 @@ def _tell_level(content, titles) -> Answer:
         pseudonyms = read_identifiers(content.environment.get("data", {})).pseudonyms
         if not are_patients(groups, pseudonyms):
             said += f"; groups are {name_units(groups)}, and no patient is named"
-        return Answer(say(f"{said}.", *_see(titles, "Data")), "What a group is, a patient or an examination")
-    same = {}
-    for row in content.splits:
-        same.setdefault(row["sha256"], set()).add(row["split"])
-    shared = sum(len(splits) > 1 for splits in same.values())
-    same = "Files: no byte-identical ones in two partitions; pictures that were saved anew were not looked for"
-    said = f"{count(shared, 'byte-identical file')} in several partitions" if shared else same
+        said = "; ".join(filter(None, (said, say_found_copies(content.kept, content.summary))))
+        where = _see(titles, "Data", "Check of the data")
+        return Answer(say(f"{said}.", *where), "What a group is, a patient or an examination")
+    unit = read_identifiers(content.environment.get("data", {})).unit
     used = content.recipe.get("data", {}).get("groups", True)
     why = (
         "tlmed found no column that names groups (patients)"
         if used
         else "groups (patients) are switched off in the recipe"
     )
-    return Answer(f"{said}; {why}.", "Whether images of one patient are in several partitions")
+    said = "; ".join(
+        (say_identical(content.splits, unit), say_found_copies(content.kept, content.summary) or NOT_SOUGHT, why)
+    )
+    return Answer(
+        say(f"{said}.", *_see(titles, "Check of the data")), "Whether images of one patient are in several partitions"
+    )
 
 
 def _tell_size(content, titles) -> Answer:
@@ -222,7 +226,9 @@ def _tell_selection(content, titles) -> Answer:
     if "keep" not in content.recipe:
         return Answer("")
     phase = f"the best phase by {monitor}" if content.recipe["keep"] == "best" else "the last phase"
-    return Answer(f"The best epoch of each phase by {monitor}, then {phase}; {say_test_apart(content.metrics)}.")
+    return Answer(
+        f"The best epoch of each phase by {monitor}, then {phase}; {say_test_apart(content.metrics, content.copies)}."
+    )
 
 
 def _tell_ensembling(content, titles) -> Answer:
@@ -254,7 +260,7 @@ def _tell_explanations(content, titles) -> Answer:
 def _tell_internal(content, titles) -> Answer:
     metrics = content.metrics
     where = f"{count(metrics['n'], unit_of(metrics))} of the {metrics['split']} split"
-    known = count_known(metrics)
+    known = "; ".join(filter(None, (count_known(metrics), say_copies(content.copies))))
     apart = f"; {known}" if known else f" and held out of training{say_hidden(metrics)}"
     said = say(f"On {where}, of the same source{apart}.", *_see(titles, "Scores"))
     return Answer(said, "Whether that source is internal")

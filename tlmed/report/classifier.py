@@ -33,7 +33,7 @@ def show_classifier(content: RunContent) -> Markup:
     each = f" for each of {count(len(labels), 'label')}" if labels else ""
     return render(
         "report/classifier.html",
-        found=Table(texts("", ""), _list_found(found), footnote=f"{_CHOSEN}; {_say_apart(content.metrics)}."),
+        found=Table(texts("", ""), _list_found(found), footnote=f"{_CHOSEN}; {_say_apart(content)}."),
         labels=_tabulate_labels(found) if labels else None,
         steps=Table(texts("", ""), steps),
         blocks=show_blocks(content.plan),
@@ -69,9 +69,10 @@ def _tabulate_labels(found) -> Table:
     return Table(texts("Label", "Parameters chosen") + numbers("Training images", "Cross-validated score"), rows)
 
 
-def _say_apart(metrics) -> str:
-    if count_known(metrics):
-        return say_test_apart(metrics)
+def _say_apart(content) -> str:
+    metrics = content.metrics
+    if count_known(metrics) or content.copies:
+        return say_test_apart(metrics, content.copies)
     return f"validation and test images had no part in it, {SHOWN}{say_hidden(metrics)}"
 
 

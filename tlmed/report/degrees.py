@@ -44,7 +44,7 @@ def show_degrees(content: RunContent) -> Markup:
     )
     return render(
         "report/degrees.html",
-        choice=_say_choice(content.recipe, monitor, content.metrics),
+        choice=_say_choice(content, monitor),
         starts=_say_starts(rows),
         apart=say_apart(content.metrics),
         known=_count_known(rows, content.metrics),
@@ -63,11 +63,11 @@ def _hide_test(content) -> list[dict]:
     return [{**row, **hidden} for row in content.degrees]
 
 
-def _say_choice(recipe, monitor, metrics) -> str:
-    if recipe.get("keep", "best") == "best":
+def _say_choice(content, monitor) -> str:
+    if content.recipe.get("keep", "best") == "best":
         return (
             f"The kept degree was chosen by {name_metric(monitor)}, on validation data alone (ties go to fewer thawed "
-            f"blocks); {say_test_apart(metrics)}."
+            f"blocks); {say_test_apart(content.metrics, content.copies)}."
         )
     return "The last degree is the result, as the recipe says; no score had a part in it."
 

@@ -21,6 +21,7 @@ from tlmed.pages.templating import render
 from tlmed.pseudonyms import say_unknown
 from tlmed.report.calibration_section import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
+from tlmed.report.data_check import SEE, show_fold_checks
 from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic, say_attributes
 from tlmed.report.label_sections import show_label_thresholds, show_mean_label_calibration, tabulate_labels
@@ -37,6 +38,8 @@ from tlmed.report.scores import (
 )
 from tlmed.report.summary import list_doubts, name_weakest, say_earlier, say_value, show_recipe
 from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, SPLITS_CSV, TIMING_JSON
+from tlmed.run_files.check_summary import say_errors, summarise_folds
+from tlmed.run_files.kept_findings import KeptFindings, read_kept
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.tasks import MULTI_LABEL, PRIMARY, read_task
@@ -56,6 +59,7 @@ class FoldsContent:
         environment: `environment.json` of the first fold.
         groups: The groups of the images; none if they have none.
         warnings: The warnings of each fold, by its name.
+        kept: What the check of the data found in each fold, by its name; older versions checked nothing.
         rows: The rows of `folds.csv`.
         metrics: `metrics.json`.
         timing: `timing.json`.
@@ -68,6 +72,7 @@ class FoldsContent:
     environment: Mapping
     groups: frozenset[str]
     warnings: Mapping[str, Sequence[str]]
+    kept: Mapping[str, KeptFindings]
     rows: Sequence[Mapping]
     metrics: Mapping
     timing: Mapping
@@ -94,6 +99,7 @@ def write_folds_report(run_dir: str | Path) -> Path:
         environment=ENVIRONMENT_JSON.read(run.folds[0]),
         groups=frozenset(row["group"] for row in SPLITS_CSV.read(run.folds[0]) if row["group"]),
         warnings={part.path.name: ENVIRONMENT_JSON.read(part).get("warnings", []) for part in run.folds},
+        kept={part.path.name: kept for part in run.folds if (kept := read_kept(part))},
         rows=FOLDS_CSV.read(run),
         metrics=METRICS_JSON.read(run),
         timing=TIMING_JSON.read(run),
@@ -113,6 +119,7 @@ def make_folds_page(content: FoldsContent) -> str:
         "Subgroups": show_subgroups(content.metrics),
         "Examples": show_fold_examples(content.folds, content.model),
         "Folds": _show_folds(content.rows),
+        "Check of the data": show_fold_checks(content.kept),
         "Warnings": _show_warnings(content.warnings),
         "Cost": show_cost(content.timing),
         "Environment of the first fold": show_environment(content.environment),
@@ -163,7 +170,7 @@ def _tell_story(content) -> Markup:
         found=f"{_name_mean(metrics, count(len(content.rows), content.model))} is "
         f"{say_value(metrics['metrics'][primary])}. "
         f"{name_weakest(metrics)}",
-        doubts=list_doubts(metrics),
+        doubts=[*list_doubts(metrics), *say_errors(summarise_folds(content.kept), SEE)],
     )
 
 

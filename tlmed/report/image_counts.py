@@ -34,16 +34,32 @@ def is_synthetic(content: RunContent) -> bool:
     return any(map(is_drawn, places))
 
 
-def say_test_apart(metrics: Mapping) -> str:
+def say_test_apart(metrics: Mapping, copies: str = "") -> str:
     """Return that test images had no part in a choice, or how many of them are known from what it was made on.
+
+    Args:
+        metrics: `metrics.json`.
+        copies: How many test images repeat others, as the check of the data found (`RunContent.copies`).
 
     >>> say_test_apart({"split": "test", "n": 140, "without_leaks": {"leaked": 60}})
     'but 60 of 140 test images are known from training or validation'
     >>> say_test_apart({"split": "test", "n": 9, "undecided": 7}).partition("; ")[2]
     'whether their patients are known cannot be told for 7 of 9'
+    >>> say_test_apart({"split": "test", "n": 9}, "2 of 9 test images repeat an image of val")
+    'but 2 of 9 test images repeat an image of val, as the check of the data found'
     """
-    known = count_known(metrics)
-    return f"but {known}" if known else f"{scored_image(metrics)}s had no part in it, {SHOWN}{say_hidden(metrics)}"
+    if known := "; ".join(filter(None, (count_known(metrics), say_copies(copies)))):
+        return f"but {known}"
+    return f"{scored_image(metrics)}s had no part in it, {SHOWN}{say_hidden(metrics)}"
+
+
+def say_copies(copies: str) -> str:
+    """Return who found that test images repeat others, after the words for that; "" for none.
+
+    >>> say_copies("2 of 9 test images repeat an image of val")
+    '2 of 9 test images repeat an image of val, as the check of the data found'
+    """
+    return f"{copies}, as the check of the data found" if copies else ""
 
 
 def say_hidden(metrics: Mapping) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from tlmed.errors import InputError
@@ -30,6 +31,8 @@ from tlmed.run_files import (
     ResolvedRecipe,
     Timing,
 )
+from tlmed.run_files.check_summary import CheckSummary, say_repeated, summarise
+from tlmed.run_files.kept_findings import KeptFindings, keep
 from tlmed.rundir import RunDir
 
 REQUIRED = (
@@ -89,6 +92,24 @@ class RunContent:
     def scored(self) -> Predictions:
         """Return the predictions of the split that is reported."""
         return self.predictions.of(self.metrics["split"])
+
+    @cached_property
+    def kept(self) -> KeptFindings | None:
+        """Return what the check found before training; None of a run of an older version, and of an evaluation."""
+        return keep(self.check, self.splits)
+
+    @property
+    def summary(self) -> CheckSummary | None:
+        """Return how much that is, and how many test images it concerns."""
+        return summarise(self.kept)
+
+    @property
+    def copies(self) -> str:
+        """Return how many test images repeat an image of train or val, as the check found; "" for none.
+
+        An evaluation of a run's own test images has the words of that run.
+        """
+        return say_repeated(self.summary) or self.metrics.get("evaluated", {}).get("copies", "")
 
 
 def read_run(run: Path) -> RunContent:

@@ -36,11 +36,15 @@ _OTHER = {"sensitivity": "specificity", "specificity": "sensitivity"}
 _RISKS = (0.1, 0.3, 0.5)  # an alternative text names the net benefit at these
 
 
-def show_operating_point(metrics: Mapping) -> Markup:
+def show_operating_point(metrics: Mapping, copies: str = "") -> Markup:
     """Return the threshold, how it was chosen, the metrics at it, and predictive values at the stated prevalence.
 
     For more than two classes only what errors cost, and the rule by which a class is predicted, where there are such;
     for a file with predictions of its own, which names no threshold, only costs and predictive values.
+
+    Args:
+        metrics: `metrics.json`.
+        copies: As for `say_test_apart`.
     """
     threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
     return render(
@@ -49,7 +53,7 @@ def show_operating_point(metrics: Mapping) -> Markup:
         threshold=threshold,
         of=name_scored(metrics),
         point=point,
-        choice=_say_choice(metrics),
+        choice=_say_choice(metrics, copies),
         thresholds=_compare_thresholds(metrics, f"At {number(threshold)}"),
         **_compare_prevalences(metrics),
     )
@@ -101,7 +105,7 @@ def _compare_thresholds(metrics, title) -> Table:
     return compare_entries(columns)
 
 
-def _say_choice(metrics) -> str:
+def _say_choice(metrics, copies) -> str:
     point = metrics.get("operating_point")
     if not point:
         return ""
@@ -113,7 +117,7 @@ def _say_choice(metrics) -> str:
         return (
             f"It is a calibrated probability of {thousandths(point['cutoff'])}, {_name_aim(point)}, by the "
             f"temperature that was fitted to {count(point['n'], unit_of(metrics))} of the {point['split']} split; "
-            f"{say_test_apart(metrics)}."
+            f"{say_test_apart(metrics, copies)}."
         )
     if point.get("sensitivity") is None:  # of one class only; its note says so
         return ""
@@ -121,7 +125,7 @@ def _say_choice(metrics) -> str:
         f"It was chosen on {count(point['n'], unit_of(metrics))} of the {point['split']} split for "
         f"{_name_aim(point)}, and gives there a sensitivity of "
         f"{number(point['sensitivity'])} and a specificity of {number(point['specificity'])}; "
-        f"{say_test_apart(metrics)}."
+        f"{say_test_apart(metrics, copies)}."
     )
 
 

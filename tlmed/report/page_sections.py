@@ -38,7 +38,7 @@ def list_answers(content: RunContent) -> dict[str, Markup]:
         }
     return {
         "Scores": show_scores(content),
-        "Operating point": show_operating_point(content.metrics),
+        "Operating point": show_operating_point(content.metrics, content.copies),
         "Curves and confusion": show_curves(content),
         "Calibration": show_calibration(content),
         "Decision curve": show_decision_curve(content),

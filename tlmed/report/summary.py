@@ -16,7 +16,9 @@ from tlmed.evaluation.lines import (
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render
 from tlmed.recipe import find_parts, flatten
+from tlmed.report.data_check import SEE
 from tlmed.report.loaded_files import RunContent
+from tlmed.run_files.check_summary import say_errors
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.sections.phase_words import say_epoch
 from tlmed.tasks import MULTI_LABEL, ORDINAL, PRIMARY, read_task
@@ -40,7 +42,7 @@ def tell_story(content: RunContent) -> Markup:
         seed=recipe.get("seed"),
         done=_do(content),
         found=f"{where} {say_primary(metrics)}. {name_weakest(metrics)}",
-        doubts=list_doubts(metrics),
+        doubts=[*list_doubts(metrics), *say_errors(content.summary, SEE)],
     )
 
 

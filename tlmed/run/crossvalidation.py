@@ -19,6 +19,7 @@ from tlmed.run.averages import write_averages
 from tlmed.run.job import Job
 from tlmed.run.records import holds_complete, say_complete, write_recipe
 from tlmed.run_files import ENVIRONMENT_JSON, SPLITS_CSV
+from tlmed.run_files.check_summary import read_summary, say_errors
 from tlmed.rundir import FOLDS, RunDir
 from tlmed.sections import KFold
 from tlmed.words import NAMED, listed
@@ -73,6 +74,8 @@ def cross_validate(job: Job, train_fold: Callable[[Job, Callable[[ImageSet], Non
     voice.say(f"Means of {len(folds)} folds:")
     for line in describe_metrics(result):
         voice.say(line)
+    for sentence in say_errors(read_summary(run)):  # while training, only the first fold's findings were told
+        voice.warn(sentence)
     voice.say(f"Run: {run.path}\nReport: {run / 'report.html'}")
 
 

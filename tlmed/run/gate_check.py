@@ -5,15 +5,15 @@ from collections.abc import Collection
 
 from tlmed.data import ImageSet
 from tlmed.errors import CheckFailed, InputError
-from tlmed.findings import ERROR, IDENTICAL, MASK, UNREADABLE, WARNING, Finding, shorten
+from tlmed.findings import IDENTICAL, MASK, UNREADABLE, WARNING, Finding, shorten
 from tlmed.gate import Findings
 from tlmed.gate.battery import CHEAP, conduct
 from tlmed.gate.evidence import gather
 from tlmed.gate.file_findings import check_files
 from tlmed.run.job import Job
 from tlmed.run_files import CHECK_JSON
+from tlmed.run_files.check_summary import say_amounts
 from tlmed.rundir import RunDir
-from tlmed.words import count
 
 _MOST = 6  # sentences on a screen
 _DEEPER = "wrong labels, images unlike all others and how many images are enough: `tlmed data check` looks for these"
@@ -48,15 +48,16 @@ def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings 
 
 
 def _tell(job: Job, found: Findings, leaks: Collection[str]) -> None:
-    """Name errors, and count warnings, which may be harmless; what reading the images has told is not told again."""
-    new = [finding for finding in found.findings if not _was_told(finding, leaks)]
-    errors = [finding for finding in new if finding.level == ERROR]
-    for sentence in shorten(errors, f"listed in the run's {CHECK_JSON.name}", _MOST):
-        job.voice.warn(sentence)
-    if kinds := Counter(finding.kind for finding in new if finding.level == WARNING):
-        named = ", ".join(f"{kind} {amount:,}" for kind, amount in kinds.items())
-        amount = count(kinds.total(), "warning")
-        job.voice.say(f"Check of the data: {amount} ({named}), in the report and in {CHECK_JSON.name}")
+    """Name errors that reading the images has not told; count all errors, and warnings, which may be harmless.
+
+    The counts are those of `check.json`. Its whole path is named: a cross-validation has one for each fold.
+    """
+    file = job.run / CHECK_JSON.name
+    for sentence in shorten((one for one in found.errors if not _was_told(one, leaks)), f"listed in {file}", _MOST):
+        job.voice.warn(f"Error in the data: {sentence}")
+    errors, warnings = (Counter(one.kind for one in part) for part in (found.errors, found.warnings))
+    if amounts := say_amounts(errors, warnings):
+        job.voice.say(f"Check of the data: {amounts}, in the report and in {file}")
 
 
 def _was_told(finding: Finding, leaks: Collection[str]) -> bool:
