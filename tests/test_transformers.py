@@ -11,11 +11,12 @@ from PIL import Image
 import tlmed
 from tlmed.backbones import build
 from tlmed.certificate import certify, fingerprint, make_claim
+from tlmed.evaluation.explanations import grad_cam
 from tlmed.heads import attach_head
 from tlmed.phases import learning_rates, split_blocks, thaw
 from tlmed.plan.plan_json import cut, describe_block
 from tlmed.recipe import load_recipe, override
-from tlmed.sections import Phase
+from tlmed.sections import Dense, Phase
 
 SIZE = (32, 32)
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, *SIZE, 3)).astype("float32")
@@ -48,6 +49,21 @@ def test_a_phase_trains_what_it_thaws_and_the_prefix_gives_the_same_bits(preset,
     _, parts = split_blocks(model.parts.backbone, phase)
     rates = list(learning_rates(parts, phase).values())
     assert sorted(rates, reverse=True) == [1e-2 * 0.5**step for step in range(count + 1)]
+
+
+@pytest.mark.parametrize("pooling", ["avg", "class", "class+avg"])
+def test_each_pooling_of_tokens_has_a_map_of_where_the_evidence_lies(preset, pooling):
+    backbone = build(preset, "own", SIZE).model
+    model = attach_head(backbone, 3, Dense(pooling=pooling), seed=1).plain()
+    tokens = backbone(IMAGES).numpy()
+    pooled = {"avg": [tokens[:, 1:].mean(axis=1)], "class": [tokens[:, 0]]}
+    features = np.concatenate(pooled.get(pooling) or pooled["class"] + pooled["avg"], axis=1)
+    head = model.get_layer("probabilities")
+    np.testing.assert_allclose(model(IMAGES), head(features), atol=1e-6)
+    # Some class of some image has evidence, and it is not everywhere the same.
+    maps = np.concatenate([grad_cam(model, IMAGES, wanted) for wanted in range(3)])
+    assert maps.max() == 1
+    assert maps.std(axis=(1, 2)).max() > 1e-3
 
 
 def test_the_plan_lists_four_blocks_of_encoder_layers(preset):

@@ -173,6 +173,8 @@ def name_pooling(pooling: str) -> str:
     >>> name_pooling("avg")
     'average pooling'
     """
+    if pooling.startswith("class"):
+        return "class token" + (" and average pooling" if "+" in pooling else "")
     return {"avg": "average", "max": "maximum"}.get(pooling, pooling) + " pooling"
 
 

@@ -561,22 +561,32 @@ def test_an_image_is_explained_alike_alone_and_among_others():
         np.testing.assert_allclose(together, alone, atol=1e-4, err_msg=name)
 
 
-def with_tokens():
-    images = keras.Input((8, 8, 3))
-    x = layers.Conv2D(4, 2, strides=2)(images)
-    x = layers.Dense(4, "relu")(layers.Reshape((16, 4))(x))
-    return keras.Model(images, layers.Dense(2, "softmax")(layers.GlobalAveragePooling1D()(x)))
+def with_tokens(as_tokens=True, placed=True):
+    """The same network on tokens and on a map: dense layers act on the last axis of both."""
+    images = keras.Input((8, 12, 3))
+    x = layers.Conv2D(4, 2, strides=2, kernel_initializer=keras.initializers.GlorotUniform(0))(images)
+    if as_tokens:
+        x = layers.Reshape((24, 4))(x) if placed else layers.Reshape((24, 4))(layers.Flatten()(x))
+    x = layers.Dense(4, "relu", kernel_initializer=keras.initializers.GlorotUniform(1))(x)
+    x = layers.GlobalAveragePooling1D()(x) if as_tokens else layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, layers.Dense(2, "softmax", kernel_initializer=keras.initializers.GlorotUniform(2))(x))
 
 
-def test_tokens_have_no_map_but_are_explained_by_their_pixels():
-    net, images = with_tokens(), make_images(2, 8, 8)
+@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus])
+def test_tokens_have_the_map_that_the_same_network_has_on_a_feature_map(method):
+    images = make_images(3, 8, 12)
+    found, expected = (method(with_tokens(tokens), images, [0, 1, 0]) for tokens in (True, False))
+    assert expected.max() == 1
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_tokens_of_no_known_place_are_explained_by_their_pixels():
+    net, images = with_tokens(placed=False), make_images(2, 8, 12)
     with pytest.raises(InputError, match="whose last features are tokens"):
         grad_cam(net, images, 0)
     assert make_explainer(net).method == "occlusion"
     for method in (None, "occlusion", "integrated-gradients"):
-        assert explain_images(net, images, 0, method).shape == (2, 8, 8)
-    with pytest.raises(InputError, match="whose block1 features are tokens"):
-        grad_cam(net, images, 0, "block1")
+        assert explain_images(net, images, 0, method).shape == (2, 8, 12)
 
 
 def test_a_network_without_feature_maps_is_explained_by_its_pixels():

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from tests.conftest import draw
 from tlmed import FeatureExtractor, backbones
+from tlmed.backbones.token_grids import TokenGrid, find_grid
 from tlmed.data import decode, resize
 from tlmed.errors import InputError
 from tlmed.features import feature_model, pool
@@ -60,6 +61,35 @@ def test_feature_maps_tokens_and_vectors_are_pooled(shape, features, pooling, re
     np.testing.assert_allclose(pooled, reduce(values.reshape(2, -1, features), axis=1), rtol=1e-6, atol=1e-7)
 
 
+class Patches(keras.layers.Layer):
+    """Patches of 4 x 4 pixels in a row, after a class token of ones and a register of twos."""
+
+    patch_size = 4
+
+    def call(self, images):
+        x = keras.layers.AveragePooling2D(4)(images)
+        x = keras.ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+        return keras.ops.concatenate([keras.ops.ones_like(x[:, :1]), 2 * keras.ops.ones_like(x[:, :1]), x], axis=1)
+
+
+def test_a_class_token_is_pooled_alone_or_before_the_mean_of_the_patches():
+    images = IMAGES[:2, :32, :24].astype("float32")
+    inputs = keras.Input((32, 24, 3))
+    tokens = keras.layers.Identity()(Patches()(inputs))
+    assert find_grid(tokens) == TokenGrid(extra=2, rows=8, columns=6)
+    means, ones = images.mean(axis=(1, 2)), np.ones((2, 3))
+    expected = {"avg": means, "class": ones, "class+avg": np.concatenate([ones, means], axis=1)}
+    for pooling, values in expected.items():
+        found = keras.Model(inputs, pool(tokens, pooling))(images)
+        np.testing.assert_allclose(found, values, rtol=1e-5, err_msg=pooling)
+
+
+@pytest.mark.parametrize("outputs", [keras.Input((7, 6)), keras.Input((4, 4, 6)), keras.Input((6,))])
+def test_a_class_token_that_is_not_there_is_refused(outputs):
+    with pytest.raises(InputError, match="'avg' or 'max' for a backbone without a class token"):
+        pool(outputs, "class")
+
+
 def test_several_outputs_follow_one_another_under_names_of_their_own():
     inputs = [keras.Input((2, 2, 3)), keras.Input((4, 5))]
     model = keras.Model(inputs, pool(inputs))
@@ -89,7 +119,7 @@ def test_a_backbone_that_cannot_be_cut_offers_what_it_gives():
 
 
 def test_an_unknown_pooling_is_refused(vgg16):
-    with pytest.raises(InputError, match="`pooling` must be 'avg' or 'max'"):
+    with pytest.raises(InputError, match="`pooling` must be 'avg', 'max', 'class' or 'class\\+avg'"):
         feature_model(vgg16, pooling="mean")
 
 

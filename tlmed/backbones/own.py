@@ -26,7 +26,8 @@ WEIGHTS = ("own", "none")
 GRAPH = "own"  # what a run records: the graph is the backbone's own, not a variant that tlmed draws
 # Names of the layers that a head adds after a backbone. A user's layers of these names get a number appended.
 HEAD_NAMES = (
-    *(INPUT_NAME, preprocessing.LAYER_NAME, "pool", "dropout", "features", "conditions", "probabilities"),
+    *(INPUT_NAME, preprocessing.LAYER_NAME, "pool", "pool_class", "pool_first", "pool_mean", "pool_patches"),
+    *("pool_mean_patches", "dropout", "features", "conditions", "probabilities"),
     *(f"hidden{i}" for i in range(1, 10)),
 )
 

@@ -53,7 +53,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         weights: As for `tlmed.backbones.build`; "own" for a `keras.Model` and for keras-hub.
         image_size: Height and width in pixels that images are resized to.
         tap: The block whose output is taken, "block1", "block2", ..., or "last" for what the backbone gives.
-        pooling: "avg" or "max", over height and width.
+        pooling: "avg" or "max", over height and width; of tokens also "class" or "class+avg" (`tlmed.features.pool`).
         batch_size: Images that pass through the network at a time.
         seed: Decides random weights, and the images whose statistics they get.
         planes: Of which planes of a volume, or of a folder that holds a DICOM series, the features are: "all",
@@ -363,7 +363,8 @@ def _find_faults(extractor) -> list[str]:
         )
     if extractor.pooling not in POOLINGS:
         near = did_you_mean(extractor.pooling, POOLINGS)
-        faults.append(f"`pooling` must be 'avg' or 'max'.{near} Received: pooling={extractor.pooling!r}.")
+        names = "'avg', 'max', 'class' or 'class+avg'"
+        faults.append(f"`pooling` must be {names}.{near} Received: pooling={extractor.pooling!r}.")
     return faults
 
 

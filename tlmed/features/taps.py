@@ -6,17 +6,19 @@ import keras
 
 from tlmed.backbones import Backbone
 from tlmed.backbones.origins import branch_prefix
+from tlmed.backbones.token_grids import find_grid
 from tlmed.blocks import partition
 from tlmed.errors import InputError, did_you_mean
 from tlmed.frozen import batch_norms, whole
 from tlmed.replicas import without_xla
+from tlmed.sections.head import TOKEN_POOLINGS
 
 # By rank: feature maps [batch, height, width, channels], and the tokens [batch, tokens, channels] of a transformer.
 _LAYERS = {
     "avg": {4: keras.layers.GlobalAveragePooling2D, 3: keras.layers.GlobalAveragePooling1D},
     "max": {4: keras.layers.GlobalMaxPooling2D, 3: keras.layers.GlobalMaxPooling1D},
 }
-POOLINGS = tuple(_LAYERS)
+POOLINGS = (*_LAYERS, *TOKEN_POOLINGS)
 LAST = "last"
 
 
@@ -25,21 +27,24 @@ def pool(outputs: keras.KerasTensor | Sequence[keras.KerasTensor], pooling: str 
 
     Args:
         outputs: One symbolic tensor or several: feature maps (rank 4) are pooled over height and width, tokens
-            (rank 3) over the tokens, vectors (rank 2) stay.
-        pooling: "avg" or "max".
+            (rank 3) over the patches, vectors (rank 2) stay.
+        pooling: "avg" or "max"; of tokens also "class", the class token alone, or "class+avg", the class token and the
+            mean of the patches, one after the other (what DINOv2 is probed with). Class and register tokens are no
+            patches, and left out of means and maxima.
 
     Returns:
         A symbolic tensor [batch, features]. The layers are named "pool", or "pool_1", "pool_2", ... and "features".
 
     Raises:
-        InputError: If `pooling` is neither.
+        InputError: If `pooling` is none of these, or asks for a class token that is not there.
 
     >>> pool([keras.Input((7, 7, 16)), keras.Input((50, 32)), keras.Input((8,))]).shape
     (None, 56)
     """
     if pooling not in POOLINGS:
         raise InputError(
-            f"`pooling` must be 'avg' or 'max'.{did_you_mean(pooling, POOLINGS)} Received: pooling={pooling!r}."
+            f"`pooling` must be 'avg', 'max', 'class' or 'class+avg'.{did_you_mean(pooling, POOLINGS)} "
+            f"Received: pooling={pooling!r}."
         )
     outputs = [outputs] if isinstance(outputs, keras.KerasTensor) else list(outputs)
     if len(outputs) == 1:
@@ -49,6 +54,19 @@ def pool(outputs: keras.KerasTensor | Sequence[keras.KerasTensor], pooling: str 
 
 
 def _pool_one(output, pooling, name):
+    grid = find_grid(output) if len(output.shape) == 3 else None
+    if pooling in TOKEN_POOLINGS:
+        if grid is None or not grid.extra:
+            raise InputError(
+                f"`pooling` must be 'avg' or 'max' for a backbone without a class token. Received: pooling={pooling!r}."
+            )
+        first = keras.layers.Cropping1D((0, output.shape[1] - 1), name=f"{name}_class")(output)
+        first = keras.layers.Flatten(name=name if pooling == "class" else f"{name}_first")(first)
+        if pooling == "class":
+            return first
+        return keras.layers.Concatenate(name=name)([first, _pool_one(output, "avg", f"{name}_mean")])
+    if grid is not None and grid.extra:
+        output = keras.layers.Cropping1D((grid.extra, 0), name=f"{name}_patches")(output)
     layer = _LAYERS[pooling].get(len(output.shape))
     return output if layer is None else layer(name=name)(output)
 
@@ -59,7 +77,7 @@ def feature_model(backbone: keras.Model, tap: str = LAST, pooling: str = "avg") 
     Args:
         backbone: A functional model on raw images; it may have several outputs, of several backbones.
         tap: A block's name, as `tlmed.blocks.partition` gives them ("block3"), or "last" for what the backbone gives.
-        pooling: "avg" or "max".
+        pooling: As in `pool`.
 
     Returns:
         A model from images [batch, height, width, 3] to features [batch, d].

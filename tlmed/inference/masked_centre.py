@@ -4,7 +4,6 @@ import tlmed.tensorflow_start
 
 from collections.abc import Iterator, Mapping
 
-import keras
 import numpy as np
 
 from tlmed.data import ImageSet
@@ -16,6 +15,7 @@ from tlmed.evaluation.explanations.centres import (
     name_view,
     score_views,
 )
+from tlmed.evaluation.explanations.halves import cut
 from tlmed.evaluation.pooling import Pooling, pool, read_pooling
 from tlmed.findings import SHORTCUT, WARNING, Finding
 from tlmed.gate.checked import Checked
@@ -151,7 +151,7 @@ def _look(scorer: Scorer, images, rows, scores, random) -> tuple[dict | None, li
         explainer = scorer.explainer()
     if explainer.method != "grad-cam":
         return None, [], ["Where Grad-CAM lies: the network has no feature map that Grad-CAM could show."]
-    if min(cells := _count_cells(scorer.network)) < _LEAST_CELLS:
+    if min(cells := cut(scorer.network).cells) < _LEAST_CELLS:
         why = f"its map has {' x '.join(map(str, cells))} cells, too few to tell the outer frame from the centre."
         return None, [], [f"Where Grad-CAM lies: {why}"]
     chosen = np.sort(random.permutation(len(rows))[:_MOST_EXPLAINED])
@@ -176,12 +176,6 @@ def _look(scorer: Scorer, images, rows, scores, random) -> tuple[dict | None, li
     cure = "Look at the maps with `tlmed predict RUN --explain`: markers, text and borders lie in the outer frame."
     files = tuple(images.table.paths[rows[chosen[row]]] for row in most)
     return looked, [Finding(SHORTCUT, text, files, WARNING, cure)], []
-
-
-def _count_cells(network: keras.Model) -> tuple[int, int]:
-    """Return rows and columns of the last feature map of a network, which Grad-CAM weighs."""
-    maps = (layer.output.shape for layer in reversed(network.layers) if len(layer.output.shape) == 4)
-    return tuple(next(maps)[1:3])
 
 
 def _average(images, rows, shares) -> dict:

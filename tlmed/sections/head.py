@@ -4,7 +4,8 @@ from tlmed.sections.rules import must, not_negative, one_of, section
 
 LOSSES = ("cross-entropy", "focal")
 SOFT_LABELS, CORN = "soft-labels", "corn"
-POOLING = ("avg", "max")
+TOKEN_POOLINGS = ("class", "class+avg")
+POOLING = ("avg", "max", *TOKEN_POOLINGS)
 # The types of a grid's values: plain ones, so that a recipe can be written as source code without loss.
 Plain = int | float | str | bool | None
 
@@ -15,7 +16,8 @@ class Dense:
 
     Attributes:
         dropout: Fraction of inputs dropped before the last layer while training.
-        pooling: How the last feature map becomes one vector.
+        pooling: How the last feature map becomes one vector: its mean or its maximum. Of a transformer's tokens these
+            are over the patches; `"class"` is the class token, `"class+avg"` both.
         units: Widths of hidden ReLU layers; none by default, which makes the head a linear classifier.
         loss: What training minimises: `"cross-entropy"`, or `"focal"` (Lin et al. 2017), which gives images less weight
             the surer the network is of their class. Its factor alpha for each class is `class_weight`.

@@ -275,9 +275,17 @@ def _activate(halves, weigh, images, wanted) -> tf.Tensor:
         tape.watch(maps)
         scores = tf.gather(halves.after(maps, training=False), wanted, axis=1, batch_dims=1)
     gradients = tape.gradient(scores, maps)
-    parts = [tf.einsum("nk,nhwk->nhw", weigh(maps[i], gradients[i]), maps[i]) for i in halves.seen]
+    pairs = [[_lay_out(values[i], halves.grids[i]) for values in (maps, gradients)] for i in halves.seen]
+    parts = [tf.einsum("nk,nhwk->nhw", weigh(values, slopes), values) for values, slopes in pairs]
     size = tuple(max(part.shape[axis] for part in parts) for axis in (1, 2))
     return tf.nn.relu(tf.add_n([_resize(part, size) for part in parts]))
+
+
+def _lay_out(tokens, grid) -> tf.Tensor:
+    """Return tokens as a map [b, rows, columns, k], without those of no place; a map stays as it is."""
+    if grid is None:
+        return tokens
+    return tf.reshape(tokens[:, grid.extra :], (-1, grid.rows, grid.columns, tokens.shape[-1]))
 
 
 def _resize(maps, size) -> tf.Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from tlmed.backbones.token_grids import TokenGrid, find_grid
 from tlmed.blocks import Block, partition
 from tlmed.data.ranges import check_ranges
 from tlmed.errors import InputError, did_you_mean
@@ -19,15 +20,23 @@ class Halves:
     """A network, cut after a block; both halves share its layers.
 
     Attributes:
-        before: From images to feature maps [batch, rows, columns, channels], one per backbone.
+        before: From images to feature maps [batch, rows, columns, channels] or tokens, one per backbone.
         after: From a list of those to class scores before softmax [batch, classes].
         seen: The places of feature maps that the block made. Where several backbones have different numbers of blocks,
             a shorter one may have no block so near to the input: its entry in the list is the images themselves.
+        grids: How tokens lie in the image; None for feature maps.
     """
 
     before: keras.Model
     after: keras.Model
     seen: tuple[int, ...]
+    grids: tuple[TokenGrid | None, ...]
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the last of the maps."""
+        grid, output = self.grids[self.seen[-1]], keras.tree.flatten(self.before.outputs)[self.seen[-1]]
+        return tuple(output.shape[1:3]) if grid is None else (grid.rows, grid.columns)
 
 
 def cut(model: keras.Model, block: str = LAST) -> Halves:
@@ -38,7 +47,7 @@ def cut(model: keras.Model, block: str = LAST) -> Halves:
         block: A block's name, as `tlmed.blocks.partition` gives them, or "last".
 
     Raises:
-        InputError: If there is no such block, no feature map, or the features after the last block are tokens.
+        InputError: If there is no such block, no feature map, or the block gives tokens of no known place.
 
     >>> layers = keras.layers
     >>> ends = [layers.GlobalAveragePooling2D(), layers.Dense(2, "softmax")]
@@ -47,16 +56,17 @@ def cut(model: keras.Model, block: str = LAST) -> Halves:
     ((None, 4, 6, 4), (None, 2))
     """
     scores = find_scores(model)
-    tensors = _as_list(_find_block(model, block).output)
-    before, after = keras.Model(model.inputs[0], tensors), keras.Model(tensors, scores)
-    if any(len(tensor.shape) == 3 for tensor in tensors) or (block == LAST and _holds_tokens(after)):
+    tensors = _as_list(_find_tensors(model, block))
+    grids = tuple(find_grid(tensor) if len(tensor.shape) == 3 else None for tensor in tensors)
+    if any(len(tensor.shape) == 3 and grid is None for tensor, grid in zip(tensors, grids, strict=True)):
         raise InputError(
-            "Class activation maps need feature maps; occlusion and integrated gradients need none. "
-            f"Received: model={model.name!r}, whose {block} features are tokens."
+            "Class activation maps need feature maps, or tokens whose places in the image are known; occlusion and "
+            f"integrated gradients need neither. Received: model={model.name!r}, whose {block} features are tokens."
         )
+    before, after = keras.Model(model.inputs[0], tensors), keras.Model(tensors, scores)
     # Every block has weights. A tensor that no weights lead to is the beginning of a backbone.
     seen = (i for i, tensor in enumerate(tensors) if keras.Model(model.inputs[0], tensor).weights)
-    return Halves(before, after, tuple(seen))
+    return Halves(before, after, tuple(seen), grids)
 
 
 def find_scores(model: keras.Model) -> keras.KerasTensor:
@@ -180,6 +190,13 @@ def broadcast_colour(colour: float | np.ndarray | None, images: np.ndarray) -> n
     return plain
 
 
+def _find_tensors(model, name):
+    # After its last encoder layer, a class token has taken up all that it can: the other tokens have no gradient.
+    if name == LAST and any(layer.name == "pool_class" for layer in model.layers):
+        return partition(model, "layer")[-2].output
+    return _find_block(model, name).output
+
+
 def _find_block(model, name) -> Block:
     try:
         blocks = partition(model)
@@ -197,9 +214,3 @@ def _find_block(model, name) -> Block:
 
 def _as_list(tensors) -> list[keras.KerasTensor]:
     return list(tensors) if isinstance(tensors, tuple) else [tensors]
-
-
-def _holds_tokens(after) -> bool:
-    nodes = (node for operation in after.operations for node in operation._inbound_nodes)
-    # [batch, tokens, channels]; feature maps have four axes, pooled features two.
-    return any(len(tensor.shape) == 3 for node in nodes for tensor in node.output_tensors)
