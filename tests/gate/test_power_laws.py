@@ -54,5 +54,3 @@ def test_what_stays_among_the_images_makes_no_difference():
     points = make_points(0.9 - 1.5 * SIZES**-0.6, 1e-3, np.random.RandomState(0), level=0.02)
     widths = [np.ptp(fit_laws(points, times).foresee(800)) for times in (2, 4, np.inf)]
     assert widths[0] < widths[1] < widths[2]
-    same = fit_laws(points, 2, others=False).foresee(800)
-    assert np.ptp(same) < widths[0]

@@ -45,7 +45,7 @@ class PowerLaws:
         return np.interp(chances, np.cumsum(self.weights[order]), areas[order]).tolist()
 
 
-def fit_laws(points: Points, times: float = np.inf, others: bool = True) -> PowerLaws:
+def fit_laws(points: Points, times: float = np.inf) -> PowerLaws:
     """Return the laws that the points of a learning curve leave possible.
 
     The inverse power law is that of Viering & Loog (The shape of learning curves: a review, IEEE TPAMI 2022,
@@ -58,9 +58,8 @@ def fit_laws(points: Points, times: float = np.inf, others: bool = True) -> Powe
         points: The points.
         times: How many times as many images will be measured, those at hand among them; then 1 / `times` of the
             variance of the level stays with them and makes no difference. Infinite: only new images count.
-        others: Whether images that are added are tested, too; else all that changes is what heads are fitted on.
     """
-    level, spread = points.areas.mean(axis=0)[-1], _find_spread(points, times, others)
+    level, spread = points.areas.mean(axis=0)[-1], _find_spread(points, times)
     # The same probability for each level, from a t distribution that ends at an AUC of 1.
     top = student.cdf((1 - level) / spread, points.freedom)
     levels = np.clip(level + spread * student.ppf(_LEVELS * top, points.freedom), 0, 1)
@@ -85,9 +84,9 @@ def fit_laws(points: Points, times: float = np.inf, others: bool = True) -> Powe
     )
 
 
-def _find_spread(points, times, others) -> float:
+def _find_spread(points, times) -> float:
     """Return the standard deviation of the last point."""
-    own = points.tested[-1, -1] * others + points.trained
+    own = points.tested[-1, -1] + points.trained
     return float(np.sqrt(own * (1 - 1 / times) + points.drawn[-1, -1] + _ROUGHNESS**2))
 
 
