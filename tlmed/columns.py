@@ -24,7 +24,7 @@ LEAST_ROWS, MANY_TIMES = 5, 3  # of a patient who may be none: images, and how m
 _POWER = re.compile(r"[+-]?\d+\.\d+[eE][+-]\d{1,2}")  # 001.000000E+00
 _WHOLE = re.compile(r"(?P<sign>-?)\+?0*(?P<digits>[1-9]\d*)?(?<=\d)(\.0*)?$")
 _LEADING_ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")  # within a name; those of a decimal place mean something
-_FORM = "Unicode form (composed or decomposed letters, as macOS writes them)"
+_FORM = "Unicode form (letters composed or decomposed as macOS writes them, digits of full width)"
 _STANDING = {"column": "row", "feature": "image"}  # what has a value; a row may be a volume, which gives many images
 _CASE, _NUMBER = ("case", "spaces"), "how a number is written"
 

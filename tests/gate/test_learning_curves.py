@@ -8,6 +8,7 @@ import pytest
 
 from tests.gate.made_evidence import make_evidence
 from tlmed.gate.learning_curves import forecast
+from tlmed.gate.needed_images import hanley_mcneil
 
 
 def draw_features(labels, owners, random, strength=0.5, dimensions=40):
@@ -52,7 +53,9 @@ def test_images_outside_training_make_no_difference_to_the_curve():
     features, labels = evidence.features.copy(), evidence.table.labels.copy()
     features[test], labels[test] = 1000, 0
     other = replace(evidence, features=features, table=replace(evidence.table, labels=labels))
-    assert forecast(other).figures == forecast(evidence).figures
+    found, expected = (forecast(one).figures for one in (other, evidence))
+    assert {**found, "test": None, "sentences": []} == {**expected, "test": None, "sentences": []}
+    assert found["sentences"][:-1] == expected["sentences"][:-1]  # the last one counts the test images
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_gives_others():
@@ -110,6 +113,23 @@ def test_each_label_has_a_curve_and_unknown_ones_are_left_out():
     assert checked.figures["metric"] == "mean AUC of 2 labels"
     assert 0.55 < checked.figures["points"][-1]["auc"] < 0.9
     assert [text.partition(":")[0] for text in checked.unchecked] == ["'nodule' has no learning curve"]
+
+
+def test_the_test_images_at_hand_are_counted_as_they_are():
+    case = make_case(300)
+    positive = np.flatnonzero(case.table.labels == 1)
+    splits = np.array(["train"] * 300)
+    splits[positive[:5]] = splits[np.flatnonzero(case.table.labels == 0)[:60]] = "test"
+    figures = forecast(replace(case, splits=splits)).figures
+    error = hanley_mcneil(figures["needed"]["auc"], 5, 60)
+    assert figures["test"] == {"images": 65, "width": pytest.approx(min(2 * 1.96 * error, 1), rel=1e-3)}
+    splits[positive[:5]] = "train"
+    checked = forecast(replace(case, splits=splits))
+    assert checked.figures["test"]["width"] is None
+    assert (
+        checked.figures["sentences"][-1]
+        == "The 60 test images here cannot give one: a class or label is missing in them."
+    )
 
 
 @pytest.mark.parametrize(

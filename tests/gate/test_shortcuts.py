@@ -158,6 +158,20 @@ def test_columns_of_numbers_dates_and_texts_are_read_in_order_and_by_words():
     assert any("column 'age'" in finding.text for finding in found.findings)
 
 
+def test_heights_that_separate_the_classes_at_one_value_are_an_error():
+    random = np.random.RandomState(5)
+    labels = np.arange(90) % 2
+    heights = np.where(labels == 1, 700, 500) + random.randint(0, 200, 90)
+    files = tuple(FileFacts(height=int(height), width=600, bytes=int(height) * 9) for height in heights)
+    found = check_shortcuts(make(90, labels, files=files))
+    areas = {test["name"]: test["auc"] for test in found.figures["tests"]}
+    assert areas["order of heights in pixels"] == areas["order of sizes of files"] == 1
+    (finding,) = [finding for finding in found.findings if "heights in pixels" in finding.text]
+    assert finding.level == ERROR
+    mixed = tuple(replace(file, height=int(random.randint(500, 900))) for file in files)
+    assert all("heights" not in finding.text for finding in check_shortcuts(make(90, labels, files=mixed)).findings)
+
+
 def test_a_nuisance_of_one_class_of_five_is_found_although_the_mean_is_small():
     labels = np.arange(300) % 5
     random = np.random.RandomState(0)

@@ -7,7 +7,14 @@ import numpy as np
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence, list_labels
 from tlmed.gate.grouped_folds import find_owners
-from tlmed.gate.needed_images import Expected, correlate_owners, count_needed, find_width, simulate_design
+from tlmed.gate.needed_images import (
+    Expected,
+    correlate_owners,
+    count_needed,
+    find_width,
+    find_width_of,
+    simulate_design,
+)
 from tlmed.gate.nested_subsets import (
     FOLDS,
     LEAST_OWNERS,
@@ -83,7 +90,7 @@ def forecast(evidence: Evidence, width: float = 0.05) -> Checked:
         "folds": FOLDS,
         "repeats": repeats,
         **_describe_curve(points, len(trained) / len(chosen)),
-        **_describe_test(evidence, (questions, whose), points, width, random),
+        **_describe_test((questions, whose), points, width, _count_tested(evidence, names), random),
     }
     return Checked(NAME, figures=figures | {"sentences": _say(figures)}, unchecked=tuple(left))
 
@@ -163,7 +170,19 @@ def _foresee(points, times, steps) -> dict:
     return {"times": times, "n": round(images), "auc": middle, "low": low, "high": high}
 
 
-def _describe_test(evidence, asked, points: Points, width, random) -> dict:
+def _count_tested(evidence, names) -> list[tuple[int, int]]:
+    """Return how many test images have each label, or are of each class, and how many are known not to."""
+    table, test = evidence.table, np.asarray(evidence.splits) == "test"
+    found = []
+    for name in names:
+        number = list(table.classes).index(name)
+        has = table.has(number) & test
+        known = (table.labels[:, number] >= 0) & test if table.is_multi else test
+        found.append((int(has.sum()), int((known & ~has).sum())))
+    return found
+
+
+def _describe_test(asked, points: Points, width, tested, random) -> dict:
     """Return how many test images an interval of a width needs, and how wide it is with those at hand."""
     questions, whose = asked
     plain, grouped, alike = [], [], []
@@ -179,7 +198,6 @@ def _describe_test(evidence, asked, points: Points, width, random) -> dict:
         grouped.append(Expected(area, share, max(design, 1.0)))
     correlations = _correlate(points.parts)
     independent, by_groups = (count_needed(tested, correlations, width) for tested in (plain, grouped))
-    tests = int((np.asarray(evidence.splits) == "test").sum())
     ratio = find_width(grouped, correlations, by_groups) / find_width(plain, correlations, by_groups)
     return {
         "needed": {
@@ -191,8 +209,13 @@ def _describe_test(evidence, asked, points: Points, width, random) -> dict:
             "alike": float(np.mean(alike)),
             "design": ratio**2,
         },
-        "test": {"images": tests, "width": min(find_width(grouped, correlations, tests), 1.0) if tests else None},
+        "test": {"images": max(map(sum, tested)), "width": _rate_test(grouped, correlations, tested)},
     }
+
+
+def _rate_test(grouped, correlations, tested) -> float | None:
+    """Return how wide the interval of the test images at hand is; None if one kind is missing in them."""
+    return min(find_width_of(grouped, correlations, tested), 1.0) if min(map(min, tested)) else None
 
 
 def _correlate(influences) -> np.ndarray:
@@ -226,6 +249,8 @@ def _say(figures: Mapping) -> list[str]:
     if test["images"]:
         said.append(
             f"The {count(test['images'], 'test image')} here would give one of about {thousandths(test['width'])}."
+            if test["width"] is not None
+            else f"The {count(test['images'], 'test image')} here cannot give one: a class or label is missing in them."
         )
     return said
 

@@ -1,6 +1,7 @@
 """How many images a test needs so that the interval of its AUC is narrow enough, also where images have groups."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +55,19 @@ def find_width(tested: list[Expected], correlations: np.ndarray, images: float) 
         correlations: Between their estimates, float [k, k].
         images: Above 0.
     """
+    return find_width_of(tested, correlations, [(images * one.share, images * (1 - one.share)) for one in tested])
+
+
+def find_width_of(tested: list[Expected], correlations: np.ndarray, counts: Sequence[tuple[float, float]]) -> float:
+    """Return the width of the 95 % interval of an AUC, or of the mean of several, of so many images.
+
+    Args:
+        tested: What is known of each of k AUCs; their shares do not count.
+        correlations: Between their estimates, float [k, k].
+        counts: How many images are positive, and how many are not, for each; above 0.
+    """
     errors = [
-        hanley_mcneil(one.area, images * one.share, images * (1 - one.share)) * math.sqrt(one.design) for one in tested
+        hanley_mcneil(one.area, *amounts) * math.sqrt(one.design) for one, amounts in zip(tested, counts, strict=True)
     ]
     together = np.array(errors) / len(errors)
     return 2 * Z_95 * math.sqrt(max(float(together @ correlations @ together), 0.0))

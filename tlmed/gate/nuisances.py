@@ -211,17 +211,23 @@ def bin_texts(texts: Sequence[str], owners: np.ndarray, most: int) -> np.ndarray
     return bin_numbers(np.array([numbers[text] for text in plain])[:, None], most)[:, 0]
 
 
-def read_columns(evidence: Evidence, owners: np.ndarray) -> Iterator[tuple[Nuisance, np.ndarray]]:
-    """Yield columns of many values as numbers, float [n, d], for a linear model.
+def read_orders(evidence: Evidence, owners: np.ndarray) -> Iterator[tuple[Nuisance, np.ndarray]]:
+    """Yield heights, widths, sizes and columns of many values as numbers, float [n, d], for a linear model.
 
-    Bins of a column of numbers or dates say less than its order, where the class changes with it slowly; of a column of
-    texts each has its own, so it is its frequent words that are counted.
+    Bins of numbers or dates say less than their order, where the class changes with it slowly, or at one value; of a
+    column of texts each has its own, so it is its frequent words that are counted.
 
     Args:
         evidence: Of n images.
         owners: int [n], whose each image is.
     """
     unbinned = np.zeros(len(evidence), int)
+    for name in ("height", "width", "bytes"):
+        values = np.array([getattr(file, name) for file in evidence.files], float)
+        if len(np.unique(values)) > MOST_BINS:
+            size = name == "bytes"
+            spoken = "order of sizes of files" if size else f"order of {name}s in pixels"
+            yield Nuisance(spoken, FILE, unbinned, certain=not size, hard=not size), _rank(values)
     for name, texts in evidence.table.traits.items():
         kinds = {text: "" if is_missing(text) else spell(text) for text in set(texts)}
         plain = [kinds[text] for text in texts]
@@ -230,14 +236,20 @@ def read_columns(evidence: Evidence, owners: np.ndarray) -> Iterator[tuple[Nuisa
         numbers = _read_numbers(kinds)
         if numbers is not None:
             values = np.array([numbers[text] for text in plain])
-            known = np.isfinite(values)
-            ranks = np.where(known, stats.rankdata(np.where(known, values, 0)), 0)
-            ranks[~known] = ranks[known].mean()
-            yield Nuisance(f"order of column {name!r}", COLUMN, unbinned, certain=False), ranks[:, None]
+            yield Nuisance(f"order of column {name!r}", COLUMN, unbinned, certain=False), _rank(values)
             continue
         words = _count_words(texts, owners)
         if words is not None:
             yield Nuisance(f"words in column {name!r}", COLUMN, unbinned, certain=False), words
+
+
+def _rank(values: np.ndarray) -> np.ndarray:
+    """Return the ranks of numbers, float [n, 1]; those that are not known are in the middle."""
+    known = np.isfinite(values)
+    ranks = np.zeros(len(values))
+    ranks[known] = stats.rankdata(values[known])
+    ranks[~known] = ranks[known].mean()
+    return ranks[:, None]
 
 
 def _count_words(texts: Sequence[str], owners: np.ndarray) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from tlmed.gate.association import Bins, Linear, find_rates
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.grouped_folds import deal_folds, find_owners
-from tlmed.gate.nuisances import FILE, FRAME_PART, HEADER, Nuisance, list_nuisances, read_columns
+from tlmed.gate.nuisances import FILE, FRAME_PART, HEADER, Nuisance, list_nuisances, read_orders
 from tlmed.gate.significance import Significance, find_significance
 from tlmed.gate.told_shortcuts import Battery, tell_shortcuts
 from tlmed.seeds import derive
@@ -162,7 +162,7 @@ def _list_linear(
     if len(parts) >= _SEVERAL and any(each.family == HEADER for each in nuisances):
         values = np.concatenate(parts, axis=1)
         yield Nuisance(_HEADER, HEADER, unbinned), values, 1 / np.sqrt(len(evidence))
-    for nuisance, values in read_columns(evidence, owners):
+    for nuisance, values in read_orders(evidence, owners):
         yield nuisance, values, 1 / np.sqrt(len(evidence))
 
 
