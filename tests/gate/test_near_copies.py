@@ -220,3 +220,15 @@ def test_without_features_it_is_said_that_no_copies_were_looked_for_by_them():
     assert check_alike(dataclasses.replace(evidence, features=np.ones((3, 4), np.float32))).findings == ()
     one = dataclasses.replace(gather_pictures([draw_scene(0)]), features=np.ones((1, 4), np.float32))
     assert check_alike(one).findings == ()
+
+
+def test_many_copies_of_one_picture_are_one_set():
+    random = np.random.RandomState(0)
+    scenes, copies = [draw_scene(seed) for seed in range(8)], []
+    for _ in range(60):
+        picture = draw_scene(0).crop((*random.randint(0, 9, 2), *random.randint(119, 129, 2)))
+        gain = random.uniform(0.7, 1)
+        copies.append(picture.point([round(value * gain) for value in range(256)]))
+    checked = check_near_copies(gather_pictures([*scenes, *copies]))
+    assert checked.figures["sets"] == 1
+    assert checked.figures["images"] == 61

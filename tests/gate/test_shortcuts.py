@@ -168,6 +168,14 @@ def test_heights_that_separate_the_classes_at_one_value_are_an_error():
     assert areas["order of heights in pixels"] == areas["order of sizes of files"] == 1
     (finding,) = [finding for finding in found.findings if "heights in pixels" in finding.text]
     assert finding.level == ERROR
+    two = tuple(
+        replace(file, height=(240, 256)[label], width=int(random.randint(150, 600)))
+        for file, label in zip(files, labels, strict=True)
+    )
+    texts = [
+        finding.text for finding in check_shortcuts(make(90, labels, files=two)).findings if finding.level == ERROR
+    ]
+    assert any("heights in pixels" in text for text in texts)
     mixed = tuple(replace(file, height=int(random.randint(500, 900))) for file in files)
     assert all("heights" not in finding.text for finding in check_shortcuts(make(90, labels, files=mixed)).findings)
 

@@ -128,9 +128,21 @@ def _find_pairs(sketches, rows, sets) -> tuple[list[Pair], int]:
     pairs, rows = _join_equal(sketches, rows, sets)
     if len(rows) < 2:
         return pairs, 0
+    each = min(_FEWEST + len(rows) // _STEP, _MOST)
+    examined, found = _compare_rows(sketches, rows, each, sets)
+    # All candidates of an image with many copies are copies of it: sets of those are compared by one of each.
+    while len(heads := [own[0] for own in sets.list_sets() if len(own) > each]) > 1 and found:
+        pairs += found
+        more, found = _compare_rows(sketches, np.array(heads), each, sets)
+        examined += more
+    return pairs + found, examined
+
+
+def _compare_rows(sketches, rows, each, sets) -> tuple[int, list[Pair]]:
+    """Return how many candidates among some rows were looked at, and the copies, which are joined."""
     pictures = open_pictures(sketches, rows)
-    found = find_candidates(pictures, min(_FEWEST + len(rows) // _STEP, _MOST))
-    return pairs + confirm(pictures, *screen(pictures, found), sets), len(found)
+    found = find_candidates(pictures, each)
+    return len(found), confirm(pictures, *screen(pictures, found), sets)
 
 
 def _join_equal(sketches, rows, sets) -> tuple[list[Pair], np.ndarray]:

@@ -224,7 +224,7 @@ def read_orders(evidence: Evidence, owners: np.ndarray) -> Iterator[tuple[Nuisan
     unbinned = np.zeros(len(evidence), int)
     for name in ("height", "width", "bytes"):
         values = np.array([getattr(file, name) for file in evidence.files], float)
-        if len(np.unique(values)) > MOST_BINS:
+        if len(values) - np.unique(values, return_counts=True)[1].max(initial=0) >= _LEAST:
             size = name == "bytes"
             spoken = "order of sizes of files" if size else f"order of {name}s in pixels"
             yield Nuisance(spoken, FILE, unbinned, certain=not size, hard=not size), _rank(values)

@@ -295,12 +295,16 @@ def describe_estimate(figures: dict) -> str:
 
     >>> describe_estimate({"estimate": {"wrong": 12.3, "low": 4.0, "high": 20.9, "images": 640}})
     'About 12 of 640 labels are wrong (95 % interval: 4 to 21).'
+    >>> describe_estimate({"estimate": {"wrong": 0.1, "low": 0.0, "high": 0.3, "images": 640}})
+    'Features show no wrong label among 640 labels (95 % interval: 0 to 0).'
     >>> describe_estimate({"estimate": {"wrong": 12.3, "low": 0.0, "high": 20.9, "images": 640}})
     'From 0 to 21 of 640 labels are wrong (95 % interval): features do not tell whether any is.'
     """
     found = figures["estimate"]
     low, high = round(found["low"]), round(found["high"])
     labels = count(found["images"], "label")
+    if not high:
+        return f"Features show no wrong label among {labels} (95 % interval: 0 to 0)."
     if not low:
         return f"From 0 to {high:,} of {labels} are wrong (95 % interval): features do not tell whether any is."
     return f"About {round(found['wrong']):,} of {labels} are wrong (95 % interval: {low:,} to {high:,})."
