@@ -130,6 +130,7 @@ def test_columns_of_numbers_dates_and_texts_are_read_in_order_and_by_words():
     noise = [" ".join(random.permutation(["film", "seen", "at", "noon", "by", "two"])) for _ in range(180)]
     traits = {
         "age": tuple(f"{value:.1f}" for value in age),
+        "alter": tuple(f"{value:.1f}".replace(".", ",") for value in age),
         "taken": tuple(str(date) for date in days),
         "written": tuple(european),
         "note": tuple(
@@ -141,7 +142,7 @@ def test_columns_of_numbers_dates_and_texts_are_read_in_order_and_by_words():
     found = check_shortcuts(make(180, labels, traits=traits))
     areas = {test["name"]: test["auc"] for test in found.figures["tests"]}
     by_hand = stats.mannwhitneyu(age[labels == 0], age[labels == 1]).statistic / 90**2
-    assert areas["order of column 'age'"] == pytest.approx(by_hand, abs=0.02)
+    assert areas["order of column 'age'"] == areas["order of column 'alter'"] == pytest.approx(by_hand, abs=0.02)
     by_day = roc_auc_score(labels, days.astype(int))
     assert areas["order of column 'taken'"] == pytest.approx(by_day, abs=0.02)
     assert areas["order of column 'written'"] == pytest.approx(by_day, abs=0.02)
@@ -156,6 +157,18 @@ def test_columns_of_numbers_dates_and_texts_are_read_in_order_and_by_words():
     assert all("'age'" not in text for text in asked)
     assert any("column 'note'" in text for text in asked)
     assert any("column 'age'" in finding.text for finding in found.findings)
+
+
+def test_a_column_that_is_empty_more_often_in_one_class_is_told():
+    random = np.random.RandomState(6)
+    labels = np.arange(120) % 2
+    empty = (labels == 0) & (random.rand(120) < 0.6)
+    ages = tuple("" if gap else str(random.randint(30, 90)) for gap in empty)
+    found = check_shortcuts(make(120, labels, traits={"age": ages}))
+    (finding,) = [finding for finding in found.findings if "gaps in column 'age'" in finding.text]
+    assert finding.level == WARNING
+    (test,) = [test for test in found.figures["tests"] if test["name"] == "gaps in column 'age'"]
+    assert test["auc"] == pytest.approx(roc_auc_score(labels, ~empty), abs=0.02)
 
 
 def test_heights_that_separate_the_classes_at_one_value_are_an_error():

@@ -156,8 +156,12 @@ def _list_frames(evidence: Evidence, most: int) -> Iterator[Nuisance]:
 
 def _list_columns(evidence: Evidence, owners: np.ndarray, most: int) -> Iterator[Nuisance]:
     for name, texts in evidence.table.traits.items():
-        if not is_group(name):
-            yield Nuisance(f"column {name!r}", COLUMN, bin_texts(texts, owners, most), certain=False)
+        if is_group(name):
+            continue
+        yield Nuisance(f"column {name!r}", COLUMN, bin_texts(texts, owners, most), certain=False)
+        gaps = np.array([is_missing(text) for text in texts], int)
+        if len(set(texts)) > 2 and 0 < gaps.sum() < len(gaps):  # of two values, the column itself tells it
+            yield Nuisance(f"gaps in column {name!r}", COLUMN, gaps, certain=False)
 
 
 def bin_numbers(values: np.ndarray, most: int) -> np.ndarray:
@@ -268,7 +272,7 @@ def _read_numbers(kinds: Mapping[str, str]) -> dict[str, float] | None:
     found = {}
     for written, text in kinds.items():
         try:
-            found[text] = float(text.rstrip("ymwd"))  # ages in DICOM: 060Y
+            found[text] = float(text.rstrip("ymwd").replace(",", "."))  # ages in DICOM: 060Y; decimal commas
         except ValueError:
             found[text] = _read_date(written.strip().casefold())
     named = [number for text, number in found.items() if text]
