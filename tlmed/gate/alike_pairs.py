@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tlmed.gate.bare_pictures import Pictures
-from tlmed.gate.candidates import Candidates, measure_scale, open_search
-from tlmed.gate.turned_views import describe_parts, flatten, turn_parts
+from tlmed.gate.candidates import Candidates, describe_whole, measure_scale, open_search
+from tlmed.gate.turned_views import describe_parts, turn_parts
 from tlmed.logistic import project
 
 _COMPONENTS, _ROWS = 128, 8  # of features, and rows for each at least: with as many as rows, none is like another
@@ -52,7 +52,7 @@ def find_views(pictures: Pictures, pairs: np.ndarray) -> Candidates:
         pictures: Of images, of which one may be two pictures.
         pairs: The numbers of two images each, int [p, 2].
     """
-    whole = np.concatenate([flatten(describe_parts(pictures.draw_shapes(rows))[:, 0]) for rows in pictures.chunks()])
+    whole = describe_whole(pictures)
     scale = measure_scale(whole)
     whole = scale.describe(whole)
     first, second = np.array(sorted(_list_ways(pictures, pairs)), int).reshape(-1, 2).T

@@ -62,7 +62,12 @@ def measure_scale(whole: np.ndarray) -> Scale:
     return Scale(mean, spread + np.float32(_FLOOR * spread.max() + 1e-12))
 
 
-def find_candidates(pictures: Pictures, each: int) -> Candidates:
+def describe_whole(pictures: Pictures) -> np.ndarray:
+    """Return the coefficients of whole pictures, float32 [n, d]."""
+    return np.concatenate([flatten(describe_parts(pictures.draw_shapes(rows))[:, 0]) for rows in pictures.chunks()])
+
+
+def find_candidates(pictures: Pictures, each: int, scale: Scale | None = None) -> Candidates:
     """Return for each picture the `each` others most like one of its upright views, and as many for its turned views.
 
     Of more than 3,000 pictures, an index is searched instead of all pairs, and turned views are whole ones.
@@ -70,10 +75,11 @@ def find_candidates(pictures: Pictures, each: int) -> Candidates:
     Args:
         pictures: Two or more.
         each: Others per picture; fewer if there are not as many.
+        scale: Of the coefficients, where the pictures are a few of many; None: that of these pictures.
     """
     is_small = len(pictures) <= _EXACT
-    whole = np.concatenate([flatten(describe_parts(pictures.draw_shapes(rows))[:, 0]) for rows in pictures.chunks()])
-    scale = measure_scale(whole)
+    whole = describe_whole(pictures)
+    scale = scale or measure_scale(whole)
     search = open_search(scale.describe(whole))
     views = list_searched(not is_small)
     step = max(1, _QUERIES // len(views))

@@ -8,7 +8,7 @@ import numpy as np
 from tlmed.findings import Finding
 from tlmed.gate.alike_pairs import find_alike, find_views
 from tlmed.gate.bare_pictures import open_pictures
-from tlmed.gate.candidates import find_candidates
+from tlmed.gate.candidates import describe_whole, find_candidates, measure_scale
 from tlmed.gate.checked import Checked
 from tlmed.gate.confirmation import confirm, screen
 from tlmed.gate.copy_findings import describe_pair, make_findings
@@ -129,20 +129,17 @@ def _find_pairs(sketches, rows, sets) -> tuple[list[Pair], int]:
     if len(rows) < 2:
         return pairs, 0
     each = min(_FEWEST + len(rows) // _STEP, _MOST)
-    examined, found = _compare_rows(sketches, rows, each, sets)
+    pictures = open_pictures(sketches, rows)
+    scale = measure_scale(describe_whole(pictures))
+    candidates = find_candidates(pictures, each, scale)
+    examined, found = len(candidates), confirm(pictures, *screen(pictures, candidates), sets)
     # All candidates of an image with many copies are copies of it: sets of those are compared by one of each.
     while len(heads := [own[0] for own in sets.list_sets() if len(own) > each]) > 1 and found:
         pairs += found
-        more, found = _compare_rows(sketches, np.array(heads), each, sets)
-        examined += more
+        pictures = open_pictures(sketches, np.array(heads))
+        candidates = find_candidates(pictures, each, scale)
+        examined, found = examined + len(candidates), confirm(pictures, *screen(pictures, candidates), sets)
     return pairs + found, examined
-
-
-def _compare_rows(sketches, rows, each, sets) -> tuple[int, list[Pair]]:
-    """Return how many candidates among some rows were looked at, and the copies, which are joined."""
-    pictures = open_pictures(sketches, rows)
-    found = find_candidates(pictures, each)
-    return len(found), confirm(pictures, *screen(pictures, found), sets)
 
 
 def _join_equal(sketches, rows, sets) -> tuple[list[Pair], np.ndarray]:
