@@ -117,12 +117,11 @@ def describe_majority(answers: Sequence[str], unit: str) -> str:
         unit: What has one answer, an "image", a "file" or a "group".
 
     >>> describe_majority(["well"], "group")
-    "Always 'well', the most frequent class of the training groups; its scores are the shares of the classes."
+    "Always 'well': no class is more frequent in the training groups; its scores are the shares of the classes."
     """
     whose = f"the training {unit}s" if len(answers) == 1 else f"each fold's training {unit}s"
-    return (
-        f"Always {say_answers(answers)}, the most frequent class of {whose}; its scores are the shares of the classes."
-    )
+    always = f"Always {say_answers(answers)}: no class is more frequent in {whose}"
+    return f"{always}; its scores are the shares of the classes."
 
 
 def describe_shares(answers: Sequence[str], unit: str) -> str:

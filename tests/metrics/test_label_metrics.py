@@ -166,3 +166,17 @@ def test_labels_without_an_error_share_their_images():
     low = right["per_class"]["edema"]["sensitivity"]["low"]
     # Ten images of one label and ten others of the other are independent.
     assert right["metrics"]["sensitivity"]["low"] == pytest.approx(1 - (1 - low) / np.sqrt(2), abs=1e-12)
+
+
+def test_a_mean_over_labels_says_on_how_few_images_it_rests():
+    random = np.random.RandomState(0)
+    labels = np.zeros((60, 3), int)
+    for own, positives in enumerate((30, 3, 1)):
+        labels[random.permutation(60)[:positives], own] = 1
+    scores = np.clip(0.3 * labels + 0.6 * random.rand(60, 3), 0, 1)
+    found = evaluate_labels(labels, scores, (scores > 0.5).astype(int), ("edema", "mass", "rare"))["metrics"]
+    assert found["auc"]["note"] == "It rests on 1 image of label 'rare'."
+    assert found["sensitivity"]["low"] is None
+    assert found["sensitivity"]["note"].startswith("Fewer than 2 images decide, ")
+    assert "note" not in found["accuracy"]
+    assert found["accuracy"]["low"] is not None

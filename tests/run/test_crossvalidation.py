@@ -1016,8 +1016,8 @@ def test_a_fold_is_reproduced_by_itself(crossed, tmp_path):
 def test_the_majority_class_may_be_another_one_in_some_folds():
     folds = [{"answers": [answer]} for answer in ("ill", "well", "well")]
     assert _describe_baseline(folds, "file") == {
-        "description": "Always 'well' or 'ill', the most frequent class of each fold's training files; its scores are "
-        "the shares of the classes.",
+        "description": "Always 'well' or 'ill': no class is more frequent in each fold's training files; its scores "
+        "are the shares of the classes.",
         "answers": ["well", "ill"],
     }
     assert _describe_baseline([{"description": "A linear classifier."}] * 2, "file") == {

@@ -55,7 +55,7 @@ def test_the_baseline_majority_class_is_the_most_frequent_grade_and_not_the_medi
     run = tlmed.train(ordered("phases.epochs=1"), tmp_path / "run", tmp_path / "images" / "grades.csv")
     found = run.metrics["baselines"]["majority_class"]
     assert found["answers"] == ["malignant"]
-    assert found["description"].startswith("Always 'malignant', the most frequent class of the training images")
+    assert found["description"].startswith("Always 'malignant': no class is more frequent in the training images")
     labels = [row["label"] for row in read_csv(run.path / "predictions.csv") if row["split"] == "test"]
     assert found["accuracy"]["value"] == pytest.approx(labels.count("malignant") / len(labels))
 

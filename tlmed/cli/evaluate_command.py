@@ -151,6 +151,10 @@ def _gather_errors(cost, cost_ratio, logit_adjustment) -> dict[str, object]:
     """Return what is stated of errors, named as in a recipe."""
     costs = {}
     for true, guess, amount in cost:
-        costs.setdefault(true, {})[guess] = amount
+        if costs.setdefault(true, {}).setdefault(guess, amount) != amount:
+            raise click.UsageError(
+                f"Each error must have one cost. Received: --cost {true} {guess} {costs[true][guess]:g} and "
+                f"--cost {true} {guess} {amount:g}."
+            )
     stated = {"costs": costs or None, "cost_ratio": cost_ratio, "logit_adjustment": logit_adjustment}
     return {name: value for name, value in stated.items() if value is not None}

@@ -21,8 +21,8 @@ from tlmed.words import count, join_names, listed
 
 FEWER = "; fewer folds need fewer"
 _BY_FILE = (
-    "No patients are known: samples of a file count as one group. If a patient has several files, list them in a CSV "
-    "with a column `patient`."
+    "No patients are known: samples of a file count as one group, and files that the table joins as copies. If a "
+    "patient has several files, list them in a CSV with a column `patient`."
 )
 
 

@@ -16,7 +16,16 @@ from tlmed.metrics.influences import influence_of_all
 from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups, proportion
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.roc import binary_auc
-from tlmed.metrics.sample_sizes import NO_INTERVAL, SHARES, find_counted
+from tlmed.metrics.sample_sizes import (
+    FEW_UNITS,
+    MANY_CLASSES,
+    NO_INTERVAL,
+    SHARES,
+    count_units,
+    find_counted,
+    name_unit,
+    name_units,
+)
 from tlmed.words import count, listed
 
 # Means over labels; of two classes the quadratic kappa is Cohen's.
@@ -29,6 +38,7 @@ TOGETHER = ("exact_match", "hamming_loss")
 _LEAST = {"mcc": -1.0, "kappa": -1.0}
 _MOST = {"log_loss": np.inf}
 _NO_SLOPE = "ece"  # no smooth function of the images, so that its mean has no interval
+_LEAST_OF_MEAN = 2  # images of each label, where not many labels are averaged: with one, sensitivity covered 88 %
 _NAMED = 5
 _PAIRS = ("label absent", "label present")  # of a pair of an image and a label
 
@@ -229,6 +239,13 @@ def _average(answers, tables, name) -> dict:
         few = f"{open_} of {len(owns)} labels have no interval"
         why = "Each label has an interval of its own" if name == _NO_SLOPE else few
         return _leave_open(value) | {"note": " ".join([*said, f"{why}; their mean has no interval."])} | held
+    units, fewest = min((_count_units(answers, own, name), own) for own in owns)
+    if units < FEW_UNITS:
+        unit = name_unit(answers.owners)
+        said.append(f"It rests on {count(units, unit)} of label {answers.classes[fewest]!r}.")
+    if name in SHARES and units < _LEAST_OF_MEAN and 1 < len(owns) < MANY_CLASSES:
+        few = f"Fewer than {_LEAST_OF_MEAN} {name_units(answers.owners)} decide, {NO_INTERVAL}"
+        return _leave_open(value) | {"note": " ".join([few, *said])} | held
     influences = (_influence(answers, own, name) for own in owns)
     counted = (_find_counted(answers, own, name) for own in owns)
     low, high = combine(entries, influences, [1 / len(owns)] * len(owns), answers.owners, counted)
@@ -239,7 +256,13 @@ def _average(answers, tables, name) -> dict:
         "high": min(_MOST.get(name, 1.0), max(high, value)),
         "method": f"MOVER of {count(len(owns), 'label')}{by} (Zou & Donner 2008)",
     }
-    return entry | ({"note": said[0]} if said else {}) | held
+    return entry | ({"note": " ".join(said)} if said else {}) | held
+
+
+def _count_units(answers, own, name) -> int:
+    """Return the smallest number of images, or groups, that a metric of a label rests on."""
+    owners = None if answers.owners is None else answers.owners[answers.known[:, own]]
+    return count_units(answers.make_case(own), owners, None, name)
 
 
 def _find_counted(answers, own, name) -> np.ndarray:
