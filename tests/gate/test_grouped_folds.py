@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.gate.made_evidence import make_evidence
+from tlmed.gate.frame_measures import measure_frames
 from tlmed.gate.grouped_folds import deal_folds, find_owners, join_owners
 
 
@@ -51,3 +52,15 @@ def test_equal_bytes_equal_pixels_and_groups_have_one_owner():
     digests = (b"\xb7\xff", b"\xb7\xff", b"\0a", b"\0", b"c")
     found = make_evidence(paths, groups=("p", "q", "q", "r", "s"), digests=digests, sha256="aabcd")
     assert find_owners(found).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_black_planes_join_no_patients_and_equal_pictures_do():
+    pixels = np.random.RandomState(0).randint(0, 256, (6, 32, 32, 3)).astype(np.uint8)
+    pixels[[0, 2, 4]] = 0
+    frames = measure_frames(pixels)
+    contents = ("black", "a", "black", "b", "black", "b")
+    groups = ("P1", "P1", "P2", "P2", "P3", "P3")
+    evidence = make_evidence(
+        [f"{row}.png" for row in range(6)], [0, 1] * 3, frames=frames, groups=groups, sha256=contents
+    )
+    assert find_owners(evidence).tolist() == [0, 0, 1, 1, 1, 1]

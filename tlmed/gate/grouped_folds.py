@@ -12,14 +12,20 @@ from tlmed.gate.evidence import Evidence
 def find_owners(evidence: Evidence) -> np.ndarray:
     """Return whom each image belongs to, int [n], from 0: images of one group, one file content or equal pixels share.
 
+    Images of one gray level, such as black planes of volumes, are equal and join nobody.
+
     Args:
         evidence: Of n images.
     """
-    names = [part for part in (evidence.table.groups, evidence.sha256, evidence.digests) if part is not None]
-    return join_owners([_number(part) for part in names])
+    plain = (evidence.frames["deviation"] == 0).tolist()
+    contents = [part for part in (evidence.sha256, evidence.digests) if part is not None]
+    parts = [
+        [row if flat else name for row, (name, flat) in enumerate(zip(part, plain, strict=True))] for part in contents
+    ]
+    return join_owners([_number(part) for part in (evidence.table.groups, *parts) if part is not None])
 
 
-def _number(names: Sequence[str | bytes]) -> np.ndarray:
+def _number(names: Sequence[str | bytes | int]) -> np.ndarray:
     """Return a number for each name, from 0; digests of pixels are bytes, which NumPy would read as text."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], np.int64)

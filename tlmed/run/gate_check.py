@@ -16,7 +16,10 @@ from tlmed.run_files.check_summary import say_amounts
 from tlmed.rundir import RunDir
 
 _MOST = 6  # sentences on a screen
-_DEEPER = "wrong labels, images unlike all others and how many images are enough: `tlmed data check` looks for these"
+_DEEPER = (
+    "copies by features, wrong labels, images unlike all others and how many images are enough: `tlmed data check` "
+    "looks for these"
+)
 
 
 def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings | None:
