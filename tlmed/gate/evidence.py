@@ -52,6 +52,11 @@ class Evidence:
         """Return the number of images."""
         return len(self.table)
 
+    @property
+    def why_lacking(self) -> str:
+        """Why there are no features, as the end of a sentence, without its point."""
+        return self.lacking.strip().rstrip(".") or "there are no features"
+
 
 def gather(images: ImageSet, seed: int = 0, tell: Callable[[int], None] = lambda count: None) -> Evidence:
     """Return the evidence of images, without features: their pixels are read once, in chunks.

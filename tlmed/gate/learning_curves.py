@@ -69,7 +69,7 @@ def forecast(evidence: Evidence, width: float = 0.05) -> Checked:
     owners = find_owners(evidence)
     trained = np.flatnonzero(np.asarray(evidence.splits) == "train")
     if evidence.features is None:
-        return _leave(f"How the AUC grows with the number of images: {evidence.lacking or 'there are no features'}")
+        return _leave(f"How the AUC grows with the number of images: {evidence.why_lacking}")
     random = np.random.RandomState(derive(evidence.seed, "gate", NAME))
     chosen = _choose(owners, trained, random)
     whose = np.unique(owners[chosen], return_inverse=True)[1] if len(chosen) else owners[:0]

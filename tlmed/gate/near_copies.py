@@ -66,8 +66,8 @@ def check_alike(evidence: Evidence) -> Checked:
     """
     name = "near-copies-by-features"
     if evidence.features is None:
-        reason = evidence.lacking.strip().rstrip(".") or "there are no features"
-        return Checked(name, unchecked=(f"Copies were not looked for among images of like features: {reason}.",))
+        said = f"Copies were not looked for among images of like features: {evidence.why_lacking}."
+        return Checked(name, unchecked=(said,))
     look = _begin(evidence)
     for pair in evidence.copies:
         look.sets.join(*pair.rows)
@@ -129,17 +129,18 @@ def _find_pairs(sketches, rows, sets) -> tuple[list[Pair], int]:
     if len(rows) < 2:
         return pairs, 0
     each = min(_FEWEST + len(rows) // _STEP, _MOST)
-    pictures = open_pictures(sketches, rows)
-    scale = measure_scale(describe_whole(pictures))
-    candidates = find_candidates(pictures, each, scale)
-    examined, found = len(candidates), confirm(pictures, *screen(pictures, candidates), sets)
-    # All candidates of an image with many copies are copies of it: sets of those are compared by one of each.
-    while len(heads := [own[0] for own in sets.list_sets() if len(own) > each]) > 1 and found:
-        pairs += found
-        pictures = open_pictures(sketches, np.array(heads))
+    whole = pictures = open_pictures(sketches, rows)
+    examined, scale = 0, None
+    while True:
         candidates = find_candidates(pictures, each, scale)
-        examined, found = examined + len(candidates), confirm(pictures, *screen(pictures, candidates), sets)
-    return pairs + found, examined
+        found = confirm(pictures, *screen(pictures, candidates), sets)
+        examined, pairs = examined + len(candidates), pairs + found
+        # All candidates of an image with many copies are copies of it: sets of those are compared by one of each.
+        heads = [own[0] for own in sets.list_sets() if len(own) > each]
+        if not found or len(heads) < 2:
+            return pairs, examined
+        scale = scale or measure_scale(describe_whole(whole))
+        pictures = open_pictures(sketches, np.array(heads))
 
 
 def _join_equal(sketches, rows, sets) -> tuple[list[Pair], np.ndarray]:

@@ -29,8 +29,8 @@ def check_outliers(evidence: Evidence) -> Checked:
         `outliers`, with `path`, `distance` and `deviations` for each.
     """
     if evidence.features is None:
-        reason = evidence.lacking.strip().rstrip(".") or "there are no features"
-        return Checked("outliers", unchecked=(f"Images far from all others were not looked for: {reason}.",))
+        said = f"Images far from all others were not looked for: {evidence.why_lacking}."
+        return Checked("outliers", unchecked=(said,))
     if len(evidence) < LEAST:
         few = f"that takes {LEAST} images, and there {'is' if len(evidence) == 1 else 'are'} {len(evidence)}"
         return Checked("outliers", unchecked=(f"Images far from all others were not looked for: {few}.",))

@@ -93,7 +93,7 @@ def check_labels(evidence: Evidence) -> Checked:
         learning's rules prune it); `left_out`, how many more there are.
     """
     if evidence.features is None:
-        return Checked("labels", unchecked=(f"Wrong labels were not looked for: {_end(evidence.lacking)}",))
+        return Checked("labels", unchecked=(f"Wrong labels were not looked for: {evidence.why_lacking}.",))
     owners, features, unchecked, found = find_owners(evidence), None, [], []
     for about, rows, labels in list_labels(evidence):
         names = ("no", "yes") if about else evidence.table.classes
@@ -209,8 +209,9 @@ def choose_sure(part: Suspicion) -> np.ndarray:
     that are hard for the features would be called wrong.
     """
     most = round(float(np.percentile(part.least[1:], 2.5)))
-    order = np.argsort(-part.wrong * part.told, kind="stable")[:most]
-    return order[(part.wrong * part.told)[order] > SURE]
+    wrong = part.wrong * part.told
+    order = np.argsort(-wrong, kind="stable")[:most]
+    return order[wrong[order] > SURE]
 
 
 def _list_findings(evidence: Evidence, found: Iterable[Suspicion]) -> tuple[Finding, ...]:
@@ -280,11 +281,6 @@ def _rank(evidence: Evidence, found: Sequence[Suspicion]) -> list[dict]:
         entry |= {"self_confidence": float(confidence[at]), "wrong": float(part.wrong[place])}
         entries.append({**entry, "by_class": bool(by_class[place]), "by_noise_rate": bool(by_rate[number][place])})
     return entries
-
-
-def _end(reason: str) -> str:
-    """Return a reason as the end of a sentence."""
-    return f"{reason.strip().rstrip('.') or 'there are no features'}."
 
 
 def describe_estimate(figures: dict) -> str:
