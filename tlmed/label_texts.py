@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1  # a label that an image has, has not, or that is not known
 NOTHING = "No Finding"  # of no label, as in the lists of ChestX-ray14
+UNDECIDED = "none known to be there"  # in counts: no label is known to be there, but not all are known
 SEPARATOR, DOUBT = "|", "?"
 
 

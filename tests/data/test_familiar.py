@@ -120,6 +120,21 @@ def test_labels_that_contradict_the_record_are_counted_and_named():
     assert not any("label" in said for said in ask("cdx", twice, labels=("well", "well", "well")).sentences)
 
 
+def test_of_several_labels_only_those_that_both_sides_know_can_contradict():
+    recorded = [
+        {**row, "label": text} for row, text in zip(ROWS, ("edema", "?edema", "?mass", "mass", ""), strict=True)
+    ]
+    labels = np.array([[1, -1], [1, 0], [0, 1], [1, 1]])
+    paths, test = ("0.png", "1.png", "2.png", "3.png"), np.array(["test"] * 4)
+    table = Table("x.csv", paths, labels, ("edema", "mass"), None, tuple(test), None)
+    images = ImageSet(table, test, tuple("abcd"), (4, 4), (), (), (), False, None)
+    (said,) = (said for said in compare_with_run(images, recorded, {}).sentences if "another label" in said)
+    assert said == (
+        "1 image of 4 has another label here than in the run's splits.csv: 3.png ('edema|mass' here, 'mass' there). "
+        "Those given here are used."
+    )
+
+
 def test_a_group_that_is_divided_here_is_told():
     one = [{**row, "group": "001"} for row in ROWS]
     (said,) = (said for said in ask("cde", one, groups=("1", "2", "3")).sentences if "several groups here" in said)

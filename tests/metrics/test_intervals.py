@@ -645,3 +645,12 @@ def test_an_interval_that_reaches_past_what_is_possible_says_that_it_is_cut(grou
     found = evaluate(labels, table, predicted, ["a", "b"], "b", groups=groups if grouped else None)["metrics"]["brier"]
     assert found.get("note") == note
     assert ((found["low"], found["high"]) == (0.0, 1.0)) == grouped
+
+
+def test_a_mean_that_cannot_vary_has_no_interval():
+    """NPVs of two classes that nobody is predicted as are 1 minus their shares, and these add up to 1."""
+    labels = np.repeat([0, 1], 6)
+    scores = np.tile([0.2, 0.3, 0.5], (12, 1))
+    result = evaluate(labels, scores, scores.argmax(axis=1), ["neg", "pos", "other"])["metrics"]["npv"]
+    assert (result["value"], result["low"], result["high"]) == (0.5, None, None)
+    assert "no interval follows" in result["note"]

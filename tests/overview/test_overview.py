@@ -500,8 +500,11 @@ def test_the_page_of_several_labels_counts_them_and_shows_which_go_together(labe
     for one in range(3):
         for two in range(3):
             assert str(pairs[one][1 + two]).split()[0] == str((has[:, one] & has[:, two]).sum())
-    for name in ("edema", "mass", "nodule", "No Finding"):
+    for name in ("edema", "mass", "nodule", "No Finding", "none known to be there"):
         assert f"<h3>{name}</h3>" in page
+    amounts = {row[0]: row[-1] for table in read(page) if "train" in table[0] for row in table[1:]}
+    assert amounts["No Finding"] == str((labels == 0).all(axis=1).sum())
+    assert amounts["none known to be there"] == str(((labels != 1).all(axis=1) & (labels == -1).any(axis=1)).sum())
     assert re.search(r"/\d\.png: edema\|[^<]*mass, 32 x", page)
     assert "a histogram for each label" in page
 

@@ -217,6 +217,9 @@ def test_the_card_tells_each_label_with_counts_threshold_temperature_and_metrics
         threshold, temperature = entry["operating_point"]["threshold"], entry["calibration"]["temperature"]
         cells = (*(f"{entry[key]}" for key in ("positives", "n", "unknown")), thousandths(threshold))
         assert f"| {name} | {' | '.join((*cells, thousandths(temperature), show_beside(entry['auc'])))} |" in card
+    for name, texts in (("No Finding", {"No Finding"}), ("none known to be there", {"?red", "?green", "?red|?green"})):
+        own = [row["split"] for row in splits if row["label"] in texts]
+        assert f"| {name} | {' | '.join(str(own.count(split)) for split in ('train', 'val', 'test'))} |" in card
     auc = result["metrics"]["auc"]
     assert f"| AUC | {' | '.join(show_entry(auc))} |" in card
     assert f'value: {auc["value"]!r}\n            name: "AUC, mean over the labels' in card

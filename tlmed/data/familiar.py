@@ -16,6 +16,7 @@ from tlmed.data.leaks import (
 )
 from tlmed.data.learned import Learned, list_learned, recognise_images
 from tlmed.data.pipeline import ImageSet
+from tlmed.label_texts import DOUBT, split_text
 from tlmed.part_names import file_of
 from tlmed.words import count, listed
 
@@ -135,11 +136,12 @@ def _describe_identical(images, there, elsewhere) -> list[str]:
 
 
 def _describe_labels(images, there) -> list[str]:
-    """Name images that had another label when the run was trained."""
-    differ = []
-    for path, label, rows in zip(images.table.paths, images.table.texts, there, strict=True):
+    """Name images that had another label when the run was trained; of several labels, those that both sides know."""
+    table, differ = images.table, []
+    agree = _agree if table.is_multi else str.__eq__
+    for path, label, rows in zip(table.paths, table.texts, there, strict=True):
         labels = sorted({row["label"] for row in rows})
-        if labels and label not in labels:
+        if labels and not any(agree(label, other) for other in labels):
             differ.append(f"{path} ({label!r} here, {' and '.join(map(repr, labels))} there)")
     if not differ:
         return []
@@ -148,6 +150,16 @@ def _describe_labels(images, there) -> list[str]:
         f"{count(len(differ), 'image')} of {len(there):,} {have} another label here than in the run's splits.csv: "
         f"{listed(differ, NAMED)}. Those given here are used."
     ]
+
+
+def _agree(one: str, other: str) -> bool:
+    """Tell whether two texts of several labels say the same of each label that both know.
+
+    >>> _agree("edema|?mass", "edema"), _agree("edema|?mass", "mass")
+    (True, False)
+    """
+    parts = [set(split_text(text)) for text in (one, other)]
+    return all(DOUBT + label in parts[0] | parts[1] for label in parts[0] ^ parts[1] if not label.startswith(DOUBT))
 
 
 def _describe_groups(images, there, chosen, left) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from tlmed.answer_units import IMAGE, unit_of
 from tlmed.export.entries_of_card import show_beside
 from tlmed.export.further_section import show_further
-from tlmed.label_texts import NOTHING
+from tlmed.label_texts import NEGATIVE, NOTHING, POSITIVE, UNDECIDED
 from tlmed.label_vectors import read_labels
 from tlmed.metrics.names import name_metric
 from tlmed.pages.entries import list_notes
@@ -31,9 +31,11 @@ def count_label_images(names: Sequence[str], splits: Sequence[Mapping]) -> str:
     labels = read_labels([row["label"] for row in splits], names, several=True)
     where = [[i for i, row in enumerate(splits) if row["split"] == split] for split in SPLITS]
     rows = [(name, *(_say_amount(labels[own, column]) for own in where)) for column, name in enumerate(names)]
-    none = [f"{(labels[own] != 1).all(axis=1).sum():,}" for own in where]
-    rows += [(NOTHING, *none), ("all images", *(f"{len(own):,}" for own in where))]
-    said = f"Images that have the label, of those of which it is known; {NOTHING}: no label is known to be there."
+    without = {NOTHING: (labels == NEGATIVE).all(axis=1)}
+    without[UNDECIDED] = (labels != POSITIVE).all(axis=1) & ~without[NOTHING]
+    rows += [(name, *(f"{own[part].sum():,}" for part in where)) for name, own in without.items() if own.any()]
+    rows += [("all images", *(f"{len(own):,}" for own in where))]
+    said = f"Images that have the label, of those of which it is known. {NOTHING}: all labels known, and none there."
     return Table(texts("Label") + numbers(*SPLITS), rows, footnote=said).markdown()
 
 

@@ -69,15 +69,12 @@ def _describe_set(evidence, rows, pairs) -> Finding:
     where = f" They are in {join_names(splits)}." if len(splits) > 1 else ""
     what = f" Their labels differ: {join_names(labels)}." if len(labels) > 1 else ""
     names = listed((f"'{file}'" for file in files), _NAMED) if len(files) > 2 else f"'{files[0]}' and '{files[1]}'"
-    least = "" if len(pairs) == 1 else "at least "
-    text = f"{names} show almost the same picture{_say_changes(pairs)} (correlation {least}{_floor(weakest)})."
+    # "At least" must hold of what is printed, so that it is rounded down.
+    alike = f"{weakest:.2f}" if len(pairs) == 1 else f"at least {np.floor(100 * weakest) / 100:.2f}"
+    text = f"{names} show almost the same picture{_say_changes(pairs)} (correlation {alike})."
     text += f"{where}{what}{_say_numbered(pairs)}"
     level = ERROR if len(splits) > 1 or len(labels) > 1 else WARNING
     return Finding(NEAR_COPY, text, tuple(files), level, _say_cure(splits, labels))
-
-
-def _floor(correlation: float) -> str:
-    return f"{np.floor(100 * correlation) / 100:.2f}"
 
 
 def _say_changes(pairs) -> str:

@@ -281,7 +281,7 @@ def _lay_out_like(trained, source: str, grouping: Grouping | None) -> Layout:
 def _recall(trained, source) -> tuple[ImageSet, np.ndarray, list[str]]:
     """Return a run's own images, the rows of those that are scored, and sentences about the others."""
     run, recorded = trained.run, SPLITS_CSV.read(trained.run)
-    found = recall_images(trained, source)
+    found = recall_images(trained, source, "--data PLACE --moved")
     splits = found.images.splits
     if not (found.same & (splits == "test")).any():
         raise InputError(

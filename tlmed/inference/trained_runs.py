@@ -56,12 +56,13 @@ def read_trained(run: RunDir) -> Trained:
     return Trained(run, from_json(RECIPE_JSON.read(run)), old["classes"], read_rule(run), read_task(old))
 
 
-def recall_images(trained: Trained, source: str) -> Recalled:
+def recall_images(trained: Trained, source: str, option: str = "--data PLACE") -> Recalled:
     """Return the images of a run as they are now, in the splits that it recorded.
 
     Args:
         trained: The run.
         source: Where its images lie.
+        option: What says on the command line where they lie now.
 
     Raises:
         InputError: If they cannot be read there.
@@ -73,5 +74,5 @@ def recall_images(trained: Trained, source: str) -> Recalled:
         table = open_source(source, trained.layout)
         return recall(table, trained.rule, recorded, trained.classes, left_out, trained.known, read_made(data))
     except InputError as error:
-        hint = "If the images of RUN were moved, say where they are now with `--data PLACE --moved`."
+        hint = f"If the images of RUN were moved, say where they are now with `{option}`."
         raise InputError([*error.faults, hint]) from error

@@ -243,6 +243,8 @@ def _average_classes(case: Case, owners, tables, name, value) -> dict:
         return _leave_open(value, f"{open_} of {len(entries)} classes {verb} no interval, so that their mean has none.")
     influences = (influence_of_class(case, own, part) for own in present)
     low, high = combine(entries, influences, [1 / len(entries)] * len(entries), owners)
+    if high - low < 1e-12:  # such as the mean NPV of two classes where all images are predicted as a third one
+        return _leave_open(value, f"All {name_units(owners)} count alike, {NO_INTERVAL}")
     by = "" if owners is None else " by groups"
     return {
         "value": value,

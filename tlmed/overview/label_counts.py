@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlmed.label_texts import NOTHING, POSITIVE, UNKNOWN
+from tlmed.label_texts import NEGATIVE, NOTHING, POSITIVE, UNDECIDED, UNKNOWN
 from tlmed.label_vectors import are_vectors
 from tlmed.report.image_counts import MOST_CLASSES
 from tlmed.tabulation import Table, numbers, say, texts
@@ -14,21 +14,25 @@ _MOST_PAIRS = 20  # of many labels, the pairs that are listed
 
 
 def find_members(labels: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return which images are of each class, bool [n]; an image may have several labels, or none of those known.
+    """Return which images are of each class, bool [n]; an image may have several labels, or none.
+
+    Images that have no label count as "No Finding" if all their labels are known, and are named apart if not.
 
     Args:
         labels: Classes int [n], or vectors int [n, k].
         names: Of the classes, or of the k labels.
 
-    >>> members = find_members(np.array([[1, 1], [0, -1]]), ["edema", "mass"])
-    >>> {name: own.tolist() for name, own in members.items()}
-    {'edema': [True, False], 'mass': [True, False], 'No Finding': [False, True]}
+    >>> members = find_members(np.array([[1, 1], [0, 0], [0, -1]]), ["edema", "mass"])
+    >>> {name: np.flatnonzero(own).tolist() for name, own in members.items()}
+    {'edema': [0], 'mass': [0], 'No Finding': [1], 'none known to be there': [2]}
     """
     if not are_vectors(labels):
         return {name: labels == place for place, name in enumerate(names)}
     has = labels == POSITIVE
     members = {name: has[:, place] for place, name in enumerate(names)}
-    return members if has.any(axis=1).all() else members | {NOTHING: ~has.any(axis=1)}
+    nothing = (labels == NEGATIVE).all(axis=1)
+    others = {NOTHING: nothing, UNDECIDED: ~has.any(axis=1) & ~nothing}
+    return members | {name: own for name, own in others.items() if own.any()}
 
 
 def tabulate_labels(labels: np.ndarray, names: Sequence[str]) -> Table:

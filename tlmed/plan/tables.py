@@ -7,7 +7,7 @@ import numpy as np
 
 from tlmed.batch_statistics import STATISTICS_IMAGES
 from tlmed.cache import show_size
-from tlmed.label_texts import NEGATIVE, NOTHING, POSITIVE
+from tlmed.label_texts import NEGATIVE, NOTHING, POSITIVE, UNDECIDED
 from tlmed.label_vectors import are_vectors
 from tlmed.plan.plan_json import cut, describe_block
 from tlmed.sections.phase_words import say_phases
@@ -53,7 +53,9 @@ def describe_images(
     several, every = are_vectors(labels), np.ones(len(labels), bool)
     if several:
         rows = {name: labels[:, label] == POSITIVE for label, name in enumerate(classes)}
-        rows |= {NOTHING: (labels == NEGATIVE).all(axis=1)}
+        rows[NOTHING] = (labels == NEGATIVE).all(axis=1)
+        undecided = ~rows[NOTHING] & ~(labels == POSITIVE).any(axis=1)
+        rows |= {UNDECIDED: undecided} if undecided.any() else {}
     else:
         rows = {name: labels == label for label, name in enumerate(classes)}
     rows |= {"all": every}

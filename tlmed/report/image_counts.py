@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from tlmed.answer_units import say_least, say_undecided, scored_image, unit_of
 from tlmed.evaluation.missing_images import describe_read_units
-from tlmed.label_texts import DOUBT, NOTHING, split_text
+from tlmed.label_texts import DOUBT, NOTHING, UNDECIDED, split_text
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS
@@ -154,12 +154,13 @@ def show_counts(
 
 
 def _list_labels(text) -> list[str]:
-    """Return the labels that an image is known to have; "No Finding" where there is none.
+    """Return the labels that an image is known to have, or what it counts as where there is none.
 
-    >>> _list_labels("edema|?mass"), _list_labels("?mass")
-    (['edema'], ['No Finding'])
+    >>> _list_labels("edema|?mass"), _list_labels("No Finding"), _list_labels("?mass")
+    (['edema'], ['No Finding'], ['none known to be there'])
     """
-    return [part for part in split_text(text) if not part.startswith(DOUBT)] or [NOTHING]
+    parts = split_text(text)
+    return [part for part in parts if not part.startswith(DOUBT)] or [UNDECIDED if parts else NOTHING]
 
 
 def say_attributes(recipe: Mapping) -> str:
