@@ -6,7 +6,7 @@ import keras
 
 from tlmed.errors import InputError
 from tlmed.features import pool
-from tlmed.phases import Classifier, Parts
+from tlmed.phased_network import Classifier, Parts
 from tlmed.replicas import without_xla
 from tlmed.sections import Dense
 from tlmed.sections.head import CORN
