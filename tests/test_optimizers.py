@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tlmed.optimizers import Changes, find_exempt, make_optimizer
+from tlmed.optimizers import Changes, find_exempt, make_optimizer, read_averages
 
 RANDOM = np.random.RandomState(0)
 
@@ -73,3 +73,52 @@ def test_a_gradient_is_shortened_to_a_norm_of_all_weights_together(length):
     make_optimizer("sgd", 1.0, Changes(clip_norm=length)).apply([tf.constant(it) for it in gradients], weights)
     for weight, start, gradient in zip(weights, variables(), gradients, strict=True):
         np.testing.assert_allclose(start - weight.numpy(), gradient * min(1, length / norm), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_the_moving_average_is_that_of_tensorflow_from_the_first_step_on(name):
+    """TensorFlow's `num_updates` counts from the second step on; the first one is where its average begins."""
+    layer = keras.layers.Dense(2)
+    model = keras.Sequential([keras.Input((3,)), layer])
+    before = layer.get_weights()
+    model.optimizer = make_optimizer(name, 0.1, Changes(weight_decay=0.1, average=True))
+    model.optimizer.build([layer.kernel, layer.bias])
+    theirs = None
+    for step in range(14):
+        gradient = tf.constant(RANDOM.normal(size=(3, 2)).astype("float32"))
+        with pytest.warns(UserWarning, match="Gradients do not exist"):
+            model.optimizer.apply([gradient, None], [layer.kernel, layer.bias])
+        if theirs is None:
+            theirs = tf.Variable(layer.kernel.value)
+            shadow = tf.train.ExponentialMovingAverage(0.999)
+            shadow.apply([theirs])
+            continue
+        theirs.assign(layer.kernel.value)
+        shadow._num_updates = step - 1
+        shadow.apply([theirs])
+    averages = read_averages(model)
+    np.testing.assert_allclose(averages[0], shadow.average(theirs), atol=1e-6)
+    assert np.abs(averages[0] - layer.get_weights()[0]).max() > 1e-3
+    np.testing.assert_array_equal(averages[1], before[1])  # it has no gradient
+
+
+def test_a_moving_average_changes_no_step():
+    plain, averaged = variables(), variables()
+    gradients = [[RANDOM.normal(size=it.shape).astype("float32") for it in plain] for _ in range(3)]
+    for weights, changes in ((plain, Changes()), (averaged, Changes(average=True))):
+        optimizer = make_optimizer("adam", 0.1, changes)
+        for step in gradients:
+            optimizer.apply([tf.constant(it) for it in step], weights)
+    for one, other in zip(plain, averaged, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_after_many_steps_the_average_keeps_all_but_a_thousandth():
+    weights = variables()[:1]
+    optimizer = make_optimizer("sgd", 0.0, Changes(average=True))
+    optimizer.build(weights)
+    optimizer.iterations.assign(100_000)
+    start = weights[0].numpy()
+    weights[0].assign(np.zeros((4, 3)))
+    optimizer.apply([tf.zeros((4, 3))], weights)
+    np.testing.assert_allclose(optimizer.averages[0], 0.999 * start, rtol=1e-6)

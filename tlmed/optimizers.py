@@ -1,4 +1,4 @@
-"""Optimizers made afresh for each phase: rates of their own for each part, a schedule, clipping, weight decay."""
+"""Optimizers made afresh for each phase: rates of each part, a schedule, clipping, weight decay, a moving average."""
 
 import tlmed.tensorflow_start
 
@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from tlmed.sections.training import EMA_DECAY
 
 _SPARED = ("bias", "gamma", "beta")
 _ELSEWHERE = ("name", "learning_rate", "use_ema", "ema_momentum")  # a phase says the first two; the average is off
@@ -37,6 +40,7 @@ class Changes:
         clip_norm: The largest norm of the gradient of all variables together.
         weight_decay: The decoupled one (Loshchilov & Hutter 2019), whatever the optimizer; None: its own in Keras.
         exempt: The variables that a `weight_decay` leaves alone.
+        average: Whether the exponential moving average of the variables is kept, for `read_averages`.
     """
 
     factors: Mapping[int, float] = field(default_factory=dict)
@@ -44,11 +48,12 @@ class Changes:
     clip_norm: float | None = None
     weight_decay: float | None = None
     exempt: Sequence[keras.Variable] = ()
+    average: bool = False
 
     @property
     def are_none(self) -> bool:
         """Tell whether the optimizer's steps stay as they are in Keras, weight decay apart."""
-        return self.curve is self.clip_norm is None and set(self.factors.values()) <= {1.0}
+        return self.curve is self.clip_norm is None and not self.average and set(self.factors.values()) <= {1.0}
 
 
 NONE = Changes()
@@ -83,8 +88,9 @@ def _subclass(kind, changes) -> type[keras.optimizers.Optimizer]:
         curve = changes.curve
 
         def build(self, variables):
-            """Note the factors in the order of the variables, by which the optimizer finds its own state too."""
+            """Note factors and make averages in the order of the variables, by which the optimizer finds its state."""
             super().build(variables)
+            self.averages = [_copy(self, variable) for variable in variables if changes.average]
             self._factors = tuple(changes.factors.get(id(variable), 1.0) for variable in variables)
 
         def _get_current_learning_rate(self):
@@ -101,17 +107,53 @@ def _subclass(kind, changes) -> type[keras.optimizers.Optimizer]:
             return list(zip(tf.clip_by_global_norm(gradients, changes.clip_norm)[0], variables, strict=True))
 
         def update_step(self, gradient, variable, learning_rate):
-            """Update a variable at its own rate, after its own decay."""
-            factor = self._factors[self._get_variable_index(variable)]
+            """Update a variable at its own rate, after its own decay, and its average."""
+            number = self._get_variable_index(variable)
+            factor = self._factors[number]
             if self.weight_decay is not None and self._use_weight_decay(variable):
                 decay = tf.cast(self.weight_decay * factor, variable.dtype)
                 self.assign_sub(variable, variable * decay * tf.cast(learning_rate, variable.dtype))
             super().update_step(gradient, variable, learning_rate * factor)
+            if changes.average:
+                average, share = self.averages[number], tf.cast(_share(self._iterations), variable.dtype)
+                self.assign(average, share * average + (1 - share) * variable)
 
         def _apply_weight_decay(self, variables):
             """Leave it to `update_step`, which knows the factor: of several replicas, all come by here at once."""
 
     return Changed
+
+
+def _copy(optimizer, variable) -> keras.Variable:
+    """Return a variable of the optimizer, beginning as another: a weight that has no gradient is its own average."""
+    made = optimizer.add_variable_from_reference(variable, "average")
+    made.assign(variable)
+    return made
+
+
+def _share(step):
+    # Not Keras's `use_ema`: with its fixed share the first of a thousand steps would have most of the weight, and under
+    # several replicas it would update outside of their common update. This rule is that of
+    # `tf.train.ExponentialMovingAverage` with `num_updates`, where the first step, of share 0, is the beginning.
+    step = tf.cast(step, tf.float32)
+    return tf.minimum(EMA_DECAY, step / (step + 9))
+
+
+def read_averages(model: keras.Model) -> list[np.ndarray]:
+    """Return the weights of a network, of those that are trained the exponential moving average over all steps so far.
+
+    Step number n, from 0, has a share of 1 - min(0.999, n / (n + 9)) in it: while there are few steps, the average is
+    mostly that of the last ninth of them.
+
+    Args:
+        model: A network that `tlmed.phases.thaw` prepared for a phase with `average="ema"`.
+
+    Returns:
+        The weights, in the order of `get_weights`.
+    """
+    optimizer = model.optimizer
+    averages = {id(it): own for it, own in zip(optimizer._trainable_variables, optimizer.averages, strict=True)}
+    return [averages.get(id(weight), weight).numpy() for weight in model.weights]
 
 
 def find_exempt(variables: Iterable[keras.Variable]) -> list[keras.Variable]:

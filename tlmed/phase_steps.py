@@ -10,6 +10,7 @@ from tlmed.blocks import Block
 from tlmed.optimizers import Changes, find_exempt
 from tlmed.schedules import Curve, is_scheduled
 from tlmed.sections import Phase
+from tlmed.sections.training import EMA
 
 
 def list_changes(variables: Sequence[keras.Variable], thawed: Sequence[Block], phase: Phase) -> Changes:
@@ -22,7 +23,8 @@ def list_changes(variables: Sequence[keras.Variable], thawed: Sequence[Block], p
     """
     curve = Curve(phase) if is_scheduled(phase) else None
     factors = _rate_factors(thawed, phase)
-    return Changes(factors, curve, phase.clip_norm, phase.weight_decay, find_exempt(variables))
+    exempt, average = find_exempt(variables), phase.average == EMA
+    return Changes(factors, curve, phase.clip_norm, phase.weight_decay, exempt, average)
 
 
 def learning_rates(thawed: Sequence[Block], phase: Phase) -> dict[str, float]:

@@ -173,10 +173,26 @@ def test_schedule_and_regularisers_are_the_same_on_devices_and_processes(alone, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("average", ["top3", "ema"])
+def test_averages_of_weights_are_the_same_on_devices_and_processes(average, phantoms, tmp_path):
+    settings = (*UNEVEN, "phases.epochs=4", "phases.1.learning_rate=0.2", f"phases.average={average}")
+    one, mirrored = run_strategies(tmp_path, phantoms, ["one", "mirrored"], (*settings, "monitor=val_loss"))
+    check_same(one, mirrored)
+    together = run_workers(tmp_path, phantoms, 2, (*settings, "monitor=val_loss"))
+    check_same(one, together)
+    names = ("best_epoch", "averaged", "moving_average")
+    kept = [json.loads((run / "metrics.json").read_text())["kept"] for run in (one, mirrored, together)]
+    kept = [[facts.get(name) for name in names] for facts in kept]
+    assert kept[1:] == kept[:1] * 2
+    assert kept[0][1 if average == "top3" else 2]  # there is an average
+
+
+@pytest.mark.slow
 @needs_weights
 def test_mixup_runs_on_devices_and_processes(phantoms, tmp_path):
     """Each replica mixes its own images, so that only the kind of the result is the same."""
     settings = (*MOBILENET, *SAME, "data.batch_size=12", "phases.mixup=0.4", "phases.1.batch_norm=update")
+    settings += ("phases.0.average=top3", "phases.1.average=ema")
     runs = [*run_strategies(tmp_path, phantoms, ["mirrored"], settings), run_workers(tmp_path, phantoms, 2, settings)]
     for run in runs:
         losses = [float(row["loss"]) for row in read_csv(run / "history.csv")]

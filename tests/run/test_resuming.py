@@ -140,20 +140,23 @@ STEPPED = [
     {"schedule": "cosine", "warmup": 0.3, "clip_norm": 0.1, "weight_decay": 0.1, "block_decay": 0.5},
     {"schedule": "plateau", "learning_rate": 0.3},
     {"schedule": "linear", "mixup": 0.4, "label_smoothing": 0.1, "l2_sp": 0.1, "average": "top3"},
+    {"warmup": 0.2, "average": "ema", "patience": 2, "optimizer": "sgd"},
 ]
 
 
 @pytest.mark.parametrize("fields", STEPPED, ids=str)
 def test_a_phase_with_a_schedule_or_regularisers_goes_on_in_the_same_bits(fields, deterministic, tmp_path):
-    model, _, rows = fit(tmp_path / "whole", **FLIPPED, **fields)
+    model, result, rows = fit(tmp_path / "whole", **FLIPPED, **fields)
     assert len({row["learning_rate"] for row in rows}) > 1
+    ends = (result.averaged, result.moving_average)
     for kill in (4, 13):
         with pytest.raises(Killed):
             fit(tmp_path / str(kill), kill, **FLIPPED, **fields)
-        again, _, more = fit(tmp_path / str(kill), **FLIPPED, **fields)
+        again, resumed, more = fit(tmp_path / str(kill), **FLIPPED, **fields)
         for one, other in zip(model.weights, again.weights, strict=True):
             np.testing.assert_array_equal(one, other)
         assert more == rows
+        assert (resumed.averaged, resumed.moving_average) == ends
 
 
 def test_a_checkpoint_holds_all_that_changes_and_nothing_that_is_frozen(deterministic, tmp_path):

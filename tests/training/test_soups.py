@@ -5,7 +5,7 @@ import pytest
 from tests.training.test_training import IMAGES, LABELS, fit, make, phase
 from tlmed.training.best_epoch import BestEpoch
 from tlmed.training.judging import measure
-from tlmed.training.soups import cook
+from tlmed.training.soups import choose_average, cook
 
 
 def constant(model, value):
@@ -93,3 +93,66 @@ def test_a_phase_ends_no_worse_than_its_best_epoch(rate):
     else:
         assert loss == pytest.approx(best, abs=1e-6)
     assert fit(phase())[1].averaged == ()
+
+
+def choose(weights, averages, score):
+    """Choose among networks whose weights are all one number, and return the choice and that number."""
+    model = make(phase())
+
+    def read():
+        return float(model.get_weights()[0].flat[0])
+
+    found = {epoch: constant(model, number) for epoch, number in averages.items()}
+    return choose_average(model, constant(model, weights), found, lambda: score(read())), read()
+
+
+def test_a_moving_average_stays_only_if_it_is_no_worse():
+    def near_three(value):
+        return -abs(value - 3), 0.0
+
+    assert choose(4, {2: 5, 7: 6}, near_three) == (None, 4.0)
+    assert choose(4, {2: 3, 7: 6}, near_three) == (2, 3.0)
+    assert choose(4, {2: 6, 7: 2}, near_three) == (7, 2.0)
+    assert choose(4, {2: 3.5, 7: 3}, near_three) == (7, 3.0)
+    assert choose(4, {2: 3, 7: 3}, near_three) == (7, 3.0)
+    assert choose(1, {2: 3}, lambda value: (1.0, value)) == (None, 1.0)  # of equal scores the loss decides
+
+
+@pytest.mark.parametrize("patience", [None, 1])
+def test_a_phase_ends_with_a_moving_average_that_is_no_worse_than_its_best_epoch(patience):
+    fields = {"epochs": 6, "learning_rate": 0.05 if patience is None else 2.0, "patience": patience}
+    averaged = phase(**fields, average="ema")
+    model, (start, plain) = make(averaged), (make(phase(**fields)) for _ in range(2))
+    for other in (model, plain):
+        other.set_weights(start.get_weights())
+    model, result, rows = fit(averaged, model, monitor="val_loss")
+    # Training itself is the same; the averages are those of the weights after each step.
+    weights, steps = Weights(), 3 * len(rows)
+    theirs = fit(phase(**fields), plain, monitor="val_loss", callbacks=[weights])[2]
+    assert [row["val_loss"] for row in rows] == [row["val_loss"] for row in theirs]
+    assert len(weights.after) == steps
+    averages = []
+    for step, after in enumerate(weights.after):
+        share = min(0.999, step / (step + 9))
+        before = averages[-1] if averages else after
+        averages.append([share * one + (1 - share) * other for one, other in zip(before, after, strict=True)])
+    epochs = {result.best_epoch, result.epochs}
+    scored = {}
+    for epoch in epochs:
+        plain.set_weights(averages[3 * epoch - 1])
+        scored[epoch] = measure(plain.predict(IMAGES[:12], verbose=0), LABELS[:12])["loss"]
+    best = min(row["val_loss"] for row in rows)
+    loss = measure(model.predict(IMAGES[:12], verbose=0), LABELS[:12])["loss"]
+    assert loss == pytest.approx(min(best, *scored.values()), abs=1e-5)
+    assert result.moving_average == (None if min(scored.values()) > best else min(scored, key=scored.get))
+    assert result.averaged == ()
+
+
+class Weights(keras.callbacks.Callback):
+    """Note the weights after each step."""
+
+    def on_train_begin(self, logs=None):
+        self.after = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.after.append(self.model.get_weights())

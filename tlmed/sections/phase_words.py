@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from tlmed.sections.training import EMA, EMA_DECAY, TOP3
 from tlmed.words import join_names
 
 _SCHEDULES = {
@@ -46,19 +47,27 @@ def say_phases(phases: Sequence[Mapping]) -> list[str]:
 
 
 def say_epoch(kept: Mapping) -> str:
-    """Return which epoch of the kept phase gave the weights, or of which epochs they are the mean.
+    """Return which epoch of the kept phase gave the weights, or what they are the mean of.
 
     Args:
         kept: That part of `metrics.json`.
 
     >>> say_epoch({"best_epoch": 3}), say_epoch({"best_epoch": 3, "averaged": [3, 5]})
     ('epoch 3', 'mean of epochs 3 and 5')
+    >>> say_epoch({"best_epoch": 3, "moving_average": 5})
+    'moving average of the weights after epoch 5'
     """
+    if kept.get("moving_average"):
+        return f"moving average of the weights after epoch {kept['moving_average']}"
     if averaged := kept.get("averaged"):
         return f"mean of epochs {join_names(map(str, averaged))}"
     return f"epoch {kept.get('best_epoch', '')}"
 
 
+_AVERAGES = {
+    TOP3: "weights of the best three epochs averaged",
+    EMA: f"moving average of the weights of all steps (decay {EMA_DECAY:g})",
+}
 _SOLVERS = {"lbfgs": "L-BFGS"}
 _SAID = {
     "clip_norm": lambda value: f"gradients of a norm of {value:g} at most",
@@ -66,5 +75,5 @@ _SAID = {
     "label_smoothing": lambda value: f"labels smoothed by {value:g}" if value else "",
     "mixup": lambda value: f"mixup with alpha {value:g}" if value else "",
     "l2_sp": lambda value: f"L2-SP of strength {value:g}" if value else "",
-    "average": lambda value: "weights of the best three epochs averaged" if value == "top3" else "",
+    "average": lambda value: _AVERAGES.get(value, ""),
 }

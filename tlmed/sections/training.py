@@ -11,8 +11,9 @@ MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 PLATEAU = "plateau"
 LBFGS, AUTO_L2 = "lbfgs", "auto"
-TOP3 = "top3"
-AVERAGES = ("none", TOP3)
+TOP3, EMA = "top3", "ema"
+AVERAGES = ("none", TOP3, EMA)
+EMA_DECAY = 0.999  # of a moving average
 SCHEDULES = ("constant", "cosine", "linear", "step", PLATEAU)
 STARTS = ("previous", "pretrained")
 UNITS = ("block", "layer")
@@ -83,8 +84,10 @@ class Phase:
             `"auto"`: the best of 13 by the recipe's `monitor` on validation images; where these are fewer than 10 of a
             class, on folds of the training images, which keep groups together.
         average: `"top3"`: the phase ends with the mean of the weights of its best three epochs, as far as validation is
-            no worse for it (greedy soup, Wortsman et al. 2022); with `batch_norm="update"` statistics are estimated
-            again for it.
+            no worse for it (greedy soup, Wortsman et al. 2022). `"ema"`: with the exponential moving average of the
+            weights of all steps (after Polyak & Juditsky 1992; decay 0.999, less at the beginning), as it was at the
+            end of the phase or of its best epoch, if validation is no worse for it. With `batch_norm="update"`
+            statistics are estimated again.
     """
 
     name: str = must(

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from tlmed.optimizers import read_averages
+
 
 class BestEpoch(keras.callbacks.Callback):
     """Keep the weights of the epoch with the best score; of equal scores, of the one with the lowest `val_loss`.
@@ -19,6 +21,7 @@ class BestEpoch(keras.callbacks.Callback):
         mode: "max" or "min": which is better.
         patience: How many epochs without a better score end the phase.
         places: Of how many of the best epochs the weights are kept.
+        averaged: Whether the optimizer's moving average of the weights is kept beside those of the best epoch.
 
     Attributes:
         best: The best score so far; None before the first epoch ends.
@@ -26,19 +29,21 @@ class BestEpoch(keras.callbacks.Callback):
         best_epoch: That epoch, from 0.
         wait: Epochs since the score was last improved.
         best_weights: The weights of that epoch, in the order of `get_weights`.
+        average: The moving average of the weights at its end, if there is one.
         runners: The epochs after it in rank, by number, with their weights.
     """
 
-    def __init__(self, monitor: str, mode: str, patience: int, places: int = 1):
+    def __init__(self, monitor: str, mode: str, patience: int, places: int = 1, averaged: bool = False):
         super().__init__()
         self.monitor, self.sign, self.patience = monitor, 1 if mode == "max" else -1, patience
-        self.places = places
+        self.places, self.averaged = places, averaged
         self._forget()
 
     def _forget(self) -> None:
         self.best: float | None = None
         self.loss, self.best_epoch, self.wait = math.inf, 0, 0
         self.best_weights: list[np.ndarray] | None = None
+        self.average: list[np.ndarray] | None = None
         self.runners: dict[int, list[np.ndarray]] = {}
         self._ranks: dict[int, tuple] = {}
 
@@ -54,6 +59,7 @@ class BestEpoch(keras.callbacks.Callback):
         if rose or (score == self.best and loss < self.loss):
             self.best, self.loss, self.best_epoch = score, loss, epoch
             self.best_weights = self.model.get_weights()
+            self.average = read_averages(self.model) if self.averaged else None
         self.wait = 0 if rose else self.wait + 1
         if self.wait >= self.patience:
             self.model.stop_training = True

@@ -12,16 +12,17 @@ from tlmed import stopping
 from tlmed.errors import RunFailed, Terminated
 from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.label_vectors import are_vectors
+from tlmed.optimizers import read_averages
 from tlmed.replicas import assign_each, read_each, replicas, workers
 from tlmed.schedules import is_scheduled
 from tlmed.sections import MONITORS, Phase
-from tlmed.sections.training import TOP3
+from tlmed.sections.training import EMA, TOP3
 from tlmed.training.best_epoch import BestEpoch
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.judging import Judge, measure
 from tlmed.training.loop import Loop
 from tlmed.training.rates import Rates
-from tlmed.training.soups import PLACES, cook
+from tlmed.training.soups import PLACES, choose_average, cook
 from tlmed.words import listed
 
 IMAGES = "images"  # what a phase is fed with where no features are kept
@@ -39,6 +40,8 @@ class PhaseResult:
         seconds: What the phase took, tracing and validation included.
         earlier: Seconds of it that an earlier, stopped command spent.
         averaged: The epochs whose weights were averaged, counted from 1; none where nothing was.
+        moving_average: The epoch, from 1, at whose end the moving average of the weights was what the network holds;
+            None where it holds none.
     """
 
     name: str
@@ -48,6 +51,7 @@ class PhaseResult:
     seconds: float
     earlier: float = 0.0
     averaged: tuple[int, ...] = ()
+    moving_average: int | None = None
 
 
 class Validation(keras.callbacks.Callback):
@@ -175,6 +179,7 @@ class State:
             "best_epoch": best.best_epoch,
             "wait": best.wait,
             "runners": list(best.runners),
+            "average": best.average is not None,
             "rows": self.log.rows,
             "seconds": [self.log.phase_seconds, self.log.epoch_seconds if loop.step else 0.0],
         }
@@ -186,6 +191,8 @@ class State:
         yield from ((f"seen {i}", values) for i, values in enumerate(read_each(self._seen)))
         if self.best.best_weights is not None:
             yield from ((f"best {i}", self.best.best_weights[place]) for i, place in enumerate(self._places))
+        if self.best.average is not None:
+            yield from ((f"average {i}", self.best.average[place]) for i, place in enumerate(self._places))
         for epoch, weights in self.best.runners.items():
             yield from ((f"runner{epoch} {i}", weights[place]) for i, place in enumerate(self._places))
 
@@ -217,6 +224,7 @@ class State:
             best.loss = about["rows"][best.best_epoch]["val_loss"]
             # All weights are restored at once. Frozen ones are the same now as then, so only the others were saved.
             best.best_weights = self._complete("best", arrays)
+            best.average = self._complete("average", arrays) if about.get("average") else None
         runners = {epoch: self._complete(f"runner{epoch}", arrays) for epoch in about.get("runners", ())}
         best.resume(about["rows"], runners)
         loop.epoch, loop.step, loop.model.stop_training = about["epoch"], about["step"], about["stopped"]
@@ -231,7 +239,8 @@ class State:
     def _check(self, about, arrays) -> None:
         """Refuse a checkpoint of something else than is trained here."""
         here = {name: tuple(variable.shape) for name, variable in self._shared.items()}
-        kept = [*(["best"] if about["best"] is not None else []), *(f"runner{i}" for i in about.get("runners", ()))]
+        kept = [*(["best"] if about["best"] is not None else []), *(["average"] if about.get("average") else [])]
+        kept += [f"runner{epoch}" for epoch in about.get("runners", ())]
         here |= {f"{name} {i}": tuple(it.shape) for name in kept for i, it in enumerate(self._weights)}
         # "state" and "seen" depend on the number of replicas, which may have changed.
         there = {name: array.shape for name, array in arrays.items() if name.split()[0] not in ("state", "seen")}
@@ -288,7 +297,8 @@ def fit_phase(
     """
     # Without patience no epoch ends it, but the weights of the best one are kept.
     places = PLACES if phase.average == TOP3 else 1
-    best = BestEpoch(judge.monitor, MONITORS[judge.monitor], phase.patience or phase.epochs, places)
+    patience, moves = phase.patience or phase.epochs, phase.average == EMA
+    best = BestEpoch(judge.monitor, MONITORS[judge.monitor], patience, places, moves)
     log, checkpoints = EpochLog(phase.name, record, saving.start), saving.checkpoints
     moving = loop.model.variables if saving.moving is None else saving.moving
     state, rates = State(loop, best, log, moving, saving.fed), Rates(phase, judge.monitor, loop.steps)
@@ -316,18 +326,22 @@ def fit_phase(
         # The order matters: Validation adds the scores that all after it read.
         scores = [Validation(judge.validate, judge.labels), *([rates] if is_scheduled(phase) else [])]
         loop.run(min(phase.epochs, most or phase.epochs), [*scores, best, log, *callbacks], wishes, look, begin)
-    averaged = _average(loop.model, best, judge)
+    averaged = _average(loop.model, best, judge, len(log.rows))
     seconds, earlier = log.phase_seconds, log.before[0]
     # Keras counts from 0.
-    return PhaseResult(phase.name, float(best.best), best.best_epoch + 1, len(log.rows), seconds, earlier, averaged)
+    return PhaseResult(phase.name, float(best.best), best.best_epoch + 1, len(log.rows), seconds, earlier, **averaged)
 
 
-def _average(model, best, judge) -> tuple[int, ...]:
-    """Average the weights of the best epochs, where validation is no worse for it, and return which, from 1."""
+def _average(model, best, judge, epochs) -> dict:
+    """Average weights where validation is no worse for it, and return the fields of `PhaseResult` that say so."""
+    if best.averaged:
+        averages = {best.best_epoch: best.average, epochs - 1: read_averages(model)}
+        chosen = choose_average(model, best.best_weights, averages, judge.score, judge.settle)
+        return {"moving_average": None if chosen is None else chosen + 1}
     if not best.runners:
-        return ()
+        return {}
     soup = cook(model, [(best.best_epoch, best.best_weights), *best.runners.items()], judge.score, judge.settle)
-    return tuple(epoch + 1 for epoch in soup.epochs) if len(soup.epochs) > 1 else ()
+    return {"averaged": tuple(epoch + 1 for epoch in soup.epochs)} if len(soup.epochs) > 1 else {}
 
 
 def class_weights(labels: np.ndarray) -> dict[int, float | tuple[float, float]]:

@@ -1,6 +1,6 @@
-"""Average the weights of a phase's best epochs, as far as validation is no worse for it."""
+"""Give a network the mean of the weights of some epochs, or of all steps, if validation is no worse for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -46,14 +46,51 @@ def cook(
     model.set_weights(weights)
     kept, parts, best = (first,), [weights], score()
     for number, more in others:
-        model.set_weights([_average(values) for values in zip(*parts, more, strict=True)])
-        if settle is not None:
-            settle()
-        found = score()
-        if (found[0], -found[1]) >= (best[0], -best[1]):
+        found = _try(model, [_average(values) for values in zip(*parts, more, strict=True)], score, settle)
+        if _is_no_worse(found, best):
             kept, parts, best, weights = (*kept, number), [*parts, more], found, model.get_weights()
     model.set_weights(weights)
     return Soup(kept, best[0])
+
+
+def choose_average(
+    model: keras.Model,
+    weights: list[np.ndarray],
+    averages: Mapping[int, list[np.ndarray]],
+    score: Callable[[], tuple[float, float]],
+    settle: Callable[[], None] | None = None,
+) -> int | None:
+    """Give a network the best of some moving averages of its weights, if its score is no worse for it.
+
+    Args:
+        model: The network.
+        weights: Those of its best epoch.
+        averages: The moving averages, by the epoch after which they were taken; of equal ones the last is taken.
+        score: As of `cook`.
+        settle: As of `cook`.
+
+    Returns:
+        The epoch of the average that the network has; None if it has `weights`.
+    """
+    model.set_weights(weights)
+    chosen, best = None, score()
+    for epoch, average in averages.items():
+        found = _try(model, average, score, settle)
+        if _is_no_worse(found, best):
+            chosen, best, weights = epoch, found, model.get_weights()
+    model.set_weights(weights)
+    return chosen
+
+
+def _try(model, weights, score, settle) -> tuple[float, float]:
+    model.set_weights(weights)
+    if settle is not None:
+        settle()
+    return score()
+
+
+def _is_no_worse(found, best) -> bool:
+    return (found[0], -found[1]) >= (best[0], -best[1])
 
 
 def _average(values: Sequence[np.ndarray]) -> np.ndarray:
