@@ -151,6 +151,7 @@ def test_with_features_the_page_has_labels_learning_curve_tests_and_numbers(tmp_
     for title in ("How sure labels are", "Enough images?", "What tells the class", "The data in numbers"):
         assert f">{title}</h2>" in page, title
     assert "the rest suggests ill" in page
+    assert "ill (28), well (32)" in page
     assert tlmed.check(folder, quick=True).fingerprint["intrinsic_dimension"] is None
 
 

@@ -14,7 +14,7 @@ def draw_forecast(figures: Mapping) -> Figure:
     Args:
         figures: Of `tlmed.gate.learning_curves.forecast`: `points`, `fit`, `forecast` and `metric`.
     """
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(5.2, 3.8), layout="constrained")
     axes = figure.subplots()
     points, ahead, fit = figures["points"], figures["forecast"], figures["fit"]
     sizes = np.geomspace(points[0]["n"], max(entry["n"] for entry in (*points, *ahead)), 100)
