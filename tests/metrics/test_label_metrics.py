@@ -175,7 +175,7 @@ def test_a_mean_over_labels_says_on_how_few_images_it_rests():
         labels[random.permutation(60)[:positives], own] = 1
     scores = np.clip(0.3 * labels + 0.6 * random.rand(60, 3), 0, 1)
     found = evaluate_labels(labels, scores, (scores > 0.5).astype(int), ("edema", "mass", "rare"))["metrics"]
-    assert found["auc"]["note"] == "It rests on 1 image of label 'rare'."
+    assert found["auc"]["note"] == "For label 'rare' it rests on 1 image."
     assert found["sensitivity"]["low"] is None
     assert found["sensitivity"]["note"].startswith("Fewer than 2 images decide, ")
     assert "note" not in found["accuracy"]

@@ -91,7 +91,7 @@ def test_card_checklist_and_report_say_that_images_were_dicom_and_what_of_the_fi
     assert data["formats"] == {"DICOM": {"images": 41, "shown": shown}}
     said = (
         f"Formats: 41 DICOM (shown {shown}). 1 image holds several windows or VOI LUTs: the first is used, a LUT "
-        "before a window."
+        "before a window, unless a window is set."
     )
     page = (scans[1] / "report.html").read_text()
     assert f"- {said}\n" in write_card(scans[1])

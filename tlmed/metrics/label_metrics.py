@@ -242,7 +242,8 @@ def _average(answers, tables, name) -> dict:
     units, fewest = min((_count_units(answers, own, name), own) for own in owns)
     if units < FEW_UNITS:
         unit = name_unit(answers.owners)
-        said.append(f"It rests on {count(units, unit)} of label {answers.classes[fewest]!r}.")
+        # They may be those that have it, or those that have it not: its own entry says which.
+        said.append(f"For label {answers.classes[fewest]!r} it rests on {count(units, unit)}.")
     if name in SHARES and units < _LEAST_OF_MEAN and 1 < len(owns) < MANY_CLASSES:
         few = f"Fewer than {_LEAST_OF_MEAN} {name_units(answers.owners)} decide, {NO_INTERVAL}"
         return _leave_open(value) | {"note": " ".join([few, *said])} | held

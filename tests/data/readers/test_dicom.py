@@ -97,7 +97,7 @@ def test_of_several_windows_the_first_counts():
     content = write(DEEP, 12, WindowCenter=[2000, 40], WindowWidth=[1000, 400])
     assert dicom.read_plane(content, 0).window == (1500, 2499)
     assert [text.format(images="2 images", hold="hold") for text in dicom.DICOM.remarks(content)] == [
-        "2 images hold several windows or VOI LUTs: the first is used, a LUT before a window."
+        "2 images hold several windows or VOI LUTs: the first is used, a LUT before a window, unless a window is set."
     ]
     assert dicom.DICOM.remarks(write(DEEP, 12, **WINDOW)) == set()
 

@@ -38,7 +38,9 @@ from tlmed.data.readers.stack import CHOOSE, Stack
 ENDINGS = (".dcm", ".dicom", ".ima")  # many files of an archive have none
 _BYTE = 8  # bits
 _LIBRARIES = ("pydicom", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
-_SEVERAL = "{images} {hold} several windows or VOI LUTs: the first is used, a LUT before a window."
+_SEVERAL = (
+    "{images} {hold} several windows or VOI LUTs: the first is used, a LUT before a window, unless a window is set."
+)
 _SHOWN = "by the first VOI LUT or window of each file; without one, 8 bits or fewer as stored"
 _DRAWN = "{images} {hold} overlays: they are not drawn."
 
