@@ -8,6 +8,7 @@ import pytest
 
 from tests.backbones.hub_networks import HGNETV2, NETWORKS, OTHERS
 from tlmed.backbones import graphs, own, stand_side_by_side
+from tlmed.backbones.hub_presets import find_image_encoder
 from tlmed.blocks import partition
 from tlmed.errors import InputError
 
@@ -22,7 +23,7 @@ def make(hub, name):
     net = getattr(hub.models, name)(**NETWORKS[name][0])
     for weight in net.trainable_weights:  # biases and scales of 0 and 1 would hide one that is missing
         weight.assign(weight + np.random.default_rng(len(weight.path)).normal(0, 0.1, weight.shape))
-    return own.find_image_encoder(net)
+    return find_image_encoder(net)
 
 
 def make_images(name="ViTBackbone"):
@@ -58,7 +59,7 @@ def test_each_image_backbone_of_keras_hub_is_cut_with_the_same_numbers(hub, name
 
 
 def test_what_keras_cannot_save_is_refused_before_training(hub):
-    net = own.find_image_encoder(hub.models.HGNetV2Backbone(**HGNETV2))
+    net = find_image_encoder(hub.models.HGNetV2Backbone(**HGNETV2))
     with pytest.raises(InputError, match="that Keras can save and load again"):
         own.check_reloads(own.wrap(net, (32, 32), copied=False))
 

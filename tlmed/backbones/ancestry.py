@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tlmed.backbones.own import PREFIX, is_published
+from tlmed.backbones.hub_presets import PREFIX, is_published
 from tlmed.backbones.weights import is_foreign_file, run_folder
 from tlmed.data.learned import Learned, list_learned
 from tlmed.errors import InputError

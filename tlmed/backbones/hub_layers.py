@@ -9,8 +9,11 @@ import warnings
 
 import keras
 
+from tlmed.errors import InputError
+
 # What Keras, or a layer's own code, raises where that code cannot run on symbolic tensors.
 REFUSALS = (ValueError, TypeError, AttributeError, NotImplementedError, KeyError, IndexError)
+_RESIZABLE = ("DINOV2Backbone", "DINOV3Backbone")
 # Arguments of a block that only the layers inside still know, by the block's class in keras-hub.
 _TOLD_BY_PARTS = {
     "HierarchicalTransformerEncoder": {
@@ -26,6 +29,47 @@ _TOLD_BY_PARTS = {
         "drop_path": "drop_path.drop_prob",
     },
 }
+
+
+def state_size(kind: type, image_size: tuple[int, int] | None) -> dict[str, tuple[int, int, int]]:
+    """Return the arguments that draw a network of keras-hub for images of a size; none where its size is fixed.
+
+    Position embeddings of DINOv2 are interpolated, those of DINOv3 are computed.
+
+    Args:
+        kind: The network's class.
+        image_size: Height and width in pixels; None: as the network states it.
+
+    Raises:
+        InputError: keras-hub draws it for square images only.
+    """
+    if image_size is None or kind.__name__ not in _RESIZABLE:
+        return {}
+    if kind.__name__ == "DINOV2Backbone" and image_size[0] != image_size[1]:
+        raise InputError(
+            "`data.image_size` must be square for a DINOV2Backbone of keras-hub. "
+            f"Received: data.image_size={image_size[0]},{image_size[1]}."
+        )
+    return {"image_shape": (*image_size, 3)}
+
+
+def check_patches(model: keras.Model, image_size: tuple[int, int] | None) -> None:
+    """Check that whole patches cover an image, because keras-hub leaves out the rest in silence.
+
+    Args:
+        model: A network that `state_size` gave a size.
+        image_size: Height and width in pixels; None: as the network states it.
+
+    Raises:
+        InputError: They do not.
+    """
+    if image_size is None or type(model).__name__ not in _RESIZABLE:
+        return
+    if any(side % model.patch_size for side in image_size):
+        raise InputError(
+            f"`data.image_size` must be multiples of {model.patch_size}, the patch of {type(model).__name__}. "
+            f"Received: data.image_size={image_size[0]},{image_size[1]}."
+        )
 
 
 def adopt(layer: keras.layers.Layer) -> keras.layers.Layer:

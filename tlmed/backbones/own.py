@@ -5,8 +5,6 @@ images in 0..255, so that whatever preprocessing it needs is its own first layer
 """
 
 import hashlib
-import importlib.util
-import types
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,14 +13,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tlmed.backbones import graphs, preprocessing
+from tlmed.backbones import graphs, hub_presets, preprocessing
 from tlmed.backbones.applications import INPUT_NAME, fresh_names, unallocated
+from tlmed.backbones.hub_presets import PREFIX
 from tlmed.backbones.origins import Origin, WeightSource, describe
+from tlmed.backbones.saved import NAMED
 from tlmed.backbones.weights import resolve_run
 from tlmed.errors import InputError
+from tlmed.words import listed
 
-PREFIX = "hub:"
 WEIGHTS = ("own", "none")
+_AS_GIVEN = "as the model has them"
 GRAPH = "own"  # what a run records: the graph is the backbone's own, not a variant that tlmed draws
 # Names of the layers that a head adds after a backbone. A user's layers of these names get a number appended.
 HEAD_NAMES = (
@@ -41,16 +42,6 @@ def is_own(backbone) -> bool:
     return isinstance(backbone, keras.Model) or (isinstance(backbone, str) and backbone.startswith(PREFIX))
 
 
-def is_published(backbone: str) -> bool:
-    """Return whether a backbone is a preset that keras-hub itself names, and no folder or place of somebody else.
-
-    >>> is_published("hub:vit_base_patch16_224_imagenet"), is_published("hub:hf://me/net"), is_published("own:mine")
-    (True, False, False)
-    """
-    preset = backbone.removeprefix(PREFIX)
-    return preset != backbone and not {"/", "\\"} & set(preset) and not Path(preset).is_dir()
-
-
 def build(
     backbone: keras.Model | str,
     weights: str = "own",
@@ -60,8 +51,9 @@ def build(
     """Build a feature extractor of a user's model or of a keras-hub preset.
 
     Args:
-        backbone: A model on raw RGB images, or `hub:` and a preset of keras-hub: a name or a folder.
-        weights: "own", "none" (random), or for a preset a finished run of it.
+        backbone: A model on raw RGB images, or `hub:` and a preset of keras-hub: a name, a folder, or `hf:` and a
+            folder in the layout of Hugging Face.
+        weights: "own", "none" (random), or for a preset a finished run of it, or another preset of the same network.
         image_size: Height and width in pixels.
         branch: Which of several backbones it is, from 0; None for a single one.
 
@@ -76,7 +68,7 @@ def build(
     from_hub = isinstance(backbone, str)
     with fresh_names():
         if from_hub:
-            backbone, affine = read_preset(backbone.removeprefix(PREFIX), origin.name == "own")
+            backbone, affine = _read_preset(backbone, origin, image_size)
         # A preset without weights is random already.
         model = wrap(backbone, image_size, affine, with_weights=origin.name == "own" or from_hub, copied=not from_hub)
     if origin.load is not None:
@@ -105,23 +97,44 @@ def locate(backbone: keras.Model | str, weights: str = "own", branch: int | None
 
 
 def _resolve(backbone, weights, branch) -> Origin:
+    from_hub = isinstance(backbone, str)
+    if from_hub and weights == backbone:
+        weights = "own"
     folder = Path(weights.removeprefix("run:")).expanduser().absolute()
-    is_run = isinstance(backbone, str) and weights not in WEIGHTS and folder.is_dir()
+    if from_hub and weights.startswith(PREFIX):
+        return Origin(weights, GRAPH, hub_presets.locate(weights.removeprefix(PREFIX)))
+    is_run = from_hub and weights not in WEIGHTS and folder.is_dir()
     if weights not in WEIGHTS and not is_run:
         raise InputError(
             "`weights` must be 'own' (those that the backbone comes with), 'none' or, for a preset, a finished run of "
-            f"it, with a backbone of your own or of keras-hub. Received: weights={weights!r}."
+            f"it or hub:PRESET, with a backbone of your own or of keras-hub. Received: weights={weights!r}."
         )
-    if isinstance(backbone, str):
-        _import_hub(backbone)
+    if from_hub:
+        hub_presets.import_hub(backbone)
     if is_run:
         return resolve_run(backbone, folder, branch, graphs=(GRAPH,))
     if weights == "none":
         return Origin("none", GRAPH, "random, decided by the seed")
-    if not isinstance(backbone, str):
-        return Origin("own", GRAPH, "as the model has them")
-    found = Path(backbone.removeprefix(PREFIX)).expanduser().is_dir()
-    return Origin("own", GRAPH, "found" if found else "from the cache of keras-hub or to be downloaded")
+    return Origin("own", GRAPH, hub_presets.locate(backbone.removeprefix(PREFIX)) if from_hub else _AS_GIVEN)
+
+
+def _read_preset(backbone, origin, image_size) -> tuple[keras.Model, preprocessing.Affine]:
+    model, affine = hub_presets.read_preset(backbone.removeprefix(PREFIX), origin.name == "own", image_size)
+    if not origin.name.startswith(PREFIX):
+        return model, affine
+    given, affine = hub_presets.read_preset(origin.name.removeprefix(PREFIX), True, image_size)
+    # By their order: names begin with that of the whole network, which is another one for each.
+    pairs = list(zip(model.weights, given.weights, strict=False))
+    faults = [f"{old.path} is {new.shape}, and {old.shape} is needed" for old, new in pairs if old.shape != new.shape]
+    if type(model) is not type(given) or len(model.weights) != len(given.weights):
+        faults = [f"they are a {type(given).__name__}'s of {len(given.weights)} arrays, not {len(model.weights)}"]
+    if faults:
+        raise InputError(
+            f"`weights` must be of the same network as `backbone`, a {type(model).__name__}; {listed(faults, NAMED)}. "
+            f"Received: backbone={backbone!r}, weights={origin.name!r}."
+        )
+    model.set_weights(given.get_weights())
+    return model, affine
 
 
 def wrap(
@@ -272,70 +285,7 @@ def register_layers(names: str | Sequence[str]) -> None:
     """
     for name in [names] if isinstance(names, str) else names:
         if name.startswith(PREFIX):
-            _import_hub(name)
-
-
-def read_preset(preset: str, with_weights: bool = True) -> tuple[keras.Model, preprocessing.Affine]:
-    """Read a backbone of keras-hub and the preprocessing that its preset states.
-
-    Presets are read by keras-hub in Keras's safe mode: code in them is refused. What the preset's image converter does
-    to the values of pixels is found by probing it. A preset without one gets raw pixels in 0..255, which is right for
-    backbones that rescale within.
-
-    Args:
-        preset: A name that keras-hub knows, or a folder that `save_to_preset` wrote.
-        with_weights: Whether to read the weights too.
-
-    Returns:
-        The backbone and its preprocessing.
-
-    Raises:
-        InputError: keras-hub is missing, or there is no such preset of an image backbone.
-    """
-    hub = _import_hub(preset)
-    preset = str(folder) if (folder := Path(preset).expanduser()).is_dir() else preset
-    try:
-        model = hub.models.Backbone.from_preset(preset, load_weights=with_weights)
-    except (ValueError, TypeError, OSError, KeyError, ImportError) as error:
-        raise InputError(
-            f"`backbone` must be a preset that keras-hub can read: a name or a folder; it says: {_reason(error)}. "
-            f"Received: backbone='{PREFIX}{preset}'."
-        ) from error
-    return find_image_encoder(model), _preprocessing_of(hub, preset)
-
-
-def find_image_encoder(model: keras.Model) -> keras.Model:
-    """Return the part of a backbone of keras-hub that encodes images, with its last feature map as the only output.
-
-    Args:
-        model: A backbone; of one for images and text, such as CLIP's, the vision encoder is taken.
-    """
-    encoder = getattr(model, "vision_encoder", model)
-    if not isinstance(encoder.output, dict):
-        return encoder
-    return keras.Model(encoder.inputs[0], list(encoder.output.values())[-1], name=encoder.name)  # the deepest stage
-
-
-def _preprocessing_of(hub, preset) -> preprocessing.Affine:
-    try:
-        converter = hub.layers.ImageConverter.from_preset(preset, image_size=None)  # images are resized already
-    except (FileNotFoundError, ValueError):  # the preset has no converter, or there is none for this backbone
-        return preprocessing.IDENTITY
-    # The converter works in float32, so it is affine only up to rounding.
-    return preprocessing.infer(
-        lambda images, data_format: np.asarray(converter(images.astype("float32"))), tolerance=1e-4
-    )
-
-
-def _import_hub(preset: str) -> types.ModuleType:
-    if importlib.util.find_spec("keras_hub") is None:
-        raise InputError(
-            "`backbone` of the form hub:PRESET must find keras-hub installed: `pip install keras-hub` or tlmed[hub]. "
-            f"Received: backbone='{PREFIX}{preset.removeprefix(PREFIX)}'."
-        )
-    import keras_hub
-
-    return keras_hub
+            hub_presets.import_hub(name)
 
 
 def digest(model: keras.Model) -> str:

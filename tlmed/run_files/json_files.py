@@ -91,6 +91,7 @@ class Plan(TypedDict, total=False):
     blocks: list[dict[str, object]]
     phases: list[PhasePlan]
     reused: list[str]
+    preparation: list[dict[str, object]]  # what folders in Hugging Face's layout state of how images are prepared
     window: dict[str, object]  # what of the values is black and white; missing in runs of older versions
     classifier: dict[str, object]  # of a hybrid
 
