@@ -15,6 +15,7 @@ from tests.conftest import SMALL
 from tlmed.data import load
 from tlmed.errors import InputError, Interrupted
 from tlmed.heads.dense import split_head
+from tlmed.heads.solved import STRENGTHS
 from tlmed.recipe import Dense, Images, Phase, Recipe, override
 from tlmed.run import solved_phases
 from tlmed.rundir import RunDir
@@ -58,8 +59,9 @@ def test_the_files_of_a_run_tell_of_the_solver(solved):
     history = read_csv(run / "history.csv")
     assert [(row["phase"], row["epoch"]) for row in history] == [("head", "1"), ("top", "1")]
     path = read_csv(run / "strengths.csv")
-    assert len(path) == 13
+    assert len(path) == len(STRENGTHS)
     (chosen,) = [row for row in path if row["chosen"] == "yes"]
+    assert float(chosen["val_weighted_loss"]) == min(float(row["val_weighted_loss"]) for row in path)
     assert float(chosen["loss"]) == pytest.approx(float(history[0]["loss"]), abs=1e-6)
     plan = run.json("plan.json")["phases"]
     assert [phase["solver"] for phase in plan] == ["lbfgs", None]
@@ -73,7 +75,7 @@ def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curve
     assert "Strength of L2" in both
     assert "Learning curves" in both  # of the phase that trains
     alone = (tlmed.train(make(), tmp_path / "run", images).path / "report.html").read_text()
-    assert "13 strengths of L2; chosen: " in alone
+    assert f"{len(STRENGTHS)} strengths of L2; chosen: " in alone
     assert "Learning curves" not in alone
     given = (tlmed.train(make("phases.0.l2=0.1"), tmp_path / "given", images).path / "report.html").read_text()
     assert "Strength of L2" not in given
@@ -90,7 +92,7 @@ def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curve
 )
 def test_other_settings_end_with_a_head(settings, images, tmp_path):
     out = tlmed.train(make(*settings), tmp_path / "run", images).path
-    assert len(read_csv(out / "strengths.csv")) == 13
+    assert len(read_csv(out / "strengths.csv")) == len(STRENGTHS)
     assert float(read_csv(out / "history.csv")[0]["val_auc"]) > 0.6
     assert RunDir(out).json("metrics.json")["metrics"]["auc"]["value"] > 0.6
 

@@ -47,12 +47,11 @@ def learning_curves(history: Sequence[Mapping]) -> Figure:
     return figure
 
 
-def score_by_strength(path: Sequence[Mapping], monitor: str = "val_auc") -> Figure:
+def score_by_strength(path: Sequence[Mapping]) -> Figure:
     """Draw loss, and accuracy and AUC, against the strength of L2 of a head that was solved; mark the chosen one.
 
     Args:
         path: Rows of one phase, as in `strengths.csv`.
-        monitor: The score that chose.
 
     >>> row = {"l2": "0.1", "loss": "0.3", "val_loss": "0.5", "val_accuracy": "0.8", "val_auc": "0.9", "chosen": "yes"}
     >>> [axes.get_xscale() for axes in score_by_strength([row]).axes]
@@ -62,7 +61,7 @@ def score_by_strength(path: Sequence[Mapping], monitor: str = "val_auc") -> Figu
     for axes, (title, names) in zip(figure.subplots(1, 2, sharex=True), _CURVES.items(), strict=True):
         for name, colour, line in zip(names, COLOURS, ("-", "--", "-."), strict=False):
             if points := _numbers(((float(row["l2"]), row) for row in path), name):
-                bold = 2.4 if name == monitor else 1.2
+                bold = 2.4 if name == "val_loss" else 1.2  # the loss chooses
                 style = {"color": colour, "marker": "o", "markersize": 3, "linewidth": bold, "label": _NAMES[name]}
                 axes.plot(*zip(*points, strict=True), line, **style)
         for row in path:

@@ -1,4 +1,9 @@
-"""Solve a linear head instead of training it: features in, kernel and bias of a dense layer out."""
+"""Solve a linear head instead of training it: features in, kernel and bias of a dense layer out.
+
+The log loss on images that were held out chooses the strength of the penalty, whatever score a recipe watches: it is
+what the solver minimises, and each image counts by its probability. An AUC or an accuracy of a hundred images hardly
+changes from one strength to the next, so that chance would choose, and too weak penalties make heads overconfident.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,14 +12,14 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from tlmed.data.units import split_units
-from tlmed.label_texts import NEGATIVE, POSITIVE
+from tlmed.label_texts import NEGATIVE, POSITIVE, UNKNOWN
 from tlmed.label_vectors import are_vectors
 from tlmed.logistic import Solution, Source, Targets, aim_at_classes, aim_at_labels, solve_path
 from tlmed.seeds import derive
 from tlmed.training import measure
 
-# From a head that hardly looks at the features to one that hardly obeys the penalty, each 2.6 times the next.
-STRENGTHS = tuple(float(f"{10 ** (1 - 5 * step / 12):.3g}") for step in range(13))
+# From a head that hardly looks at the features to one that hardly obeys the penalty, each 2.5 times the next.
+STRENGTHS = tuple(float(f"{10 ** (2 - 0.4 * step):.3g}") for step in range(16))
 LEAST = 10  # validation images of a class; with fewer, the strength is chosen on folds of the training images
 FOLDS = 5
 VALIDATION, OUT_OF_FOLD = "validation", "folds"
@@ -42,16 +47,12 @@ class Aim:
 
     Attributes:
         classes: How many classes or labels there are.
-        monitor: The score that chooses the strength, such as `"val_auc"`.
-        rises: Whether more of it is better.
         strengths: Those that are tried, the largest first.
         factors: Of the loss of each class, or pairs for each label; None: all 1.
         seed: Decides the folds.
     """
 
     classes: int
-    monitor: str
-    rises: bool
     strengths: Sequence[float] = STRENGTHS
     factors: Sequence | None = None
     seed: int = 0
@@ -66,7 +67,8 @@ class SolvedHead:
         bias: float32 [classes].
         loss: Mean loss of the training rows, by the factors of classes, without the penalty.
         accuracy: Of the training rows.
-        path: For each strength: `l2`, `loss`, `val_loss`, `val_accuracy`, `val_auc`, `steps`, `judged_on` and `chosen`.
+        path: For each strength: `l2`, `loss`, `val_loss`, `val_accuracy`, `val_auc`, `val_weighted_loss`, `steps`,
+            `judged_on` and `chosen`.
     """
 
     kernel: np.ndarray
@@ -77,9 +79,9 @@ class SolvedHead:
 
 
 def solve_head(train: Rows, val: Rows, aim: Aim, look: Callable[[], None] = lambda: None) -> SolvedHead:
-    """Solve the heads of all strengths, and return the one with the best score.
+    """Solve the heads of all strengths, and return the one with the lowest log loss on images that were held out.
 
-    Of equal scores the one with the lowest loss is taken, then the strongest.
+    The loss weighs classes by `aim.factors`, as that of training does. Of equal losses the strongest penalty is taken.
 
     Args:
         train: What heads are fitted to.
@@ -104,18 +106,42 @@ def solve_head(train: Rows, val: Rows, aim: Aim, look: Callable[[], None] = lamb
             "l2": solution.l2,
             "loss": solution.loss,
             **{f"val_{name}": value for name, value in measure(scores, labels).items()},
+            "val_weighted_loss": measure_loss(scores, labels, aim.factors),
             "steps": solution.steps,
             "judged_on": on,
         }
         for (solution, _), scores in zip(scored, judged, strict=True)
     ]
-    sign = 1 if aim.rises else -1
-    best = max(range(len(path)), key=lambda i: (sign * path[i][aim.monitor], -path[i]["val_loss"], -i))
+    best = min(range(len(path)), key=lambda i: path[i]["val_weighted_loss"])
     chosen = scored[best][0]
     kernel, bias = spread(chosen, train.labels, aim.classes)
     accuracy = measure(predict(kernel, bias, train.source, several), train.labels)["accuracy"]
     path = [{**row, "chosen": number == best} for number, row in enumerate(path)]
     return SolvedHead(kernel, bias, chosen.loss, accuracy, path)
+
+
+def measure_loss(scores: np.ndarray, labels: np.ndarray, factors: Sequence | None = None) -> float:
+    """Return the mean log loss, with factors for classes as a solver weighs them.
+
+    Args:
+        scores: Probabilities [n, classes].
+        labels: Classes, int [n], or vectors of labels, int [n, k]; the mean is over those that are known.
+        factors: Of each class, or pairs for each label; None: all 1.
+
+    >>> round(measure_loss(np.full((2, 2), 0.5), np.array([0, 1]), (1.0, 3.0)), 3)  # 2 log 2
+    1.386
+    """
+    if factors is None:
+        return measure(scores, labels)["loss"]
+    factors, scores = np.asarray(factors), scores.astype(np.float64)
+    if are_vectors(labels):
+        has = labels == POSITIVE
+        right, weights = np.where(has, scores, 1 - scores), np.where(has, factors[:, 1], factors[:, 0])
+        known = labels != UNKNOWN
+        right, weights = right[known], weights[known]
+    else:
+        right, weights = scores[np.arange(len(labels)), labels], factors[labels]
+    return float((weights * -np.log(np.clip(right, 1e-7, 1))).mean())  # clipped as in `measure`
 
 
 def spread(solution: Solution, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -109,23 +109,24 @@ def show_history(content: RunContent) -> Markup:
 
 def show_strengths(content: RunContent) -> Markup:
     """Return the scores of solved heads against the strength of L2; nothing where none was chosen from several."""
-    monitor = content.recipe.get("monitor", "val_auc")
     names = dict.fromkeys(row["phase"] for row in content.strengths)
     paths = [[row for row in content.strengths if row["phase"] == name] for name in names]
-    pictures = [_draw_strengths(path, monitor) for path in paths if len(path) > 1]
+    pictures = [_draw_strengths(path) for path in paths if len(path) > 1]
     return render("report/strengths.html", pictures=pictures) if pictures else Markup()
 
 
-def _draw_strengths(path, monitor) -> Picture:
+def _draw_strengths(path) -> Picture:
     chosen = next(row for row in path if row["chosen"] == "yes")
     folds = chosen["judged_on"] == "folds"
     judged = "folds of the training images, because a class has few validation images" if folds else "validation images"
-    score = f"{name_metric(monitor)} {float(chosen[monitor]):.4f}"
+    weighted = chosen["val_weighted_loss"] != chosen["val_loss"]
+    name = "log loss, classes weighted," if weighted else "log loss"
+    score = f"{name} {float(chosen['val_weighted_loss']):.4f}"
     alt = (
         f"Loss, accuracy and AUC of {count(len(path), 'strength')} of L2; chosen: {float(chosen['l2']):g} with {score}"
     )
-    caption = f"Phase {path[0]['phase']}: {float(chosen['l2']):g} was chosen by {name_metric(monitor)} on {judged}"
-    return draw(training_plots.score_by_strength(path, monitor), alt, caption)
+    caption = f"Phase {path[0]['phase']}: {float(chosen['l2']):g} was chosen by the {name} of {judged}"
+    return draw(training_plots.score_by_strength(path), alt, caption)
 
 
 def _tell_training(recipe) -> list[str]:

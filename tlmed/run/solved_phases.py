@@ -14,7 +14,6 @@ from tlmed.replicas import share_from_first, workers
 from tlmed.run.job import Job
 from tlmed.run.networks import predict_rows
 from tlmed.run.prefixes import Feed
-from tlmed.sections import MONITORS
 from tlmed.sections.training import AUTO_L2
 from tlmed.seeds import derive
 from tlmed.training import PhaseResult, class_weights, describe, measure
@@ -48,7 +47,7 @@ def solve_phase(job: Job, model: Classifier, fed: Feed, start: float) -> tuple[P
     row["seconds"] = round(time.perf_counter() - begin, 3)
     path = [{"phase": phase.name, **strength} for strength in found.path] if found else []
     if path:
-        job.voice.say(f"{phase.name}  {_say_choice(path, recipe.monitor)}  {describe(row)}")
+        job.voice.say(f"{phase.name}  {_say_choice(path)}  {describe(row)}")
     return PhaseResult(phase.name, scores[recipe.monitor], 1, 1, time.perf_counter() - start), row, path
 
 
@@ -64,20 +63,18 @@ def _aim(recipe, phase, labels, classes) -> solved.Aim:
         factors = [weights.get(label, 1.0) for label in range(classes)]
     return solved.Aim(
         classes,
-        recipe.monitor,
-        MONITORS[recipe.monitor] == "max",
         solved.STRENGTHS if phase.l2 == AUTO_L2 else (phase.l2,),
         factors,
         derive(recipe.seed, "phase", phase.name),
     )
 
 
-def _say_choice(path, monitor) -> str:
+def _say_choice(path) -> str:
     chosen = next(row for row in path if row["chosen"])
     if len(path) == 1:
         return f"solved with l2 {chosen['l2']:g}"
     where = "validation images" if chosen["judged_on"] == solved.VALIDATION else "folds of the training images"
-    return f"solved; l2 {chosen['l2']:g} of {len(path)} by {monitor} on {where}"
+    return f"solved; l2 {chosen['l2']:g} of {len(path)} by the log loss of {where}"
 
 
 def _rows(fed, split) -> np.ndarray:

@@ -111,7 +111,7 @@ DEGREES_CSV = CsvFile(
 )
 STRENGTHS_CSV = CsvFile(
     "strengths.csv",
-    ("phase", "l2", "loss", "val_loss", "val_accuracy", "val_auc", "steps", "judged_on", "chosen"),
+    ("phase", "l2", "loss", "val_loss", "val_accuracy", "val_auc", "val_weighted_loss", "steps", "judged_on", "chosen"),
 )
 SEARCH_CSV = CsvFile("search.csv")
 FOLDS_CSV = CsvFile(f"{FOLDS}.csv")
