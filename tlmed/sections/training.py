@@ -81,7 +81,7 @@ class Phase:
             one regression each), and the scaling becomes part of the head; epochs, rate, optimizer and patience have
             no meaning then, and can be left out.
         l2: The strength of the solver's penalty: `l2` / 2 times the sum of squared weights is added to the mean loss.
-            `"auto"`: of 16 the one with the lowest log loss on validation images; where these are fewer than 10 of a
+            `"auto"`: of 13 the one with the lowest log loss on validation images; where these are fewer than 10 of a
             class, on folds of the training images, which keep groups together.
         average: `"top3"`: the phase ends with the mean of the weights of its best three epochs, as far as validation is
             no worse for it (greedy soup, Wortsman et al. 2022). `"ema"`: with the exponential moving average of the
