@@ -20,9 +20,9 @@ from tlmed.backbones.digits import paper
 from tlmed.blocks import partition
 from tlmed.data import resize
 from tlmed.errors import InputError
+from tlmed.evaluation import explanations
 from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
 from tlmed.evaluation.explanations import (
-    METHODS,
     Place,
     attribute_pixels,
     choose_labels,
@@ -50,6 +50,7 @@ from tlmed.features import feature_model
 from tlmed.heads import attach_head, split_head
 from tlmed.words import thousandths
 
+METHODS = tuple(name for name in explanations.METHODS if name != "attention-rollout")  # for transformers only
 CAMS = {"grad-cam": grad_cam, "grad-cam++": grad_cam_plus_plus}
 SPREAD = np.array([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])  # bilinear, from 2 pixels to 4, by their centres
 layers = keras.layers

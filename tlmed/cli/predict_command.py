@@ -11,7 +11,8 @@ from tlmed.screen import Screen
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import thousandths
 
-EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  # their module imports TensorFlow
+# Their module imports TensorFlow.
+EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients", "attention-rollout")
 
 
 @click.command(short_help="Predict the class of images, as a CSV.")

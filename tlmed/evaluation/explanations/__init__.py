@@ -1,8 +1,8 @@
 """Explanations: where in an image the evidence for a class lies, as far as the network is concerned.
 
-`networks` cuts a saved network, `gradients` and `occlusions` make maps, `methods` chooses between them by name, `cases`
-picks the images worth a look, `pictures` draws, `centres` covers the centre of images or all around it. All take raw
-images (uint8 RGB at the network's size) and the network of a run, as Keras loads it.
+`networks` cuts a saved network, `gradients`, `occlusions` and `rollouts` make maps, `methods` chooses between them by
+name, `cases` picks the images worth a look, `pictures` draws, `centres` covers the centre of images or all around it.
+All take raw images (uint8 RGB at the network's size) and the network of a run, as Keras loads it.
 """
 
 import tlmed.tensorflow_start
@@ -28,12 +28,14 @@ from tlmed.evaluation.explanations.pictures import (
     save_explanations,
     write_explanations,
 )
+from tlmed.evaluation.explanations.rollouts import attention_rollout
 
 __all__ = [
     "METHODS",
     "Case",
     "Explainer",
     "Place",
+    "attention_rollout",
     "attribute_pixels",
     "choose_labels",
     "draw_panel",

@@ -18,11 +18,13 @@ from tlmed.evaluation.explanations.gradients import (
 )
 from tlmed.evaluation.explanations.halves import check_images, cut, find_scores, has_labels
 from tlmed.evaluation.explanations.occlusions import occlusion
+from tlmed.evaluation.explanations.rollouts import roll_out, trace_attention
 from tlmed.features.taps import LAST
 from tlmed.replicas import without_xla
 
 _CAMS = {"grad-cam": weigh_by_gradient, "grad-cam++": weigh_by_place}
-METHODS = (*_CAMS, "occlusion", "integrated-gradients")
+_ROLLOUT = "attention-rollout"
+METHODS = (*_CAMS, "occlusion", "integrated-gradients", _ROLLOUT)
 _LEAST = 1e-15  # a probability so near to 0 or 1 differs from it only by rounding; it keeps log-odds finite
 
 
@@ -115,7 +117,7 @@ def make_explainer(
     if method in _CAMS:
         halves = cut(model, block or LAST)
         return Explainer(method, block or LAST, partial(activation_maps, halves, _CAMS[method], **options))
-    show = _cover if method == "occlusion" else _integrate
+    show = {"occlusion": _cover, _ROLLOUT: _follow}.get(method, _integrate)
     return Explainer(method, None, show(model, finish, options))
 
 
@@ -127,6 +129,11 @@ def _cover(model, finish, options) -> Callable:
 def _integrate(model, finish, options) -> Callable:
     gradient = trace_gradient(model)
     return lambda images, wanted: show_attributions(share_out(gradient, model, images, wanted, **options))
+
+
+def _follow(model, finish, options) -> Callable:
+    rollout = trace_attention(model)
+    return lambda images, wanted: roll_out(rollout, model, images, **options)  # the same for all classes
 
 
 def _choose(model, block, finish) -> str:
