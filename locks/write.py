@@ -39,6 +39,7 @@ SETTINGS = {
     "quickstart": EPOCHS,
     "random_initialisation": ("backbone=LeNet5", *EPOCHS),
     "two_backbones": ("backbone=MobileNetV2,LeNet5", "weights=imagenet,digits", *EPOCHS),
+    "vit_probe": (*LENET5[:2], "head.pooling=avg"),
     "vgg16_blockwise": ("weights=bsds500", "data.image_size=32,32", "phases.epochs=1"),
 }
 

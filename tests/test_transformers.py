@@ -98,6 +98,20 @@ def test_a_run_caches_frozen_tokens_and_its_network_loads_in_plain_keras(preset,
         assert float(scores[0, 1]) == pytest.approx(float(row["score_light"]), abs=1e-5)
 
 
+def test_the_recipe_vit_probe_solves_a_head_on_class_token_and_patches(preset, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache"))
+    settings = ["data.image_size=32,32", f"backbone={preset}", "examples=0"]
+    recipe = override(load_recipe("vit_probe"), settings)
+    run = tlmed.train(recipe, out=tmp_path / "run", data=make_images(tmp_path / "images"))
+    backbone, network = build(preset, "own", SIZE).model, keras.models.load_model(tmp_path / "run" / "model.keras")
+    assert network.get_layer("probabilities").kernel.shape == (32, 2)
+    tokens = backbone(IMAGES).numpy()
+    wanted = np.concatenate([tokens[:, 0], tokens[:, 1:].mean(axis=1)], axis=1)
+    features = keras.Model(network.input, network.get_layer("pool").output)
+    np.testing.assert_allclose(features(IMAGES), wanted, atol=1e-5)
+    assert run.metrics["metrics"]["auc"]["value"] > 0.9  # dark against light
+
+
 def make_images(folder):
     rng = np.random.default_rng(1)
     for label in ("dark", "light"):

@@ -65,9 +65,22 @@ def test_the_epsilon_of_a_vit_is_that_of_its_configuration(tmp_path):
     assert np.abs(expected - compute(weights, PIXELS)[0]).max() > 0.1
 
 
-def test_scales_of_a_timm_layer_become_part_of_the_layer_before(tmp_path):
+def test_a_checkpoint_like_uni_has_scales_that_become_part_of_the_layer_before(tmp_path):
     weights = draw_weights(scaled=True)
     folder, _ = write_folder(tmp_path / "net", "timm", weights)
+    config = make_config("timm")
+    config["model_args"] |= {"init_values": 1e-5, "dynamic_img_size": True, "num_classes": 0}
+    (folder / "config.json").write_text(json.dumps(config))
+    np.testing.assert_allclose(build(folder).model(PIXELS), compute(weights, PIXELS)[0], atol=2e-5)
+
+
+def test_a_checkpoint_like_retfound_also_holds_a_decoder(tmp_path):
+    folder, weights = write_folder(tmp_path / "net", "timm")
+    rng = np.random.default_rng(2)
+    shapes = {"mask_token": (1, 1, 8), "decoder_pos_embed": (1, 17, 8), "decoder_embed.weight": (8, WIDTH)}
+    shapes |= {f"decoder_blocks.{i}.attn.qkv.weight": (24, 8) for i in range(2)} | {"decoder_norm.weight": (8,)}
+    decoder = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    write_safetensors(folder / "model.safetensors", name_tensors(weights, "timm") | decoder)
     np.testing.assert_allclose(build(folder).model(PIXELS), compute(weights, PIXELS)[0], atol=2e-5)
 
 

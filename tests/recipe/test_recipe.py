@@ -431,6 +431,7 @@ def test_the_table_of_shipped_recipes_is_not_empty():
         *("quickstart", "feature_extractor", "feature_extractor_hybrid", "fine_tuning", "fine_tuning_from_scratch"),
         *("random_initialisation", "vgg16_blockwise", "layerwise", "blockwise", "incremental", "two_backbones"),
         *("discriminative_rates", "multi_stage", "cost_sensitive", "ordinal_grading", "multi_label"),
+        "vit_probe",
     } == set(shipped_recipes())
 
 

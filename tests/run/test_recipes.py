@@ -36,6 +36,7 @@ STAND_INS = {
     "two_backbones": ("backbone=LeNet5,CifarNet", "weights=digits,none"),
     "random_initialisation": ("backbone=LeNet5",),
     "feature_extractor_hybrid": (*LENET5, "head.folds=3"),
+    "vit_probe": (*LENET5, "head.pooling=avg"),  # of a network without tokens; tests/test_transformers.py has one
 }
 NAMES = sorted(shipped_recipes())
 
@@ -61,6 +62,7 @@ def test_the_table_holds_every_approach():
         *("feature_extractor", "feature_extractor_hybrid", "fine_tuning", "fine_tuning_from_scratch"),
         *("random_initialisation", "vgg16_blockwise", "layerwise", "blockwise", "incremental", "two_backbones"),
         *("discriminative_rates", "multi_stage", "quickstart", "cost_sensitive", "ordinal_grading", "multi_label"),
+        "vit_probe",
     } <= set(NAMES)
 
 
@@ -193,7 +195,8 @@ def test_two_backbones_train_at_full_size(tmp_path):
     assert {"branch1", "branch2"} <= moved
 
 
-MATRIX = [name for name in NAMES if name not in ("vgg16_blockwise", "two_backbones", "feature_extractor_hybrid")]
+FIXED = ("vgg16_blockwise", "two_backbones", "feature_extractor_hybrid", "vit_probe")
+MATRIX = [name for name in NAMES if name not in FIXED]
 
 
 @pytest.mark.slow
