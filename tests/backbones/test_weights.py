@@ -644,6 +644,7 @@ def test_it_is_said_of_the_users_own_network_but_not_of_a_preset_that_keras_hub_
         ("hub:kaggle://me/net/keras/net", "own", [said]),
         ((published, folder), "own", [said]),
         (published, "own", []),
+        (published, published, []),
         ((published, "MobileNetV2"), ("own", "imagenet"), []),
         ("own:mine", "none", []),
     ):

@@ -123,6 +123,7 @@ def leave_out_published(weights: str | Iterable[str], backbone: str | Iterable[s
     """
     words, names = ([given] if isinstance(given, str) else list(given) for given in (weights, backbone))
     mine = [name for name in names if name.startswith((PREFIX, "own:"))]
+    words = [word for word in words if not is_published(word)]
     return [word for word in words if word != "own" or not all(map(is_published, mine))]
 
 
