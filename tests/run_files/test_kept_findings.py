@@ -52,6 +52,16 @@ def test_test_images_that_repeat_others_are_counted_once_with_where_those_are():
     assert say_repeated(summary) == "2 of 3 test images repeat an image of train or val"
 
 
+def test_of_some_test_images_only_those_count():
+    kept = make([("near-copy", "error", "ab"), ("near-copy", "error", "cd")], same="ab")
+    assert say_repeated(summarise(kept)) == "2 of 3 test images repeat an image of train or val"
+    assert say_repeated(summarise(kept.limit({"d", "f"}))) == "1 of 2 test images repeats an image of val"
+    assert summarise(kept.limit({"d", "f"})).left_out == 0
+    assert say_repeated(summarise(kept.limit({"f"}))) == ""
+    (said,) = say_errors(summarise(kept.limit({"f"})))
+    assert said.startswith("The check of the data before training found 2 errors (near-copy 2). See")
+
+
 def test_without_a_check_or_errors_nothing_is_said():
     assert keep({}, []) is None
     assert summarise(None) is None

@@ -43,7 +43,8 @@ from tlmed.intact import check_intact
 from tlmed.metrics.weighted_kappas import find_weight_faults
 from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
-from tlmed.run_files.check_summary import read_summary, say_errors, say_repeated
+from tlmed.run_files.check_summary import say_errors, say_repeated, summarise
+from tlmed.run_files.kept_findings import read_kept
 from tlmed.rundir import RunDir
 from tlmed.sections import Stated
 from tlmed.source_forms import TABLE, TFDS, find_form
@@ -142,9 +143,11 @@ def evaluate(
     default = metrics.describe_default(old["classes"], recipe.data.positive, "tlmed train ... --positive")
     # Where the scored images are phantoms, `describe_source` has said already that scores say nothing.
     learned = [] if is_synthetic(place) else describe_learned(recipe.data.source)
-    units = count_units(pooling, *chosen.listed, {chosen.images.table.paths[row] for row in chosen.rows})
+    scored = {chosen.images.table.paths[row] for row in chosen.rows}
+    units = count_units(pooling, *chosen.listed, scored)
     said = describe_units(units, pooling.unit, "in the run" if own else "the source lists") if pooling.how else []
-    check = read_summary(run) if own else None  # which compared the run's own images with each other
+    kept = read_kept(run) if own else None  # of the check that compared the run's own images with each other
+    check = summarise(kept and kept.limit(scored))
     warnings = [*default, *chosen.sentences, *said, *unsure, *chosen.unsure, *learned, *say_errors(check)]
     for warning in warnings:
         voice.warn(warning)

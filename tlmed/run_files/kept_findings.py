@@ -1,8 +1,8 @@
 """What the check of a run's images found before training, as the run's `check.json` keeps it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tlmed.columns import spell
@@ -55,6 +55,11 @@ class KeptFindings:
                 if self.places.get(path) == "test":
                     found.setdefault(path, set()).update(others)
         return found
+
+    def limit(self, tested: Collection[str]) -> "KeptFindings":
+        """Return what was found, as far as it concerns some of the test images, by their paths."""
+        places = {path: split for path, split in self.places.items() if split != "test" or path in tested}
+        return replace(self, places=places, tested=len(tested), known=self.known & set(tested))
 
     def place(self, files: Sequence[str]) -> tuple[str, ...]:
         """Return the splits in which some images are, in their order."""
