@@ -271,6 +271,8 @@ def test_a_pickle_is_refused_and_never_read(name, tmp_path, capsys):
         ({"model_type": "bert"}, r"of an image encoder, vit, .* with 'bert'"),
         ({"model_type": "vit"}, "'image_size' is missing"),
         (make_config("vit") | {"hidden_act": "relu"}, "have `hidden_act` 'gelu'.* with 'relu'"),
+        (make_config("dinov2") | {"layer_norm_eps": 1e-5}, "have `layer_norm_eps` 1e-6.* with 1e-05"),
+        (make_config("vit") | {"num_attention_heads": 0}, "that keras-hub draws; .*zero"),
         (make_config("vit") | {"patch_size": 5}, "should be divisible by patch size"),
         (make_config("timm") | {"architecture": "resnet50"}, "a plain vision transformer"),
         (make_config("timm") | {"model_args": {"reg_tokens": 8}}, "not reg_tokens"),

@@ -148,10 +148,9 @@ def test_a_rollout_of_known_weights_is_that_of_numpy(hub, layout, pooling, tmp_p
     assert attention_rollout(model, IMAGES).max(axis=(1, 2)).tolist() == [1, 1, 1]
 
 
-ALL_TO_ALL = (
-    *("CLIPVisionEncoder", "DINOV2Backbone", "DINOV3Backbone", "DeiTBackbone", "MetaCLIP2VisionEncoder"),
-    *("SigLIPVisionEncoder", "ViTBackbone"),
-)
+QUICK = ("DINOV3Backbone", "DeiTBackbone", "SigLIPVisionEncoder")  # each with code of its own
+SLOW = ("CLIPVisionEncoder", "DINOV2Backbone", "MetaCLIP2VisionEncoder", "ViTBackbone")
+ALL_TO_ALL = (*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW))
 
 
 def attach(hub, name):

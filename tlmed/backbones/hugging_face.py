@@ -88,7 +88,7 @@ def read_backbone(folder: Path, with_weights: bool, image_size: tuple[int, int] 
         model = kind(**{**arguments, **state_size(kind, image_size)})
     except InputError:
         raise
-    except REFUSALS as error:
+    except (*REFUSALS, ArithmeticError) as error:
         missing = f"{error} is missing" if isinstance(error, KeyError) else one_line(str(error)).rstrip(".")
         raise _refuse(folder, f"have a {CONFIG} of a network that keras-hub draws; {missing}") from error
     check_patches(model, image_size)
@@ -158,6 +158,8 @@ def _choose_converter(folder, config):
         raise _refuse(folder, f"have a {CONFIG} with a `model_type` of an image encoder, {', '.join(TYPES)}", kind)
     if config.get("hidden_act", "gelu") != "gelu":
         raise _refuse(folder, "have `hidden_act` 'gelu', which keras-hub draws", config["hidden_act"])
+    if kind.startswith("dinov2") and config.get("layer_norm_eps", 1e-6) != 1e-6:
+        raise _refuse(folder, "have `layer_norm_eps` 1e-6, which keras-hub draws", config["layer_norm_eps"])
     # keras-hub names its converters in this module only.
     from keras_hub.src.utils.transformers.preset_loader import TransformersPresetLoader
 
