@@ -1,17 +1,21 @@
 """Runs whose head is solved and not trained."""
 
+import contextlib
 import dataclasses
+import io
 import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 import tlmed
 from tests.conftest import SMALL
+from tests.terminal import Terminal
 from tlmed.data import load
 from tlmed.errors import InputError, Interrupted
 from tlmed.heads.dense import split_head
@@ -19,6 +23,8 @@ from tlmed.heads.solved import STRENGTHS
 from tlmed.recipe import Dense, Images, Phase, Recipe, override
 from tlmed.run import solved_phases
 from tlmed.rundir import RunDir
+from tlmed.screen import Screen
+from tlmed.training import speak
 from tlmed.whole_files import read_csv
 
 pytestmark = pytest.mark.usefixtures("empty_figures")
@@ -203,3 +209,55 @@ def test_two_processes_give_the_same_bits(images, tmp_path):
     one, two = (keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("one", "two"))
     assert all((left == right).all() for left, right in zip(one, two, strict=True))
     assert (tmp_path / "one" / "strengths.csv").read_bytes() == (tmp_path / "two" / "strengths.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("settings", "words"), [((), "Heads"), (("phases.0.l2=0.1",), "Strengths of L2")])
+def test_a_terminal_shows_how_many_heads_are_solved(settings, words, images, tmp_path):
+    terminal, seen = Terminal(100), []
+    voice = speak(Screen(terminal))
+
+    @contextlib.contextmanager
+    def count(label, total):
+        seen.append([label, total, 0])
+        with voice.count(label, total) as tell:
+
+            def more(number):
+                seen[-1][2] += number
+                tell(number)
+
+            yield more
+
+    tlmed.train(make(*settings), tmp_path / "run", images, voice=dataclasses.replace(voice, count=count))
+    [(_, total, done)] = [shown for shown in seen if shown[0] == words]
+    assert done == total
+    assert total == (1 if settings else 13 * 6)  # with few validation images, five folds each
+    assert any(line.startswith("head  solved") for line in terminal.kept())
+    assert "Solving the head of phase 'head'" in terminal.getvalue()
+
+
+def test_no_terminal_gets_lines_and_a_silent_run_none(images, tmp_path, capsys):
+    stream = io.StringIO()
+    tlmed.train(make("cache=off"), tmp_path / "run", images, voice=speak(Screen(stream)))
+    lines = stream.getvalue().splitlines()
+    for beginning in ("Computing the features of ", "Solving the head of phase 'head' ...", "head  solved; l2 "):
+        assert len([line for line in lines if line.startswith(beginning)]) == 1
+    tlmed.train(make(), tmp_path / "silent", images, verbose=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_tensorboard_gets_the_scores_of_a_solved_head(images, tmp_path):
+    out = tlmed.train(make("tensorboard=true"), tmp_path / "run", images).path
+    [row] = read_csv(out / "history.csv")
+    found = {}
+    for file in (out / "tensorboard" / "head").glob("*/*"):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                if value.tag.startswith("epoch_"):
+                    found[file.parent.name, value.tag, event.step] = tf.make_ndarray(value.tensor).item()
+    names = {"train": ("loss", "accuracy"), "validation": ("val_loss", "val_accuracy", "val_auc")}
+    expected = {
+        (part, f"epoch_{name.removeprefix('val_')}", 0): pytest.approx(float(row[name]), rel=1e-5)
+        for part, columns in names.items()
+        for name in columns
+    }
+    assert found == expected

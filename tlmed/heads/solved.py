@@ -94,13 +94,13 @@ def solve_head(train: Rows, val: Rows, aim: Aim, look: Callable[[], None] = lamb
     Raises:
         Whatever `look` raises.
     """
-    several = are_vectors(train.labels)
+    several, parts = are_vectors(train.labels), deal_folds(train, val, aim)
     scored = [
         (solution, predict(*spread(solution, train.labels, aim.classes), val.source, several))
         for solution in _solve(train, aim, look)
     ]
     judged, labels, on = [scores for _, scores in scored], val.labels, VALIDATION
-    if len(scored) > 1 and _are_few(val.labels, aim.classes) and (parts := _deal(train, aim)) is not None:
+    if parts is not None:
         judged, labels, on = _score_folds(train, parts, aim, look), train.labels, OUT_OF_FOLD
     path = [
         {
@@ -143,6 +143,25 @@ def measure_loss(scores: np.ndarray, labels: np.ndarray, factors: Sequence | Non
     else:
         right, weights = scores[np.arange(len(labels)), labels], factors[labels]
     return float((weights * -np.log(np.clip(right, 1e-7, 1))).mean())  # clipped as in `measure`
+
+
+def count_heads(train: Rows, val: Rows, aim: Aim) -> int:
+    """Return how many heads `solve_head` solves, and so how often it calls `look`."""
+    parts = deal_folds(train, val, aim)
+    return len(aim.strengths) * (1 if parts is None else 1 + len(np.unique(parts)))
+
+
+def deal_folds(train: Rows, val: Rows, aim: Aim) -> np.ndarray | None:
+    """Return the fold of each training row, where the strength is chosen on folds; else None.
+
+    Args:
+        train: What heads are fitted to.
+        val: What chooses the strength, if there is enough of it.
+        aim: What is asked.
+    """
+    if len(aim.strengths) == 1 or not _are_few(val.labels, aim.classes):
+        return None
+    return _deal(train, aim)
 
 
 def spread(solution: Solution, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import tensorflow as tf
 
 from tlmed import stopping
 from tlmed.gate.grouped_folds import join_owners
@@ -14,9 +15,13 @@ from tlmed.replicas import share_from_first, workers
 from tlmed.run.job import Job
 from tlmed.run.networks import predict_rows
 from tlmed.run.prefixes import Feed
+from tlmed.run.watching import TENSORBOARD
 from tlmed.sections.training import AUTO_L2
 from tlmed.seeds import derive
 from tlmed.training import PhaseResult, class_weights, describe, measure
+from tlmed.words import count
+
+SCORES = ("loss", "accuracy", "auc")
 
 
 def solve_phase(job: Job, model: Classifier, fed: Feed, start: float) -> tuple[PhaseResult, dict, list[dict]]:
@@ -37,18 +42,31 @@ def solve_phase(job: Job, model: Classifier, fed: Feed, start: float) -> tuple[P
     shapes = [tuple(weight.shape) for weight in layer.weights]
     found, told = None, [np.zeros(shape, np.float32) for shape in (*shapes, (2,))]
     if workers()[0] == 0:
-        with job.voice.busy(f"Solving the head of phase {phase.name!r}"):
-            found = solved.solve_head(train, val, _aim(recipe, phase, train.labels, shapes[0][1]), _look)
+        found = _solve(job, phase, (train, val), shapes[0][1])
         told = [found.kernel, found.bias, np.array([found.loss, found.accuracy], np.float32)]
     kernel, bias, (loss, accuracy) = share_from_first(told)
     layer.set_weights([kernel, bias])
     scores = {f"val_{name}": value for name, value in measure(fed.predict(_rows(fed, "val")), val.labels).items()}
     row = {"phase": phase.name, "epoch": 1, "loss": float(loss), "accuracy": float(accuracy), **scores}
+    _note_scores(job, phase, row)
     row["seconds"] = round(time.perf_counter() - begin, 3)
     path = [{"phase": phase.name, **strength} for strength in found.path] if found else []
     if path:
         job.voice.say(f"{phase.name}  {_say_choice(path)}  {describe(row)}")
     return PhaseResult(phase.name, scores[recipe.monitor], 1, 1, time.perf_counter() - start), row, path
+
+
+def _solve(job, phase, rows, classes) -> solved.SolvedHead:
+    """Solve the head of each strength, of each fold too where there are any, and show how many are done."""
+    aim = _aim(job.recipe, phase, rows[0].labels, classes)
+    busy, heads = job.voice.busy(f"Solving the head of phase {phase.name!r}"), solved.count_heads(*rows, aim)
+    with busy, job.voice.count("Heads" if heads > len(aim.strengths) else "Strengths of L2", heads) as tell:
+
+        def look() -> None:
+            tell(1)
+            _look()
+
+        return solved.solve_head(*rows, aim, look)
 
 
 def _look() -> None:
@@ -67,6 +85,18 @@ def _aim(recipe, phase, labels, classes) -> solved.Aim:
         factors,
         derive(recipe.seed, "phase", phase.name),
     )
+
+
+def _note_scores(job, phase, row) -> None:
+    """Write the scores for TensorBoard, if that is asked for, under the names that Keras gives to those of an epoch."""
+    if not job.recipe.tensorboard:
+        return
+    for part, start in (("train", ""), ("validation", "val_")):
+        # Not by Keras's callback, which would add the learning rate.
+        with tf.summary.create_file_writer(str(job.run / TENSORBOARD / phase.name / part)).as_default():
+            for name in SCORES:
+                if start + name in row:
+                    tf.summary.scalar(f"epoch_{name}", row[start + name], step=0)
 
 
 def _say_choice(path) -> str:
@@ -103,7 +133,8 @@ def _read(job, model, fed) -> tuple[solved.Rows, solved.Rows]:
 
 def _compute(job, model, images, rows) -> np.ndarray:
     """Return features that are not kept in the store, float32 [n, d]."""
-    return predict_rows(job.recipe, model.route.frozen.net, images, rows)
+    with job.voice.busy(f"Computing the features of {count(len(rows), 'image')}"):
+        return predict_rows(job.recipe, model.route.frozen.net, images, rows)
 
 
 def _find_owners(images) -> np.ndarray:

@@ -10,6 +10,7 @@ from tlmed.run_files import STATUS_JSON
 from tlmed.rundir import RunDir
 from tlmed.sections import Phase
 
+TENSORBOARD = "tensorboard"  # the folder of a run
 SECONDS = 1.0  # at least so long between two notes: writing one takes time from training
 
 
@@ -68,5 +69,5 @@ def watchers(job: Job, phases: Sequence[Phase], phase: Phase, images: int) -> li
     steps = -(-images // job.recipe.data.batch_size)
     found = [StatusNote(job.run, phases, phase, steps, images)]
     if job.recipe.tensorboard:
-        found.append(keras.callbacks.TensorBoard(job.run / "tensorboard" / phase.name, write_graph=False))
+        found.append(keras.callbacks.TensorBoard(job.run / TENSORBOARD / phase.name, write_graph=False))
     return found
