@@ -500,6 +500,30 @@ def test_each_block_has_its_own_learning_rate_from_the_head_towards_the_input(op
         )
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_weight_decay_leaves_biases_and_norms_as_they_are_to_the_bit(optimizer):
+    decayed, plain = (
+        thaw(make(), phase("all", "affine", optimizer=optimizer, weight_decay=decay)) for decay in (0.5, None)
+    )
+    random = np.random.RandomState(0)
+    plain.set_weights([value + random.uniform(0.1, 0.2, value.shape) for value in plain.get_weights()])
+    before = plain.get_weights()
+    decayed.set_weights(before)
+    fit(decayed)
+    fit(plain)
+    kinds = {"kernel": 0, "bias": 0, "gamma": 0, "beta": 0}
+    for one, other, start in zip(decayed.weights, plain.weights, before, strict=True):
+        if not one.trainable:
+            continue
+        kinds[one.name] += 1
+        if one.name == "kernel":
+            np.testing.assert_allclose(one, other - 1e-2 * 0.5 * start, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(one, other)
+            assert not np.array_equal(one, start)
+    assert kinds == {"kernel": 4, "bias": 4, "gamma": 3, "beta": 3}
+
+
 def test_scaled_gradients_would_not_do_what_rates_do():
     model = thaw(make(), phase("all", block_decay=0.1, optimizer="sgd"))
     assert type(model.optimizer).__mro__[1] is keras.optimizers.SGD

@@ -26,13 +26,16 @@ def is_scheduled(phase: Phase | Mapping) -> bool:
 
 
 def count_warmup(phase: Phase, steps: int) -> int:
-    """Return how many of a phase's steps its warm-up takes: its share of them, rounded up.
+    """Return how many of a phase's steps its warm-up takes: its share of them, rounded up, but never all.
+
+    A share of 1 does take all of them.
 
     >>> count_warmup(Phase("p", thaw=0, epochs=1, learning_rate=1.0, warmup=0.1), 25)
     3
     """
     # Rounded first, or 0.1 of 30 steps would be four: 0.1 * 30 is a little above 3.
-    return math.ceil(round(phase.warmup * steps, 6))
+    warm = math.ceil(round(phase.warmup * steps, 6))
+    return warm if phase.warmup == 1 else min(warm, steps - 1)
 
 
 def compute_factors(phase: Phase, steps: int) -> np.ndarray:

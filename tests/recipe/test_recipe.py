@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,16 @@ FAULTS = [
     ({"phases": (phase(clip_norm=0),)}, "`phases.0.clip_norm` must be a number above 0, or None", "clip_norm=0"),
     ({"phases": (phase(weight_decay=-1),)}, "`phases.0.weight_decay` must be a number of 0 or more", "weight_decay=-1"),
     ({"phases": (phase(warmup=1, schedule="cosine"),)}, "`phases.0.warmup` must be below 1 with", "warmup=1"),
+    ({"phases": degrees(warmup=1, schedule="step")}, "`phases.warmup` must be below 1 with", "warmup=1"),
+    ({"phases": (phase(average="top5"),)}, "`phases.0.average` must be one of 'none', 'top3', 'ema'", "='top5'"),
+    ({"phases": (phase(solver="LBFGS"),), "head": Dense(units=(8,))}, "must be 'lbfgs' or None", "solver='LBFGS'"),
+    ({"phases": (phase(solver="lbfgs", l2=0),)}, "`phases.0.l2` must be a number above 0, or 'auto'", "l2=0"),
+    (
+        {"phases": (phase(learning_rate=0.5, weight_decay=2.0),)},
+        "`phases.0.weight_decay` must be below 2 at a learning rate of 0.5",
+        "weight_decay=2.0",
+    ),
+    ({"phases": degrees(head_learning_rate=0.1, weight_decay=10)}, "must be below 10 at a", "weight_decay=10"),
     ({"phases": (phase(patience=1, schedule="plateau"),)}, "must be 2 or more, or None, with", "patience=1"),
     ({"phases": (phase(label_smoothing=1),)}, "`phases.0.label_smoothing` must be a share from 0 to below 1", "=1"),
     ({"phases": (phase(mixup=-1),)}, "`phases.0.mixup` must be alpha of a beta distribution, 0 or more", "mixup=-1"),
@@ -707,3 +718,31 @@ def test_numbers_of_metrics_are_stated_in_every_form_of_a_recipe(tmp_path):
     assert from_json(older) == plain
     with pytest.raises(InputError, match=r"`stated.net_benefit` must be different risks above 0 and below 1"):
         override(plain, ["stated.net_benefit=0.1,1"])
+
+
+def test_degrees_and_phases_have_the_same_rules_for_the_fields_that_both_have():
+    of_phase, of_degrees = ({spec.name: spec for spec in dataclasses.fields(kind)} for kind in (Phase, Degrees))
+    both = of_phase.keys() & of_degrees.keys()
+    assert both >= {"epochs", "schedule", "l2_sp", "average"}
+    hints = [typing.get_type_hints(kind) for kind in (Phase, Degrees)]
+    for name in both:
+        one, other = of_phase[name], of_degrees[name]
+        assert (one.metadata["must"], one.default) == (other.metadata["must"], other.default), name
+        assert hints[0][name] == hints[1][name], name
+
+
+def test_each_degree_has_the_fields_that_are_the_same_for_all():
+    given = {"schedule": "step", "warmup": 0.2, "clip_norm": 2.0, "weight_decay": 0.1, "label_smoothing": 0.2}
+    given |= {
+        "mixup": 0.3,
+        "average": "ema",
+        "optimizer": "sgd",
+        "patience": 3,
+        "batch_norm": "affine",
+        "unit": "layer",
+    }
+    head, *others = degrees(**given, l2_sp=0.4, start="pretrained").expand(["block1", "block2"])
+    for phase in (head, *others):
+        assert {name: getattr(phase, name) for name in given} == given
+    assert [phase.l2_sp for phase in (head, *others)] == [0, 0.4, 0.4]
+    assert [phase.start for phase in (head, *others)] == ["previous", "pretrained", "pretrained"]

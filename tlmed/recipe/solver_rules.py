@@ -1,12 +1,13 @@
 """The rules of a recipe whose head is solved: it must be one linear layer on features that stay as they are."""
 
 from tlmed.sections import Augment, Dense, Phase
+from tlmed.sections.training import LBFGS
 
 
 def find_solver_faults(recipe) -> list[str]:
     """Return one sentence if a phase asks for a solver that the recipe's other fields rule out."""
     phases = recipe.phases if isinstance(recipe.phases, tuple) else ()
-    solved = [phase for phase in phases if isinstance(phase, Phase) and phase.solver is not None]
+    solved = [phase for phase in phases if isinstance(phase, Phase) and phase.solver == LBFGS]  # others are faults
     head, augment = recipe.head, recipe.augment
     if not solved or not isinstance(head, Dense) or not isinstance(augment, Augment):
         return []

@@ -126,20 +126,13 @@ class Phase:
 
     def find_conflicts(self, path: str) -> list[str]:
         """Return one sentence for each field that others rule out."""
-        faults = _find_schedule_conflicts(self, path) + _find_solver_conflicts(self, path)
+        faults = _find_step_conflicts(self, path) + _find_solver_conflicts(self, path)
         if self.l2_sp and self.thaw == 0:
             faults.append(
                 f"`{path}l2_sp` must be 0 with thaw=0, where no pretrained weight is trained. "
                 f"Received: l2_sp={self.l2_sp!r}."
             )
         return faults
-
-
-# What all phases of degrees have from them.
-_SAME = (
-    *("epochs", "patience", "batch_norm", "optimizer", "unit"),
-    *("schedule", "warmup", "clip_norm", "weight_decay", "label_smoothing", "mixup", "average"),
-)
 
 
 @section
@@ -187,7 +180,7 @@ class Degrees:
 
     def find_conflicts(self, path: str) -> list[str]:
         """Return one sentence for each field that others rule out."""
-        return _find_schedule_conflicts(self, path)
+        return _find_step_conflicts(self, path)
 
     def expand(self, names) -> tuple[Phase, ...]:
         """Return the phases that these degrees are for a backbone.
@@ -198,7 +191,7 @@ class Degrees:
         >>> [(phase.name, phase.thaw) for phase in Degrees(epochs=1, learning_rate=1e-4).expand(["block1", "block2"])]
         [('head', 0), ('block2', 1), ('block1', 2)]
         """
-        same = {name: getattr(self, name) for name in _SAME}
+        same = {name: getattr(self, name) for name in _find_same()}
         head = Phase("head", thaw=0, learning_rate=self.head_learning_rate, **same)
         same |= {"start": self.start, "l2_sp": self.l2_sp}
         degrees = (
@@ -208,13 +201,33 @@ class Degrees:
         return (head, *degrees)
 
 
-def _find_schedule_conflicts(part, path) -> list[str]:
-    """Return what is wrong with the learning rate of a phase, or of degrees."""
+# Fields of degrees that are not the same for all of their phases.
+_OF_EACH = ("learning_rate", "start", "l2_sp")
+
+
+def _find_same() -> list[str]:
+    """Return the fields that all phases of degrees have from them.
+
+    `Degrees` lists them once more and inherits nothing: bases would put their fields before `name` in every file, and
+    a section in a section would lengthen the names by which a recipe's fields are set. A test compares both lists.
+    """
+    of_phase = {spec.name for spec in dataclasses.fields(Phase)}
+    return [spec.name for spec in dataclasses.fields(Degrees) if spec.name in of_phase and spec.name not in _OF_EACH]
+
+
+def _find_step_conflicts(part, path) -> list[str]:
+    """Return what is wrong with the steps of a phase, or of degrees."""
     faults = []
     if part.warmup == 1 and part.schedule != "constant":
         faults.append(
             f"`{path}warmup` must be below 1 with schedule={part.schedule!r}: the phase would end with the warm-up, "
             f"before the learning rate falls. Received: warmup={part.warmup!r}."
+        )
+    rate = max(part.learning_rate, getattr(part, "head_learning_rate", 0.0))
+    if part.weight_decay and part.weight_decay * rate >= 1:
+        faults.append(
+            f"`{path}weight_decay` must be below {1 / rate:g} at a learning rate of {rate:g}: a step would take more "
+            f"from a weight than all of it. Received: weight_decay={part.weight_decay!r}."
         )
     if part.schedule == PLATEAU and part.patience == 1:
         faults.append(
