@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tlmed.errors import one_line
+
 AMOUNT, KNOWN, NAMES, CHOOSING = "amount", "known", "names", "known-validation"
 TWO_LABELS, IDENTICAL, GROUP = "two-labels", "identical", "group-crosses"
 PATIENT = "patient"  # one patient, perhaps, under several names, or named in files only; and in one split
@@ -39,7 +41,7 @@ class Finding:
 
 
 def shorten(findings: Iterable[Finding], where: str, most: int = MOST) -> list[str]:
-    """Return the sentences of findings, kind by kind: the first of each kind, and more while there is room.
+    """Return the sentences of findings, kind by kind, each in one line: the first of a kind, and more if there is room.
 
     Args:
         findings: In the order in which kinds are to stand.
@@ -51,7 +53,7 @@ def shorten(findings: Iterable[Finding], where: str, most: int = MOST) -> list[s
     """
     kinds = defaultdict(list)
     for finding in findings:
-        kinds[finding.kind].append(finding.text)
+        kinds[finding.kind].append(one_line(finding.text))
     sizes = list(map(len, kinds.values()))
     # The same limit for each kind: the largest that keeps all kinds together within as many sentences.
     each = next((some for some in range(most, 1, -1) if sum(min(some, size) for size in sizes) <= most), 1)

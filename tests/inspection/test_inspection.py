@@ -120,6 +120,8 @@ def test_an_earlier_check_is_written_over_only_with_force(folder, tmp_path):
 
 def test_a_run_is_checked_in_its_own_splits(finished):
     found = tlmed.check(finished.path, quick=True)
+    assert found.source == str(finished.path)
+    assert any("what the network looks at" in said for said in found.unchecked)
     assert found.images == len((finished.path / "splits.csv").read_text().splitlines()) - 1
     status, _, err = here("data", "check", finished.path, "--set", "seed=3")
     assert status == 2
@@ -165,3 +167,11 @@ def test_every_kind_of_finding_has_a_title_on_the_page():
     named = {value for name, value in vars(findings).items() if name.isupper() and isinstance(value, str)}
     of_training = {findings.AMOUNT, findings.KNOWN, findings.NAMES, findings.CHOOSING}
     assert set(check_page.KINDS) == named - of_training - {findings.ERROR, findings.WARNING}
+
+
+def test_a_line_end_in_a_name_makes_no_line_of_its_own(folder):
+    copy = next((folder / "ill").iterdir())
+    shutil.copy(copy, copy.with_name("x\nWarning: nothing else.png"))
+    said = here("data", "check", folder, "--quick")[1]
+    assert "x\\nWarning: nothing else.png" in said
+    assert not any(line.startswith("Warning: nothing") for line in said.splitlines())

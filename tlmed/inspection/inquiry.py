@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from tlmed.errors import InputError
+from tlmed.errors import InputError, one_line
 from tlmed.findings import shorten
 from tlmed.gate import Checked, Findings
 from tlmed.gate.battery import CHEAP, DESCRIBING, WITH_FEATURES, conduct
@@ -13,6 +13,7 @@ from tlmed.gate.evidence import Evidence, gather
 from tlmed.gate.file_findings import check_files
 from tlmed.gate.learning_curves import forecast
 from tlmed.gate.near_copies import NEAR_COPIES, read_pairs
+from tlmed.inference.masked_centre import NAME as NETWORK
 from tlmed.inference.masked_centre import check_run
 from tlmed.inspection.check_files import CHECK_JSON, CHECK_PAGE, Targets, check_targets, write_check
 from tlmed.inspection.pretrained_features import compute_features
@@ -29,8 +30,12 @@ PLAIN = "feature_extractor"  # the recipe that images are looked at with, if non
 _QUICK = "Nothing that needs a network was checked, as was asked for: {0}."
 _STOPPED = "The check was stopped before it had described the images."
 _NEED_FEATURES = (
-    "copies that only features bring together, wrong labels, images unlike all others, and how many images are enough"
+    "copies that only features bring together",
+    "wrong labels",
+    "images unlike all others",
+    "how many images are enough",
 )
+_NETWORK = {NETWORK: "what the network looks at"}  # of a run
 
 
 # What each check looks for, by its name: without features, and with them.
@@ -87,7 +92,8 @@ class Course:
         parts = list(self.parts)
         if not self.complete:
             held = {part.name for part in parts}
-            left = [words for name, words in (_CHEAP | _DEEP).items() if name not in held]
+            sought = _CHEAP | _DEEP | (_NETWORK if subject.run is not None else {})
+            left = [words for name, words in sought.items() if name not in held]
             said = f"The check was stopped, and did not look for {join_names(left)}." if left else _STOPPED
             parts.append(Checked("stopped", unchecked=(said,)))
         return Findings(subject.source, len(subject.images.table), tuple(parts), self.complete)
@@ -113,7 +119,7 @@ def inquire(subject: Subject, inquiry: Inquiry, voice: Voice, course: Course) ->
     with voice.busy("Looking for copies, patients in several splits and shortcuts"):
         course.parts.extend(conduct(evidence, CHEAP))
     if inquiry.quick:
-        course.parts.append(Checked("features", unchecked=(_QUICK.format(_NEED_FEATURES),)))
+        course.parts.append(Checked("features", unchecked=(_QUICK.format(_list_skipped(subject)),)))
     else:
         features, lacking = compute_features(subject.recipe, subject.images, voice)
         (copies,) = (read_pairs(evidence, part) for part in course.parts if part.name == NEAR_COPIES)
@@ -126,6 +132,10 @@ def inquire(subject: Subject, inquiry: Inquiry, voice: Voice, course: Course) ->
             course.parts.append(check_run(subject.run, subject.moved))
     course.parts.extend(conduct(evidence, DESCRIBING))
     course.complete = True
+
+
+def _list_skipped(subject) -> str:
+    return join_names([*_NEED_FEATURES, *(_NETWORK.values() if subject.run is not None else ())])
 
 
 def _say_undivided(why: str) -> str:
@@ -165,9 +175,9 @@ def _tell(subject, found: Findings, targets: Targets, voice) -> None:
         for sentence in shorten(findings, where, MOST_LINES):
             voice.say(f"{level}: {sentence}")
     for sentence in found.unchecked:
-        voice.say(f"Not checked: {sentence}")
+        voice.say(f"Not checked: {one_line(sentence)}")
     for sentence in subject.notes:
-        voice.say(f"Found: {sentence}")
+        voice.say(f"Found: {one_line(sentence)}")
     if targets.out is not None:
         with voice.busy("Writing the page"):
             page = write_check(targets.out, subject, found)
@@ -194,7 +204,7 @@ def say_errors(found: Findings, targets: Targets) -> str:
     where = f"{targets.out / CHECK_PAGE} shows them" if targets.out is not None else "they are listed above"
     return (
         f"Images must have no errors of these kinds before they are trained on: {kinds}; {where}. "
-        f"Received: data={found.source} with {count(len(found.errors), 'error')}."
+        f"Received: {found.source} with {count(len(found.errors), 'error')}."
     )
 
 

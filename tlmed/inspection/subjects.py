@@ -36,8 +36,8 @@ class Subject:
 
     @property
     def source(self) -> str:
-        """The images, as a user named them."""
-        return self.images.table.source
+        """The images, or the run whose images they are, as a user named them."""
+        return self.images.table.source if self.run is None else str(self.run.path)
 
 
 def open_subject(recipe: Recipe) -> Subject:
