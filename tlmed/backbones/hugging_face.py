@@ -1,7 +1,7 @@
 """Backbones from a folder in the layout of Hugging Face: `config.json`, safetensors, and how images are prepared.
 
-keras-hub's converters draw the network and name the tensors. Files are read here: nothing of them runs, every tensor is
-compared with the network before one is loaded, and all that do not fit are named.
+keras-hub's converters draw the network and name the tensors. Files are read here, by the safetensors library, so that
+nothing of them runs: every tensor is compared with the network before one is loaded, and all that do not fit are named.
 """
 
 import json
@@ -14,7 +14,6 @@ import numpy as np
 
 from tlmed.backbones import preprocessing, timm_vit
 from tlmed.backbones.hub_layers import REFUSALS, check_patches, state_size
-from tlmed.backbones.safetensors_files import SUFFIX, Damaged, Stored, list_tensors
 from tlmed.backbones.saved import NAMED
 from tlmed.errors import InputError, one_line
 from tlmed.regular_files import LIMIT, open_regular
@@ -25,6 +24,7 @@ CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 # Encoders of images that keras-hub converts, by `model_type`.
 TYPES = ("vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "swin")
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_SUFFIX = ".safetensors"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _PARTS = ("vit.", "deit.")  # what keras-hub's names begin with, and those of a bare encoder's file do not
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|blocks)\.\d+\.")
@@ -189,7 +189,7 @@ def _load(model, converter, folder, config):
 class _Loader:
     """Gives keras-hub's converters their tensors; as long as it is dry, it only compares shapes."""
 
-    def __init__(self, tensors: dict[str, Stored]):
+    def __init__(self, tensors: "dict[str, _Stored]"):
         self.tensors, self.is_dry, self.faults, self.used, self._prefix = tensors, True, [], set(), None
 
     def has(self, name: str) -> bool:
@@ -202,7 +202,7 @@ class _Loader:
         self.used.add(key)
         stored = self.tensors[key]
         # Zeros without memory of their own.
-        return np.broadcast_to(np.float32(0), stored.shape) if self.is_dry else stored.read()
+        return np.broadcast_to(np.float32(0), stored.shape) if self.is_dry else _read(stored, key)
 
     def port_weight(self, keras_variable, hf_weight_key, hook_fn=None):
         shape = list(keras_variable.shape)
@@ -240,21 +240,50 @@ class _Loader:
         return found
 
 
-def _list_all(folder) -> dict[str, Stored]:
+@dataclass(frozen=True)
+class _Stored:
+    """A tensor that is not read yet: its file and its shape."""
+
+    path: Path
+    shape: tuple[int, ...]
+
+
+def _list_all(folder) -> dict[str, _Stored]:
     """Return all tensors of a folder, from one file or from several with an index."""
+    from safetensors import SafetensorError
+
     try:
         if (folder / _INDEX).exists():
             names = set(_read_json(folder, _INDEX)["weight_map"].values())
             # A name with a path in it could lead out of the folder.
-            if any(name != Path(name).name or not name.endswith(SUFFIX) for name in names):
-                raise Damaged(f"{_INDEX} names files that are no {SUFFIX} beside it")
-            return {key: it for name in sorted(names) for key, it in list_tensors(folder / name).items()}
+            if any(name != Path(name).name or not name.endswith(_SUFFIX) for name in names):
+                raise TypeError(f"{_INDEX} names files that are no {_SUFFIX} beside it")
+            return {key: it for name in sorted(names) for key, it in _list_tensors(folder / name).items()}
         if not (folder / _WEIGHTS).exists():
             raise _refuse(folder, _say_what_to_give(folder))
-        return list_tensors(folder / _WEIGHTS)
-    except (Damaged, OSError, KeyError, AttributeError, TypeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        return _list_tensors(folder / _WEIGHTS)
+    except (SafetensorError, OSError, KeyError, AttributeError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else one_line(str(error))
+        if isinstance(error, SafetensorError):
+            reason = f"it is no safetensors file, or a damaged one ({reason})"
         raise _refuse(folder, f"have weights in {_WEIGHTS} that can be read; {reason}") from error
+
+
+def _list_tensors(path) -> dict[str, _Stored]:
+    """Return the tensors of a file by name; no number is read."""
+    from safetensors import safe_open
+
+    open_regular(path).close()  # the library would wait at a pipe
+    with safe_open(path, "np") as file:
+        return {name: _Stored(path, tuple(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118, it is no mapping
+
+
+def _read(stored, name) -> np.ndarray:
+    """Return a tensor as float32: files mostly have 16 bits."""
+    from safetensors import safe_open
+
+    with safe_open(stored.path, "np") as file:
+        return file.get_tensor(name).astype("float32")
 
 
 def _say_what_to_give(folder) -> str:
