@@ -8,7 +8,7 @@ that chain. It exists only while training: a saved model is the plain graph over
 import tlmed.tensorflow_start
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -34,7 +34,7 @@ from tlmed.sections import Phase, find_faults
 MOMENTUM = 0.9
 
 
-def thaw(model: Classifier, phase: Phase) -> Classifier:
+def thaw(model: Classifier, phase: Phase, rates: Mapping[str, float] | None = None) -> Classifier:
     """Prepare a network for a phase and compile it, with a fresh optimizer.
 
     The last `phase.thaw` blocks and the head become trainable, with BatchNorm as `phase.batch_norm` says; the blocks
@@ -45,6 +45,9 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     Args:
         model: A network from `Recipe.build`.
         phase: What to thaw, and how to train it.
+        rates: The learning rates of the head and of each thawed block, by name, which `tlmed.training.measure_rates`
+            gives for a phase with `rates="auto-rgn"`; None: as the fields of the phase say, `learning_rate` for all
+            blocks of such a phase.
 
     Returns:
         The same `model`, changed in place and compiled.
@@ -80,7 +83,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     reseed([*model.layers, *_augmentation(model), *([mixup] if mixup else [])], model.seed, phase.name)
     _pull(model, thawed, phase)
     optimizer = make_optimizer(
-        phase.optimizer, phase.learning_rate, list_changes(model.trainable_variables, thawed, phase)
+        phase.optimizer, phase.learning_rate, list_changes(model.trainable_variables, thawed, phase, rates)
     )
     compile_with(smooth(model.training_loss, phase.label_smoothing), model, optimizer, choose_jit())
     # All variables exist before the first step, so that TensorFlow traces a step once and not twice.

@@ -15,6 +15,7 @@ from tlmed.phases import Classifier, learning_rates, split_blocks
 from tlmed.plan.costs import Terms, choose_cache
 from tlmed.plan.expansion import find_schedule_faults
 from tlmed.sections import Hybrid, Phase
+from tlmed.sections.training import AUTO_RGN
 
 
 def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None = None, **facts) -> dict:
@@ -31,9 +32,8 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None =
         phase's `fine_tuning_ratio` is the share of the backbone's weighted layers (normalisation apart) that it thaws:
         0 for a feature extractor, 1 for fine-tuning from scratch. Its `moving_statistics`, if any, are the numbers of
         BatchNorm that no gradient trains and that still move; its `frozen_parameters` stay. Its `learning_rates` are
-        those of the head and of each thawed block, its `optimizer_settings` Keras's defaults, but for what fields of
-        the phase set. Its `cache`, with
-        `terms`, is a `Choice`.
+        those of the head and of each thawed block, none yet if training measures them; its `optimizer_settings` Keras's
+        defaults, but for what fields of the phase set; its `cache`, with `terms`, a `Choice`.
 
     Raises:
         InputError: With every fault of the schedule.
@@ -142,7 +142,8 @@ def _describe_phase(model: Classifier, phase: Phase) -> dict:
         **({"moving_statistics": moving} if moving else {}),
         "frozen_parameters": count_parameters(model.layers) - trainable - moving,
         "fine_tuning_ratio": round(weighted / (weighted + sum(len(_weighted(block.layers)) for block in frozen)), 4),
-        "learning_rates": learning_rates(thawed, phase),
+        # Training writes here those that it measures.
+        "learning_rates": {} if phase.rates == AUTO_RGN else learning_rates(thawed, phase),
     }
 
 

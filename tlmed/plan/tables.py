@@ -161,6 +161,8 @@ def _name_training(phase) -> tuple[str, str]:
     """Return epochs and learning rate; a head that is solved has neither."""
     if phase["solver"] is not None:
         return "solved", ""
+    if not phase["learning_rates"]:  # those that training measures
+        return str(phase["epochs"]), f"up to {phase['learning_rate']:.3g}"
     return str(phase["epochs"]), _name_rates(phase["learning_rates"])
 
 

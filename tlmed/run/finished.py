@@ -33,6 +33,7 @@ class Degree:
         extraction: For `timing.json`, how the features of its frozen blocks were obtained, if they were kept.
         recalibration: How the validation score changed, if the phase estimates BatchNorm statistics again.
         path: Its rows of `strengths.csv`, if its head was solved.
+        rates: The learning rates of the head and of each block, if they were measured.
     """
 
     result: PhaseResult
@@ -45,6 +46,7 @@ class Degree:
     extraction: dict | None = None
     recalibration: dict | None = None
     path: list[dict] = field(default_factory=list)
+    rates: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tlmed.features import random_norms
 from tlmed.phases import computing, moving, needs_start, thaw
 from tlmed.run.finished import Degree, Finished
 from tlmed.run.job import Job
+from tlmed.run.measured_rates import find_rates, note_rates
 from tlmed.run.networks import can_settle, predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import Feed, feed, is_rounded
@@ -25,6 +26,7 @@ from tlmed.run_files import DEGREES_CSV, FREEZE_JSON, PLAN_JSON, STRENGTHS_CSV, 
 from tlmed.schedules import is_scheduled
 from tlmed.sections import MONITORS
 from tlmed.sections.phase_words import say_epoch
+from tlmed.sections.training import AUTO_RGN
 from tlmed.seeds import derive
 from tlmed.training import Checkpoints, Judge, Loop, PhaseResult, Saving, class_weights, fit_phase, measure
 from tlmed.voice import Voice
@@ -159,6 +161,9 @@ def _continue(job, prepared, degrees, finished) -> None:
     model, phases = prepared.network, prepared.phases
     done = phases[: len(degrees)]
     replace_history(job.run, (row for degree in degrees for row in degree.history))
+    for phase, degree in zip(phases, degrees, strict=False):
+        if degree.rates is not None:
+            note_rates(job, prepared, phase, degree.rates)
     _write_certificate(job.run, degrees)
     _write_strengths(job.run, degrees)
     # Random weights need statistics where training begins from them: now, or in a later phase that goes back to them.
@@ -182,6 +187,10 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
     """Train one phase, certify which weights moved, and score it on validation (if asked, test) images."""
     recipe, voice, start = job.recipe, job.voice, time.perf_counter()
     model, images = thaw(prepared.network, phase), prepared.images
+    rates = None
+    if phase.rates == AUTO_RGN:
+        rates = find_rates(job, prepared)
+        thaw(model, phase, rates)
     checkpoints = Checkpoints(job.run.progress / "checkpoints", warn=voice.warn, say=voice.say)
     fed = _feed(job, prepared, model, begun or checkpoints.facts(phase.name) is not None)
     with _certified(model) as found:
@@ -207,7 +216,7 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
     result = dataclasses.replace(result, score=score, seconds=seconds + result.earlier)
     scores = np.concatenate([scores for scores, _ in parts])
     moved = None if before is None else _tell_recalibration(job, images, phase, before, parts[0][0])
-    told = {"extraction": fed.extraction, "recalibration": moved, "path": path}
+    told = {"extraction": fed.extraction, "recalibration": moved, "path": path, "rates": rates}
     return Degree(result, val, test, history, scores, **told, **found)
 
 

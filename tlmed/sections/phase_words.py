@@ -70,6 +70,7 @@ _AVERAGES = {
 }
 _SOLVERS = {"lbfgs": "L-BFGS"}
 _SAID = {
+    "rates": lambda value: "each block's rate measured, in proportion to gradient over weights" * (value == "auto-rgn"),
     "clip_norm": lambda value: f"gradients of a norm of {value:g} at most",
     "weight_decay": lambda value: f"weight decay {value:g}, not of biases and norms" if value else "no weight decay",
     "label_smoothing": lambda value: f"labels smoothed by {value:g}" if value else "",

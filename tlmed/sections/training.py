@@ -14,6 +14,8 @@ LBFGS, AUTO_L2 = "lbfgs", "auto"
 TOP3, EMA = "top3", "ema"
 AVERAGES = ("none", TOP3, EMA)
 EMA_DECAY = 0.999  # of a moving average
+AUTO_RGN = "auto-rgn"
+RATES = ("given", AUTO_RGN)
 SCHEDULES = ("constant", "cosine", "linear", "step", PLATEAU)
 STARTS = ("previous", "pretrained")
 UNITS = ("block", "layer")
@@ -62,6 +64,9 @@ class Phase:
             after the last phase that thawed nothing.
         block_decay: The factor from one learning rate to the next, from output to input: the head has `learning_rate`,
             the last block `learning_rate * block_decay`, the block before it that times `block_decay`, and so on.
+        rates: Where the learning rates of blocks come from. `"given"`: from `learning_rate` and `block_decay`;
+            `"auto-rgn"`: measured on training batches before the phase. The block with the largest ratio of gradient
+            and weights has `learning_rate`, as the head has, the others have less in proportion (Lee et al. 2023).
         schedule: How the learning rate falls. `"constant"`: not at all; `"cosine"` and `"linear"`: towards 0 at the
             end of the phase; `"step"`: to a tenth after half of the steps, to a hundredth after three quarters (He et
             al. 2016); `"plateau"`: to a tenth whenever the recipe's `monitor` has not improved for half of `patience`.
@@ -104,6 +109,7 @@ class Phase:
     unit: str = one_of(UNITS, default="block")
     start: str = one_of(STARTS, default="previous")
     block_decay: float = share(default=1.0)
+    rates: str = one_of(RATES, default="given")
     schedule: str = one_of(SCHEDULES, default="constant")
     warmup: float = _warmup()
     clip_norm: float | None = _clip_norm()
@@ -127,6 +133,7 @@ class Phase:
     def find_conflicts(self, path: str) -> list[str]:
         """Return one sentence for each field that others rule out."""
         faults = _find_step_conflicts(self, path) + _find_solver_conflicts(self, path)
+        faults += _find_rate_conflicts(self, path)
         if self.l2_sp and self.thaw == 0:
             faults.append(
                 f"`{path}l2_sp` must be 0 with thaw=0, where no pretrained weight is trained. "
@@ -235,6 +242,18 @@ def _find_step_conflicts(part, path) -> list[str]:
             "learning rate falls, which it does after half of these epochs. Received: patience=1."
         )
     return faults
+
+
+def _find_rate_conflicts(phase, path) -> list[str]:
+    """Return what does not go with learning rates that are measured."""
+    if phase.rates != AUTO_RGN:
+        return []
+    rules = {
+        f"must be 'given' with thaw=0, where no block is trained. Received: rates={phase.rates!r}.": (phase.thaw == 0),
+        "must be 'given' with a `block_decay`, because both say the rate of each block. "
+        f"Received: rates={phase.rates!r} with block_decay={phase.block_decay!r}.": phase.block_decay != 1,
+    }
+    return [f"`{path}rates` {words}" for words, holds in rules.items() if holds]
 
 
 # Fields that mean something to a solver, or that nothing uses then; another that is set would be lost.

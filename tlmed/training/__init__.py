@@ -4,6 +4,7 @@ import tlmed.tensorflow_start
 
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.fitting import IMAGES, PhaseResult, Saving, class_weights, fit_phase
+from tlmed.training.gradient_ratios import measure_rates
 from tlmed.training.judging import Judge, measure
 from tlmed.training.loop import Loop
 from tlmed.training.progress import describe, open_voice, speak
@@ -19,6 +20,7 @@ __all__ = [
     "describe",
     "fit_phase",
     "measure",
+    "measure_rates",
     "open_voice",
     "speak",
 ]

@@ -121,7 +121,7 @@ def _compile(model, metrics, together, factors) -> Callable:
         # [1]: images of this replica; `wishes` is [2], so that all three can be added up over the replicas at once.
         count = tf.cast(tf.shape(labels)[:1], tf.float32)
         if strategy.num_replicas_in_sync > 1:
-            inputs, labels = _fill_empty((inputs, labels))
+            inputs, labels = fill_empty((inputs, labels))
         counted = tf.cast(tf.range(tf.shape(labels)[0]) < tf.cast(count, tf.int32), tf.float32)
         amounts = counted * count_labels(model.loss, labels)
         # Replicas may hold different numbers of images, so that the mean needs the count of the whole batch.
@@ -156,7 +156,7 @@ def _compile(model, metrics, together, factors) -> Callable:
     return tf.function(take_step if together == 1 else take_steps)
 
 
-def _fill_empty(batch):
+def fill_empty(batch):
     """Return a batch with one blank image if it has none: many operations of TensorFlow fail on an empty batch."""
     blank = tf.cast(tf.equal(tf.shape(batch[1])[0], 0), tf.int32)
 
