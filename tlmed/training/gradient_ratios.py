@@ -29,11 +29,11 @@ def measure_rates(
 
     The ratio of a block is the norm of its gradient over the norm of its weights, the mean over some batches; the block
     with the largest ratio has the phase's `learning_rate`, as the head has, and the others have less in proportion (Lee
-    et al., Surgical Fine-Tuning Improves Adaptation to Distribution Shifts, ICLR 2023). The authors' code (anniesch/surgical-finetuning,
-    `main.py`, `get_lr_weights`) leaves normalisation layers out, as is done here; it has a ratio for each tensor and
-    measures again before each epoch, where this has one for each block and measures once, so that a plan can name the
-    rates. The gradient is that of the phase's loss at inference: dropout, augmentation and mixup are off, and BatchNorm
-    keeps its statistics.
+    et al., Surgical Fine-Tuning Improves Adaptation to Distribution Shifts, ICLR 2023). The authors' code
+    (anniesch/surgical-finetuning, `main.py`, `get_lr_weights`) leaves normalisation layers out, as is done here; it has
+    a ratio for each tensor and measures again before each epoch, where this has one for each block and measures once,
+    so that a plan can name the rates. The gradient is that of the phase's loss at inference: dropout, augmentation and
+    mixup are off, and BatchNorm keeps its statistics.
 
     Args:
         model: The network, thawed for the phase.
