@@ -123,6 +123,13 @@ FAULTS = [
     ({"phases": (phase(start="scratch"),)}, "`phases.0.start`", "start='scratch'"),
     ({"phases": (phase(block_decay=0),)}, "`phases.0.block_decay`", "block_decay=0"),
     ({"phases": (phase(block_decay=1.1),)}, "`phases.0.block_decay`", "block_decay=1.1"),
+    ({"phases": (phase(rates="rgn"),)}, "`phases.0.rates` must be one of 'given', 'auto-rgn'", "rates='rgn'"),
+    ({"phases": (phase(rates="auto-rgn"),)}, "`phases.0.rates` must be 'given' with thaw=0", "rates='auto-rgn'"),
+    (
+        {"phases": (phase(thaw=1, rates="auto-rgn", block_decay=0.5),)},
+        "`phases.0.rates` must be 'given' with a `block_decay`",
+        "rates='auto-rgn' with block_decay=0.5",
+    ),
     ({"phases": (phase(schedule="cos"),)}, "`phases.0.schedule` must be one of 'constant', 'cosine'", "schedule='cos'"),
     ({"phases": (phase(warmup=1.5),)}, "`phases.0.warmup` must be a share of the phase's steps, 0 to 1", "warmup=1.5"),
     ({"phases": (phase(clip_norm=0),)}, "`phases.0.clip_norm` must be a number above 0, or None", "clip_norm=0"),
@@ -442,7 +449,7 @@ def test_the_table_of_shipped_recipes_is_not_empty():
         *("quickstart", "feature_extractor", "feature_extractor_hybrid", "fine_tuning", "fine_tuning_from_scratch"),
         *("random_initialisation", "vgg16_blockwise", "layerwise", "blockwise", "incremental", "two_backbones"),
         *("discriminative_rates", "multi_stage", "cost_sensitive", "ordinal_grading", "multi_label"),
-        "vit_probe",
+        *("vit_probe", "lp_ft", "surgical"),
     } == set(shipped_recipes())
 
 

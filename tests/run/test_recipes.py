@@ -62,7 +62,7 @@ def test_the_table_holds_every_approach():
         *("feature_extractor", "feature_extractor_hybrid", "fine_tuning", "fine_tuning_from_scratch"),
         *("random_initialisation", "vgg16_blockwise", "layerwise", "blockwise", "incremental", "two_backbones"),
         *("discriminative_rates", "multi_stage", "quickstart", "cost_sensitive", "ordinal_grading", "multi_label"),
-        "vit_probe",
+        *("vit_probe", "lp_ft", "surgical"),
     } <= set(NAMES)
 
 
@@ -70,7 +70,7 @@ def test_the_table_holds_every_approach():
 SLOW = (
     *("cost_sensitive", "discriminative_rates", "feature_extractor", "fine_tuning_from_scratch", "incremental"),
     *("layerwise", "multi_label", "multi_stage", "ordinal_grading", "quickstart", "random_initialisation"),
-    *("two_backbones", "vgg16_blockwise"),
+    *("surgical", "two_backbones", "vgg16_blockwise"),
 )
 
 
