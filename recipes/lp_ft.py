@@ -13,17 +13,18 @@ recipe = Recipe(
     phases=(
         # A converged head sends small gradients into the pretrained layers, so that these keep what they know.
         Phase("head", thaw=0, solver="lbfgs"),
+        # The head fits its images well by now: without smoothed labels, the loss on others doubled within ten epochs.
         Phase(
             "all",
             thaw="all",
             epochs=12,
-            learning_rate=1e-4,
+            learning_rate=3e-4,
             batch_norm="affine",
-            unit="layer",
             block_decay=0.9,
             schedule="cosine",
             warmup=0.1,
             clip_norm=1.0,
+            label_smoothing=0.1,
         ),
     ),
     keep="best",
