@@ -21,7 +21,7 @@ from tlmed.whole_files import write_text
 MARK = ("<!-- determinism: begin -->", "<!-- determinism: end -->")
 COMMON = ("data.image_size=128,128", "phases.patience=none")
 CASES = {
-    "frozen backbone, 30 epochs of a head": ("feature_extractor", "phases.epochs=30"),
+    "frozen backbone, 30 epochs of a head": ("feature_extractor", "phases.epochs=30", "head.dropout=0.2"),
     "two blocks thawed, 4 epochs": ("fine_tuning", "phases.epochs=4"),
     "all layers, 2 epochs": ("fine_tuning_from_scratch", "phases.epochs=2"),
     "the same, images augmented": (

@@ -27,6 +27,7 @@ from scipy.stats import t
 
 import tlmed
 from tlmed.recipe import override
+from tlmed.run import story
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_csv, write_text
@@ -45,13 +46,12 @@ VOLUMES = ("data.channels=views", "data.window=0.5,99.5,file", "data.spacing=0.5
 # Each way in full, so that it stays what it is when the recipes change.
 ADAM = ("phases.0.solver=none", "head.dropout=0.2", "phases.0.learning_rate=1e-3")
 WAYS = {"adam": ADAM, "solved": ("head.dropout=0", "phases.0.solver=lbfgs", "phases.0.l2=auto")}
-SMALL = ("data.image_size=128,128",)  # where more than a head is trained
 RECIPES = {
     "feature_extractor": ("phases.0.epochs=30", "phases.0.patience=8"),
-    "fine_tuning": (*SMALL, "phases.0.epochs=20", "phases.1.epochs=10"),
-    "discriminative_rates": (*SMALL, "phases.0.epochs=20", "phases.1.epochs=10"),
+    # More than a head is trained: few pixels and epochs.
+    "fine_tuning": ("data.image_size=96,96", "phases.0.epochs=20", "phases.1.epochs=6"),
 }
-TUNED = ("busi", "ct-contrast-dicom")  # the sets of all recipes but the first
+TUNED = ("busi", "ct-contrast-dicom")  # the sets of the second recipe
 GRADES = (3_000, 3_330, 3_620)  # mm³, near the quartiles
 
 
@@ -144,12 +144,12 @@ def draw(images: Sequence[Image], most: int) -> list[Image]:
     return sorted(found, key=lambda image: image.path)
 
 
-def write_list(chosen: Set, data: Path, out: Path) -> Path:
+def write_list(chosen: Set, data: Path, out: Path, most: int = MOST) -> Path:
     """Copy the images of a set, and return the list of them, which names no split."""
     place, folder = out / "labels.csv", data / chosen.folder
     if place.exists():
         return place
-    images = draw(chosen.list(folder), MOST)
+    images = draw(chosen.list(folder), most)
     for image in images:
         (out / image.path).parent.mkdir(parents=True, exist_ok=True)
     if chosen.list is list_arrays:
@@ -213,6 +213,8 @@ def add_row(row: dict, file: Path = ROWS) -> None:
 def run_all(recipe: str, data: Path, runs: Path, seeds: Sequence[int], names: Sequence[str]) -> Iterator[dict]:
     """Run what has no row, a seed after the other, and yield each row when it is written."""
     os.environ["TLMED_CACHE_DIR"] = str(runs / "cache")
+    # The check of the images takes longer than everything else here, and says nothing of heads.
+    story.check_images = lambda *_: None
     for seed, chosen, way in itertools.product(seeds, SETS, WAYS):
         key = {"recipe": recipe, "set": chosen.name, "seed": str(seed), "way": way}
         if chosen.name not in names or any(key.items() <= row.items() for row in read_rows()):

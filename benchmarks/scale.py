@@ -45,7 +45,7 @@ def measure(images: int, scratch: Path) -> Row:
 
     source = f"tfds:tlmed_phantoms/images={images},size={SIZE},seed=0"
     open_source(source)
-    settings = (f"data.image_size={SIZE},{SIZE}", f"phases.epochs={EPOCHS}", "phases.patience=none")
+    settings = (f"data.image_size={SIZE},{SIZE}", f"phases.epochs={EPOCHS}", "phases.patience=none", "head.dropout=0.2")
     out = run_tlmed(Place(source, scratch), "feature_extractor", *settings)
     timing = json.loads((out / "timing.json").read_text())
     return Row(images, timing["training_seconds"], timing["peak_memory_mb"], read_auc(out))

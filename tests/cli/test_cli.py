@@ -465,7 +465,10 @@ def test_backbones_are_listed_and_described():
     assert "Did you mean 'ResNet50'?" in here("backbones", "RezNet50")[2]
 
 
-LONG = ("train", "feature_extractor", "--out", "run", *small(), "--set", "phases.epochs=500")
+LONG = (
+    *("train", "feature_extractor", "--out", "run", *small(), "--set", "phases.epochs=500"),
+    *("--set", "head.dropout=0.2"),  # a head with dropout is trained, epoch by epoch
+)
 
 
 class Interrupts(io.StringIO):

@@ -137,7 +137,11 @@ FAULTS = [
     ({"phases": (phase(warmup=1, schedule="cosine"),)}, "`phases.0.warmup` must be below 1 with", "warmup=1"),
     ({"phases": degrees(warmup=1, schedule="step")}, "`phases.warmup` must be below 1 with", "warmup=1"),
     ({"phases": (phase(average="top5"),)}, "`phases.0.average` must be one of 'none', 'top3', 'ema'", "='top5'"),
-    ({"phases": (phase(solver="LBFGS"),), "head": Dense(units=(8,))}, "must be 'lbfgs' or None", "solver='LBFGS'"),
+    (
+        {"phases": (phase(solver="LBFGS"),), "head": Dense(units=(8,))},
+        "must be 'lbfgs', 'auto' or None",
+        "solver='LBFGS'",
+    ),
     ({"phases": (phase(solver="lbfgs", l2=0),)}, "`phases.0.l2` must be a number above 0, or 'auto'", "l2=0"),
     (
         {"phases": (phase(learning_rate=0.5, weight_decay=2.0),)},

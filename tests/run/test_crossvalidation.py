@@ -46,7 +46,8 @@ from tlmed.status import describe_status
 from tlmed.whole_files import read_csv, write_csv, write_json
 
 NAME = "feature_extractor"
-SETTINGS = (*SMALL, "phases.epochs=1", "cache=on", "engine=tensorflow", "data.split=KFold(3)")
+# With dropout the head is trained, so that there are steps to stop a run in.
+SETTINGS = (*SMALL, "phases.epochs=1", "cache=on", "engine=tensorflow", "data.split=KFold(3)", "head.dropout=0.2")
 
 
 def small(*settings):

@@ -262,7 +262,7 @@ def test_no_memory_no_disk_and_no_deterministic_kernel_end_in_one_line(error, wo
 
     monkeypatch.setattr(phase_training, "fit_phase", fail)
     with pytest.raises(RunFailed, match=words) as caught:
-        tlmed.train(small(), tmp_path / "run", images)
+        tlmed.train(small("head.dropout=0.2"), tmp_path / "run", images)  # a head with dropout is trained
     assert "\n" not in str(caught.value)
     assert words in (tmp_path / "run" / "UNFINISHED").read_text()
 
@@ -318,7 +318,7 @@ def test_class_weights_balance_the_loss(tmp_path, monkeypatch):
     seen = {}
     original = phase_training.Loop
     monkeypatch.setattr(phase_training, "Loop", lambda *a, **k: seen.update(k) or original(*a, **k))
-    tlmed.train(small("phases.epochs=1", "class_weight=balanced"), tmp_path / "run", folder)
+    tlmed.train(small("phases.epochs=1", "class_weight=balanced", "head.dropout=0.2"), tmp_path / "run", folder)
     assert seen["class_weight"][0] == pytest.approx(2 * seen["class_weight"][1], rel=0.15)
 
 

@@ -20,7 +20,8 @@ from tlmed.data import load
 from tlmed.errors import InputError, Interrupted
 from tlmed.heads.dense import split_head
 from tlmed.heads.solved import STRENGTHS
-from tlmed.recipe import Dense, Images, Phase, Recipe, override
+from tlmed.plan.tables import describe_phases
+from tlmed.recipe import Dense, Images, Phase, Recipe, override, solver_rules
 from tlmed.run import solved_phases
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
@@ -74,6 +75,7 @@ def test_the_files_of_a_run_tell_of_the_solver(solved):
     assert plan[0]["cache"]["on"]
     certificate = run.json("freeze.json")["phases"][0]
     assert len(certificate["moved"]) == 2
+    assert "solved" not in run.json("metrics.json")["kept"]  # the phase that trains, after it
 
 
 def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curves(solved, images, tmp_path):
@@ -83,6 +85,8 @@ def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curve
     alone = (tlmed.train(make(), tmp_path / "run", images).path / "report.html").read_text()
     assert f"{len(STRENGTHS)} strengths of L2; chosen: " in alone
     assert "Learning curves" not in alone
+    assert RunDir(tmp_path / "run").json("metrics.json")["kept"]["solved"]
+    assert "Kept: phase head, solved." in alone
     given = (tlmed.train(make("phases.0.l2=0.1"), tmp_path / "given", images).path / "report.html").read_text()
     assert "Strength of L2" not in given
 
@@ -261,3 +265,49 @@ def test_tensorboard_gets_the_scores_of_a_solved_head(images, tmp_path):
         for name in columns
     }
     assert found == expected
+
+
+AUTO = Phase("head", thaw=0, epochs=2, learning_rate=1e-3, solver="auto")
+REASONS = [
+    (("head.dropout=0.5",), "dropout=0.5 in the head"),
+    (("head.units=8",), "units=(8,) in the head"),
+    (("augment.flip=both",), "augmentation anew in each epoch"),
+    (("phases.0.clip_norm=1.0",), "clip_norm=1.0"),
+    (("phases.0.optimizer=sgd",), "optimizer='sgd'"),
+    (("sampling=balanced", "head.loss=focal"), "loss='focal' in the head; sampling='balanced'"),
+]
+
+
+@pytest.mark.parametrize("settings", [(), ("class_weight=balanced",), ("phases.0.l2=0.1",)])
+def test_a_head_is_solved_where_nothing_asks_for_an_optimizer(settings):
+    recipe = make(*settings, phases=(AUTO,))
+    assert [phase.solver for phase in recipe.schedule] == ["lbfgs"]
+    assert recipe.phases[0].solver == "auto"
+
+
+@pytest.mark.parametrize(("settings", "reason"), REASONS)
+def test_a_head_is_trained_where_something_asks_for_an_optimizer_and_the_plan_says_so(settings, reason, images):
+    recipe = make(*settings, phases=(AUTO,))
+    (phase,) = recipe.schedule
+    assert (phase.solver, phase.epochs) == (None, 2)
+    (said,) = solver_rules.say_trained(recipe)
+    assert said.startswith("head: the head is trained and not solved, because of ")
+    assert reason in said
+
+
+def test_a_phase_that_thaws_more_is_trained_and_needs_no_reason():
+    recipe = make("phases.0.thaw=1", phases=(AUTO,))
+    assert recipe.schedule[0].solver is None
+    assert solver_rules.say_trained(recipe) == []
+
+
+def test_plan_and_report_say_why_a_head_is_trained(images, tmp_path):
+    out = tlmed.train(make("head.dropout=0.5", phases=(AUTO,)), tmp_path / "run", images).path
+    plan = RunDir(out).json("plan.json")
+    assert plan["trained"] == ["head: the head is trained and not solved, because of dropout=0.5 in the head"]
+    assert plan["trained"][0] in (out / "report.html").read_text()
+    assert plan["trained"][0] in describe_phases(plan)
+    assert len(read_csv(out / "history.csv")) == 2
+    solved = tlmed.train(make(phases=(AUTO,)), tmp_path / "solved", images).path
+    assert "trained" not in RunDir(solved).json("plan.json")
+    assert len(read_csv(solved / "history.csv")) == 1

@@ -132,7 +132,12 @@ def describe_phases(plan: dict) -> list[Table | str]:
     if {phase["start"] for phase in plan["phases"]} == {"previous"}:  # the default needs no column
         head, rows = head[:-1], [row[:-1] for row in rows]
     again = any(phase["batch_norm"] == "recalibrate" and phase["blocks"] for phase in plan["phases"])
-    return [Table(head, rows), *say_phases(plan["phases"]), *([_RECALIBRATE] if again else [])]
+    return [
+        Table(head, rows),
+        *say_phases(plan["phases"]),
+        *plan.get("trained", ()),
+        *([_RECALIBRATE] if again else []),
+    ]
 
 
 def describe_caching(plan: dict) -> list[Table]:

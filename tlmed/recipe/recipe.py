@@ -13,7 +13,7 @@ from tlmed.recipe.decision_fields import (
     say_wrong_costs,
 )
 from tlmed.recipe.label_rules import find_task_conflicts
-from tlmed.recipe.solver_rules import find_solver_faults
+from tlmed.recipe.solver_rules import find_solver_faults, settle_solvers
 from tlmed.sections import MONITORS, THRESHOLD_RULE, Augment, Degrees, Dense, Hybrid, Images, Phase, Stated
 from tlmed.sections.rules import find_faults as find_section_faults
 from tlmed.sections.rules import must, one_of, optional_count, section
@@ -190,6 +190,11 @@ class Recipe:
             several: Whether their images may have several labels.
         """
         return MULTI_LABEL if several else self.resolved_task
+
+    @property
+    def schedule(self) -> tuple[Phase, ...] | Degrees:
+        """Return the phases as they are run: `solver="auto"` is settled."""
+        return settle_solvers(self)
 
     @property
     def layout(self) -> Layout:

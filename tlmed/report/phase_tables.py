@@ -31,7 +31,7 @@ def show_phases(content: RunContent) -> Markup:
         layers=[(phase["name"], phase.get("layers", [])) for phase in phases],
         rates=_list_rates(phases),
         optimizers=_list_optimizers(phases),
-        said=say_phases(phases),
+        said=[*say_phases(phases), *content.plan.get("trained", ())],
         blocks=show_blocks(content.plan),
     )
 

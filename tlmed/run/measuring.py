@@ -30,7 +30,7 @@ def measure_precisions(recipe: Recipe) -> dict[str, float]:
     if isinstance(recipe.head, Hybrid):
         raise InputError("--measure needs a recipe that trains a network. Received: a Hybrid(...) as `head`.")
     network = backbones.build(recipe.backbone, "none", recipe.data.image_size).model
-    phases = expand(recipe.phases, network)
+    phases = expand(recipe.schedule, network)
     most = max(phases, key=lambda each: float("inf") if each.thaw == "all" else each.thaw)
     # There are no pretrained weights here to go back to.
     phase = dataclasses.replace(most, start="previous")

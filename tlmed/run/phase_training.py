@@ -108,9 +108,11 @@ def train_phases(job: Job, prepared: Prepared, begun: Begun) -> Outcome:
 
 
 def _describe_kept(result) -> dict:
-    """Return for `metrics.json` how the kept phase ended; of an average only where there is one."""
+    """Return for `metrics.json` how the kept phase ended; of an average or a solver only where there is one."""
     facts = dataclasses.asdict(result)
-    return {name: value for name, value in facts.items() if value or name not in ("averaged", "moving_average")}
+    return {
+        name: value for name, value in facts.items() if value or name not in ("averaged", "moving_average", "solved")
+    }
 
 
 def _show_score(results: Sequence[PhaseResult], kept: int) -> str:

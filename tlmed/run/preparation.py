@@ -24,6 +24,7 @@ from tlmed.intensity import from_json, to_json
 from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.plan import Terms, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Recipe
+from tlmed.recipe.solver_rules import say_trained
 from tlmed.replicas import device_class, replicas
 from tlmed.run.job import Job
 from tlmed.run.prefixes import choose_features
@@ -115,7 +116,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         skip_bad: Leave out images that cannot be read.
 
     Returns:
-        Some sentences and a table of the images, the content of `plan.json`, and the schedule, expanded.
+        Some sentences and a table of the images, the content of `plan.json`, and the recipe's schedule, expanded.
 
     Raises:
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
@@ -136,7 +137,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         faults += _find_step_faults(recipe, images)
     if faults:
         raise InputError(faults)
-    phases = expand(recipe.phases, network)
+    phases = expand(recipe.schedule, network)
     classifier = _assemble(recipe, network, images.table)
     _check_memory(recipe, classifier, phases, len(images.splits))
     facts = {"task": recipe.find_task(images.table.is_multi), "window": to_json(images.pixels.rule.intensity)}
@@ -155,7 +156,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         images.pixels.room.describe(),
         *describe_found(images),
     ]
-    return [*words, *_describe_folds(folds, images, recipe.seed)], plan, phases
+    return [*words, *_describe_folds(folds, images, recipe.seed)], plan, expand(recipe.phases, network)
 
 
 def _describe_augmentation(recipe) -> list[str]:
@@ -212,7 +213,7 @@ def _find_network_faults(recipe, network) -> list[str]:
         if isinstance(head, Hybrid):
             feature_model(network, head.tap, head.pooling)
         else:
-            faults += find_schedule_faults(network, expand(recipe.phases, network))
+            faults += find_schedule_faults(network, expand(recipe.schedule, network))
     return faults
 
 
@@ -286,7 +287,7 @@ def _check_memory(recipe, network, phases, images) -> None:
 
 def _schedule(recipe, backbone) -> tuple[Phase, ...]:
     factor = replicas() if recipe.scale_learning_rate else 1
-    phases = expand(recipe.phases, backbone)
+    phases = expand(recipe.schedule, backbone)
     return tuple(dataclasses.replace(phase, learning_rate=phase.learning_rate * factor) for phase in phases)
 
 
@@ -301,6 +302,8 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
         facts["classifier"] = _hybrids().describe(recipe.head)
         facts["classifier"]["cache"] = choose_features(recipe, network)
         return make_plan(network, phases, backbone=recipe.backbone, **facts)
+    if trained := say_trained(recipe):
+        facts["trained"] = trained
     augment = recipe.augment
     terms = Terms(
         recipe.cache,

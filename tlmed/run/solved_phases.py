@@ -53,7 +53,7 @@ def solve_phase(job: Job, model: Classifier, fed: Feed, start: float) -> tuple[P
     path = [{"phase": phase.name, **strength} for strength in found.path] if found else []
     if path:
         job.voice.say(f"{phase.name}  {_say_choice(path)}  {describe(row)}")
-    return PhaseResult(phase.name, scores[recipe.monitor], 1, 1, time.perf_counter() - start), row, path
+    return PhaseResult(phase.name, scores[recipe.monitor], 1, 1, time.perf_counter() - start, solved=True), row, path
 
 
 def _solve(job, phase, rows, classes) -> solved.SolvedHead:

@@ -47,7 +47,7 @@ def say_phases(phases: Sequence[Mapping]) -> list[str]:
 
 
 def say_epoch(kept: Mapping) -> str:
-    """Return which epoch of the kept phase gave the weights, or what they are the mean of.
+    """Return which epoch of the kept phase gave the weights, or what they are the mean of, or that they were solved.
 
     Args:
         kept: That part of `metrics.json`.
@@ -56,7 +56,11 @@ def say_epoch(kept: Mapping) -> str:
     ('epoch 3', 'mean of epochs 3 and 5')
     >>> say_epoch({"best_epoch": 3, "moving_average": 5})
     'moving average of the weights after epoch 5'
+    >>> say_epoch({"best_epoch": 1, "solved": True})
+    'solved'
     """
+    if kept.get("solved"):
+        return "solved"
     if kept.get("moving_average"):
         return f"moving average of the weights after epoch {kept['moving_average']}"
     if averaged := kept.get("averaged"):

@@ -10,7 +10,7 @@ BATCH_NORM = ("frozen", "affine", "update", "recalibrate")
 MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 PLATEAU = "plateau"
-LBFGS, AUTO_L2 = "lbfgs", "auto"
+LBFGS, WHERE_POSSIBLE, AUTO_L2 = "lbfgs", "auto", "auto"
 TOP3, EMA = "top3", "ema"
 AVERAGES = ("none", TOP3, EMA)
 EMA_DECAY = 0.999  # of a moving average
@@ -84,7 +84,8 @@ class Phase:
         solver: How the head is found where it alone is trained. None: by the optimizer, epoch by epoch. `"lbfgs"`:
             multinomial logistic regression on standardised features is solved until it converges (for several labels
             one regression each), and the scaling becomes part of the head; epochs, rate, optimizer and patience have
-            no meaning then, and can be left out.
+            no meaning then, and can be left out. `"auto"`: solved where nothing asks for an optimizer, such as dropout,
+            a hidden layer, augmentation anew in each epoch, a schedule, or `thaw` above 0; else trained.
         l2: The strength of the solver's penalty: `l2` / 2 times the sum of squared weights is added to the mean loss.
             `"auto"`: of 13 the one with the lowest log loss on validation images; where these are fewer than 10 of a
             class, on folds of the training images, which keep groups together.
@@ -118,7 +119,9 @@ class Phase:
     mixup: float = _strength("alpha of a beta distribution")
     l2_sp: float = _strength("a strength")
     average: str = one_of(AVERAGES, default="none")
-    solver: str | None = must(f"{LBFGS!r} or None", lambda value: value in (LBFGS, None), default=None)
+    solver: str | None = must(
+        f"{LBFGS!r}, {WHERE_POSSIBLE!r} or None", lambda value: value in (LBFGS, WHERE_POSSIBLE, None), default=None
+    )
     l2: float | Literal["auto"] = must(
         f"a number above 0, or {AUTO_L2!r}", lambda value: value == AUTO_L2 or positive(value), default=AUTO_L2
     )
@@ -126,7 +129,7 @@ class Phase:
     @staticmethod
     def fill_in(given: dict) -> None:
         """Give a phase that is solved the epochs and the rate of Keras, which nothing uses."""
-        if given.get("solver") is not None:
+        if given.get("solver") == LBFGS:
             given.setdefault("epochs", 1)
             given.setdefault("learning_rate", 1e-3)
 
@@ -263,24 +266,31 @@ _OF_SOLVED = (
 )
 
 
+def list_optimizer_fields(phase: Phase) -> list[str]:
+    """Return the fields of a phase that only an optimizer heeds, and that are set, as `name=value`."""
+    others = [spec for spec in dataclasses.fields(phase) if spec.name not in _OF_SOLVED]
+    given = [(spec.name, getattr(phase, spec.name)) for spec in others if getattr(phase, spec.name) != spec.default]
+    return [f"{name}={value!r}" for name, value in given]
+
+
 def _find_solver_conflicts(phase, path) -> list[str]:
     """Return what does not go with a head that is solved, or with one that is not."""
     if phase.solver is None:
         if phase.l2 == AUTO_L2:
             return []
         return [f"`{path}l2` must be {AUTO_L2!r} without a `solver`. Received: l2={phase.l2!r}."]
+    if phase.solver == WHERE_POSSIBLE:
+        return []
     if phase.thaw != 0:
         return [
             f"`{path}solver` must be None unless thaw=0: only a head alone can be solved. "
             f"Received: solver={phase.solver!r} with thaw={phase.thaw!r}."
         ]
-    others = [spec for spec in dataclasses.fields(phase) if spec.name not in _OF_SOLVED]
-    given = [spec.name for spec in others if getattr(phase, spec.name) != spec.default]
-    if not given:
+    if not (given := list_optimizer_fields(phase)):
         return []
-    set_to = ", ".join(f"{name}={getattr(phase, name)!r}" for name in given)
     return [
-        f"`{path}solver` must be None with fields of an optimizer. Received: solver={phase.solver!r} with {set_to}."
+        f"`{path}solver` must be None with fields of an optimizer. Received: solver={phase.solver!r} with "
+        f"{', '.join(given)}."
     ]
 
 

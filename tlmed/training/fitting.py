@@ -42,6 +42,7 @@ class PhaseResult:
         averaged: The epochs whose weights were averaged, counted from 1; none where nothing was.
         moving_average: The epoch, from 1, at whose end the moving average of the weights was what the network holds;
             None where it holds none.
+        solved: Whether its head was solved; the one epoch is that of the solution.
     """
 
     name: str
@@ -52,6 +53,7 @@ class PhaseResult:
     earlier: float = 0.0
     averaged: tuple[int, ...] = ()
     moving_average: int | None = None
+    solved: bool = False
 
 
 class Validation(keras.callbacks.Callback):
