@@ -39,7 +39,10 @@ COLUMNS = (
     *("recipe", "set", "seed", "way", "test_images"),
     *("auc", "accuracy", "log_loss", "calibrated_log_loss", "phase_seconds"),
 )
-SCORES = {"auc": "AUC", "accuracy": "accuracy", "log_loss": "log loss", "calibrated_log_loss": "log loss, calibrated"}
+SCORES = {
+    **{"auc": "AUC", "accuracy": "accuracy", "log_loss": "log loss", "calibrated_log_loss": "log loss, calibrated"},
+    "phase_seconds": "seconds",
+}
 COMMON = ("backbone=MobileNetV2", "weights=imagenet", "examples=0")
 FOLDS = ("data.split=KFold(5)",)
 VOLUMES = ("data.channels=views", "data.window=0.5,99.5,file", "data.spacing=0.5", "data.image_size=128,128", *FOLDS)
