@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from result_tables import has_same_splits, table
+from result_tables import table
 from results import STOPPED, Job, is_done, run_job
 from scipy.stats import t
 
@@ -71,11 +71,12 @@ def tabulate(lines: Sequence[Line], seeds: Sequence[int], runs: Path) -> str:
         found = {seed: run for seed in seeds if (run := RunDir(runs / f"{line.name}-{seed}")).complete}
         if found:
             scores = [[read_score(run, name) for run in found.values()] for name in SCORES]
-            epochs = [len(HISTORY_CSV.read(run)) for run in found.values()]
+            epochs = [count_epochs(run) for run in found.values()]
             seconds = [TIMING_JSON.read(run)["training_seconds"] for run in found.values()]
             cells = [*map(spread, scores), *compare(found, runs), say_mean(epochs, ".0f"), say_mean(seconds, ".0f")]
             rows.append((line.name, str(len(found)), *cells))
-    head = ("recipe", "seeds", "test AUC", "accuracy", "log loss", "AUC against the first", "epochs", "seconds")
+    against = f"AUC against `{YARDSTICK}`"
+    head = ("recipe", "seeds", "test AUC", "accuracy", "log loss", against, "epochs", "seconds")
     return table(head, rows)
 
 
@@ -84,13 +85,19 @@ def read_score(run: RunDir, name: str) -> float:
     return METRICS_JSON.read(run)["metrics"][name]["value"]
 
 
+def count_epochs(run: RunDir) -> int:
+    """Count the epochs of a run's last phase, which trains all layers."""
+    phases = [row["phase"] for row in HISTORY_CSV.read(run)]
+    return phases.count(phases[-1])
+
+
 def compare(found: dict[int, RunDir], runs: Path) -> tuple[str]:
     """Return the mean difference in AUC to the yardstick, seed by seed, with Student's 95 % interval over the seeds."""
     pairs = [(run, RunDir(runs / f"{YARDSTICK}-{seed}")) for seed, run in found.items()]
     pairs = [(run, other) for run, other in pairs if run.path != other.path and other.complete]
     if not pairs:
         return ("",)
-    if not all(has_same_splits(run, other) for run, other in pairs):
+    if not all((run / "splits.csv").read_bytes() == (other / "splits.csv").read_bytes() for run, other in pairs):
         sys.exit("The runs of a seed must have the same splits.")
     differences = [read_score(run, "auc") - read_score(other, "auc") for run, other in pairs]
     mean, n = statistics.mean(differences), len(differences)

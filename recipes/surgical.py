@@ -15,7 +15,16 @@ recipe = Recipe(
         Phase("head", thaw=0, solver="lbfgs"),
         # Auto-RGN: `learning_rate` is that of the block with the largest ratio; `plan.json` of the run has all rates.
         Phase(
-            "all", thaw="all", epochs=12, learning_rate=3e-4, batch_norm="affine", rates="auto-rgn", schedule="cosine"
+            "all",
+            thaw="all",
+            epochs=16,
+            learning_rate=3e-4,
+            batch_norm="affine",
+            rates="auto-rgn",
+            schedule="cosine",
+            warmup=0.1,
+            label_smoothing=0.1,
+            average="top3",
         ),
     ),
     keep="best",
