@@ -29,7 +29,7 @@ class Blueprint(Protocol):
     backbone: str | tuple[str, ...]
     weights: str | tuple[str, ...]
     head: Dense | Hybrid
-    schedule: tuple[Phase, ...] | Degrees
+    phases: tuple[Phase, ...] | Degrees
     augment: Augment
     seed: int
     task: str
@@ -49,7 +49,7 @@ def build(recipe: Blueprint, num_classes: int, backbone: keras.Model | None = No
     network = built.model
     if isinstance(recipe.head, Hybrid):
         return feature_model(network, recipe.head.tap, recipe.head.pooling)
-    phases = expand(recipe.schedule, network)
+    phases = expand(recipe.phases, network)
     if faults := find_schedule_faults(network, phases):
         raise InputError(faults)
     model = assemble(recipe, network, num_classes, _asks_labels(recipe))
