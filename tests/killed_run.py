@@ -27,7 +27,10 @@ from tlmed.rundir import RunDir  # noqa: E402
 from tlmed.training import fitting  # noqa: E402
 from tlmed.training.checkpoints import Checkpoints  # noqa: E402
 
-SETTINGS = ("head.dropout=0.5", "phases.1.batch_norm=update", "engine=tensorflow", "cache=on")
+SETTINGS = (
+    *("head.dropout=0.5", "phases.1.batch_norm=update", "engine=tensorflow", "cache=on"),
+    *("phases.0.average=top3", "phases.1.average=ema"),
+)
 
 
 def kill() -> None:
@@ -90,7 +93,7 @@ MOMENTS = {
     "phase end": lambda n: kill_before(phase_training, "certify", n),
     "phase ended": lambda n: kill_before(finished.Finished, "write", n),
     "model": lambda n: kill_before(phase_training, "_write_degrees", n),
-    "predictions": lambda n: kill_before(scoring, "write_predictions", n),
+    "predictions": lambda n: kill_before(scoring, "write_pooled", n),
     "metrics": lambda n: kill_before(scoring, "describe_metrics", n),
     "report": lambda n: kill_before(story, "write_report", n),
     "finish": lambda n: kill_before(RunDir, "finish", n),
