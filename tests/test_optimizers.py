@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tlmed.errors import InputError
 from tlmed.optimizers import Changes, find_exempt, make_optimizer, read_averages
 
 RANDOM = np.random.RandomState(0)
@@ -100,6 +101,15 @@ def test_the_moving_average_is_that_of_tensorflow_from_the_first_step_on(name):
     np.testing.assert_allclose(averages[0], shadow.average(theirs), atol=1e-6)
     assert np.abs(averages[0] - layer.get_weights()[0]).max() > 1e-3
     np.testing.assert_array_equal(averages[1], before[1])  # it has no gradient
+
+
+def test_an_average_that_nobody_kept_is_refused():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    for changes in (Changes(), Changes(clip_norm=1.0)):
+        model.optimizer = make_optimizer("sgd", 0.1, changes)
+        model.optimizer.build(model.trainable_variables)
+        with pytest.raises(InputError, match="average='ema'"):
+            read_averages(model)
 
 
 def test_a_moving_average_changes_no_step():

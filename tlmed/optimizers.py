@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tlmed.errors import InputError
 from tlmed.sections.training import EMA_DECAY
 
 _SPARED = ("bias", "gamma", "beta")
@@ -150,8 +151,16 @@ def read_averages(model: keras.Model) -> list[np.ndarray]:
 
     Returns:
         The weights, in the order of `get_weights`.
+
+    Raises:
+        InputError: If the optimizer keeps no average.
     """
     optimizer = model.optimizer
+    if not getattr(optimizer, "averages", None):
+        raise InputError(
+            "The network must be prepared by `thaw` for a phase with average='ema', whose optimizer keeps the average. "
+            f"Received: an optimizer {type(optimizer).__name__} without one."
+        )
     averages = {id(it): own for it, own in zip(optimizer._trainable_variables, optimizer.averages, strict=True)}
     return [averages.get(id(weight), weight).numpy() for weight in model.weights]
 

@@ -79,7 +79,11 @@ def _do(content) -> str:
     recipe, timing, kept = content.recipe, content.timing, content.metrics.get("kept") or {}
     classifier, changed = content.metrics.get("classifier"), say_augmentation(recipe.get("augment", {}))
     epochs = Counter(row["phase"] for row in content.history)
-    ran = "; ".join(f"{phase} {count(number, 'epoch')}" for phase, number in epochs.items())
+    # An older version that began the run solved nothing.
+    solvers = {phase["name"]: phase.get("solver") for phase in content.plan.get("phases", ())}
+    ran = "; ".join(
+        f"{phase} {'solved' if solvers.get(phase) else count(number, 'epoch')}" for phase, number in epochs.items()
+    )
     return (
         f"{name_start(content.plan.get('weights', recipe.get('weights')))}{_tell_preparation(content.environment)}. "
         + (f"{earlier} " if (earlier := say_earlier(content.environment)) else "")
