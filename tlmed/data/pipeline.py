@@ -160,6 +160,7 @@ class ImageSet:
             order = balanced_order(own, seed, epoch) if balanced else epoch_order(len(indices), seed, epoch)
             return len(self.splits) + epoch % self.views * len(indices) + order if self.views else indices[order]
 
+        @tf.autograph.experimental.do_not_convert  # as in `map_rows`
         def ordered(epoch: tf.Tensor) -> tf.data.Dataset:
             # The order is drawn by NumPy, so it is the same in every process and version of TensorFlow.
             rows = tf.numpy_function(visit, [epoch], tf.int64, stateful=False)

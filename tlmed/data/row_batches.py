@@ -30,6 +30,7 @@ def map_rows(
         What `finish` gives, with int64 [b] where there are labels.
     """
 
+    @tf.autograph.experimental.do_not_convert  # it holds no Python that would need it, and reading it takes a while
     def look_up(batch: tf.Tensor):
         # Without `stateful=False` op determinism would let only one call run at a time.
         taken = tf.numpy_function(take, [batch], spec.dtype, stateful=False)

@@ -115,7 +115,6 @@ def _compile(model, metrics, together, factors) -> Callable:
         pairs = mixup.pairs
         return pairs.shares * own + (1 - pairs.shares) * add_up(model.loss, pairs.take(labels), scores, factors)
 
-    @tf.autograph.experimental.do_not_convert  # a network is made of graph operations already
     def step(batch, wishes):
         inputs, labels = batch
         # [1]: images of this replica; `wishes` is [2], so that all three can be added up over the replicas at once.
@@ -142,18 +141,18 @@ def _compile(model, metrics, together, factors) -> Callable:
         accuracy.update_state(tf.math.divide_no_nan(right, amounts), amounts)
         return sums[1:]
 
-    @tf.autograph.experimental.do_not_convert
     def take_step(batches, wishes):
         agreed = strategy.run(step, args=(next(batches), wishes))
         return strategy.experimental_local_results(agreed)[0]
 
     def take_steps(batches, wishes):
-        agreed = wishes
-        for _ in tf.range(together):
-            agreed = take_step(batches, wishes)
-        return agreed
+        def go_on(number, _):
+            return number + 1, take_step(batches, wishes)
 
-    return tf.function(take_step if together == 1 else take_steps)
+        return tf.while_loop(lambda number, _: number < together, go_on, (tf.constant(0), wishes))[1]
+
+    # Nothing here is for AutoGraph, which takes longer to find that out than TensorFlow takes to trace a head.
+    return tf.function(take_step if together == 1 else take_steps, autograph=False)
 
 
 def fill_empty(batch):
