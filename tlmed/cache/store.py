@@ -59,6 +59,10 @@ class Store:
         self.folder, self.limit = Path(folder) / SHELF, limit
         self._kept: set[Path] = set()  # what this process reads from is not deleted to make room
 
+    def holds(self, key: str) -> bool:
+        """Tell whether there is a file of a key, of whichever images."""
+        return any((self.folder / key).glob(f"*{SUFFIX}"))
+
     def open(
         self, key: str, shape: Sequence[int], dtype: str, wanted: Collection[bytes] | None = None
     ) -> tuple[list[Rows], list[str]]:

@@ -80,7 +80,7 @@ class Extraction:
         images: How many images there are.
         computed: How many of them the prefix ran over; the others were in the store.
         batches: How often it ran.
-        preparation: Seconds that the engine took to compile or convert the prefix.
+        preparation: Seconds that were waited for the engine to compile or convert the prefix.
         notes: Sentences for the user.
     """
 
@@ -114,6 +114,7 @@ def extract(
     shelf: Shelf,
     watch: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None,
     rows: np.ndarray | None = None,
+    ready: Callable[[str], Engine | None] = lambda key: None,
 ) -> tuple[Activations, Extraction]:
     """Return a network's activations for images: read from the store, or computed and put into it.
 
@@ -125,6 +126,7 @@ def extract(
         watch: Makes a function that is told of how many more images rows were computed, given the shelf's name and the
             number.
         rows: The images that are needed; None: all. Only their activations can be taken.
+        ready: Returns an engine for an address that was prepared before, if there is one; it runs instead.
 
     Raises:
         StoreError: If the store cannot be used.
@@ -140,11 +142,12 @@ def extract(
     found, notes = store.open(key, *kind, wanted)
     held = {digest for rows in found for digest in rows.digests}
     missing = np.array([row for row in rows if digests[row] not in held], np.int64)
-    before, start = engine.calls, time.perf_counter()
+    calls, start = 0, time.perf_counter()
     preparation = 0.0
     if len(missing):
+        engine = ready(key) or engine
         engine.prepare()
-        preparation = time.perf_counter() - start
+        calls, preparation = engine.calls, time.perf_counter() - start
         about = {"name": name, **description}
         with watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell:
             for part in _portions(missing):
@@ -156,8 +159,8 @@ def extract(
                             tell(len(images))
         # Read back from the store, so that rows are the same whether they were computed now or earlier.
         found, more = store.open(key, *kind, wanted)
-        notes += more
-    done = Extraction(key, len(rows), len(missing), engine.calls - before, preparation, tuple(notes))
+        notes, calls = notes + more, engine.calls - calls
+    done = Extraction(key, len(rows), len(missing), calls, preparation, tuple(notes))
     return Activations(shapes, *_locate(found, digests, rows)), done
 
 

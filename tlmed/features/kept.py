@@ -1,6 +1,7 @@
 """Get the features of images: read from the store, or computed by the chosen engine and stored."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -9,7 +10,7 @@ import numpy as np
 from tlmed.cache import Store, StoreError, cache_folder, limit_features
 from tlmed.data.reading import Pixels
 from tlmed.features.activations import Activations, Shelf, extract
-from tlmed.features.engines import CannotConvert, choose_engine, make_engine
+from tlmed.features.engines import CannotConvert, Engine, choose_engine, make_engine
 from tlmed.voice import Voice
 
 
@@ -42,7 +43,13 @@ class Means:
 
 
 def keep_features(
-    network: keras.Model, pixels: Pixels, name: str, voice: Voice, means: Means, rows: np.ndarray | None = None
+    network: keras.Model,
+    pixels: Pixels,
+    name: str,
+    voice: Voice,
+    means: Means,
+    rows: np.ndarray | None = None,
+    ready: Callable[[str], Engine | None] = lambda key: None,
 ) -> tuple[Activations, dict] | None:
     """Return the features of images, and for `timing.json` how they were obtained.
 
@@ -53,6 +60,7 @@ def keep_features(
         voice: Where to tell of it.
         means: How they are computed and kept.
         rows: The images that are needed; None: all.
+        ready: Returns an engine for an address that was prepared before, if there is one (`EarlyEngine.take`).
 
     Returns:
         None if the store cannot be used; the user is warned of that.
@@ -62,7 +70,7 @@ def keep_features(
     chosen = choose_engine(means.engine, means.precision)
 
     def run(made):
-        return made, *extract(network, made, pixels, shelf, voice.features, rows)
+        return made, *extract(network, made, pixels, shelf, voice.features, rows, ready)
 
     try:
         try:

@@ -81,7 +81,7 @@ def _extract(job, prepared) -> np.ndarray:
     with job.clock.stage("re-estimate statistics"):
         wake(job.recipe, prepared.backbone, prepared.images)
     with job.clock.stage("extract features"):
-        features = features_of(job, prepared.network, prepared.images, "hybrid")
+        features = features_of(job, prepared.network, prepared.images, "hybrid", prepared.early)
     if bad := int((~np.isfinite(features).all(axis=1)).sum()):
         raise RunFailed(
             f"Features must be finite numbers. Received: NaN or infinity for {bad:,} of {len(features):,} images."

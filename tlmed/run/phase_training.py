@@ -241,7 +241,7 @@ def _feed(job, prepared, model, begun) -> Feed:
     number = prepared.phases.index(model.phase)
     # From the plan and not decided anew: a run that goes on, or repeats another, keeps to the plan's choice.
     choice = prepared.plan["phases"][number]["cache"]
-    fed = feed(job, model, prepared.images, choice, begun)
+    fed = feed(job, model, prepared.images, choice, begun, prepared.early)
     if choice["on"] and fed.extraction is None:
         # Later phases, too: a cache that fails in between would mix two ways to compute features in one run.
         for entry in prepared.plan["phases"][number:]:

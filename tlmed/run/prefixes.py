@@ -12,6 +12,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.data import ImageSet
 from tlmed.errors import RunFailed
 from tlmed.features.activations import Activations
+from tlmed.features.early_engines import EarlyEngine
 from tlmed.features.kept import Means, keep_features, rounds
 from tlmed.features.views import Views
 from tlmed.phases import Classifier, trainer
@@ -49,7 +50,14 @@ class Feed:
         return f"features by {self.extraction['engine']} in {self.extraction['engine_precision']}"
 
 
-def feed(job: Job, model: Classifier, images: ImageSet, choice: dict, begun: bool = False) -> Feed:
+def feed(
+    job: Job,
+    model: Classifier,
+    images: ImageSet,
+    choice: dict,
+    begun: bool = False,
+    early: EarlyEngine | None = None,
+) -> Feed:
     """Return what a phase trains on.
 
     Args:
@@ -58,6 +66,7 @@ def feed(job: Job, model: Classifier, images: ImageSet, choice: dict, begun: boo
         images: The images.
         choice: `cache` of the phase in `plan.json`.
         begun: Whether an earlier command trained on features; then this one must, too.
+        early: An engine that may be ready for the frozen blocks.
 
     Raises:
         RunFailed: If the cache cannot be used, and the recipe asks for versions of training images or the run has begun
@@ -68,7 +77,7 @@ def feed(job: Job, model: Classifier, images: ImageSet, choice: dict, begun: boo
         train, views = images.indices("train"), recipe.augment.views
         pixels = Views(images.pixels, train, model.parts.augment, views, recipe.seed) if views else images.pixels
         name = model.phase.name
-        found = _keep(job, model.route.frozen.net, pixels, name)
+        found = _keep(job, model.route.frozen.net, pixels, name, early)
         if found is None and views:
             raise RunFailed(
                 "`augment.views` must be 0 where the cache cannot be used, because without it the network would be "
@@ -115,7 +124,9 @@ def choose_features(recipe: Recipe, network: keras.Model) -> dict:
     return {"on": True, "reason": "other classifiers and runs see the same features"}
 
 
-def features_of(job: Job, network: keras.Model, images: ImageSet, name: str) -> np.ndarray:
+def features_of(
+    job: Job, network: keras.Model, images: ImageSet, name: str, early: EarlyEngine | None = None
+) -> np.ndarray:
     """Return what a frozen network from images to features gives for every image: float32 [n, d].
 
     Args:
@@ -123,10 +134,11 @@ def features_of(job: Job, network: keras.Model, images: ImageSet, name: str) -> 
         network: The network.
         images: The images.
         name: What the features are for.
+        early: An engine that may be ready for the network.
     """
     rows = np.arange(len(images.splits))
     kept = choose_features(job.recipe, network)["on"]
-    found = _keep(job, network, images.pixels, name) if kept else None
+    found = _keep(job, network, images.pixels, name, early) if kept else None
     if found is None:
         return predict_rows(job.recipe, network, images, rows)
     activations, extraction = found
@@ -134,13 +146,9 @@ def features_of(job: Job, network: keras.Model, images: ImageSet, name: str) -> 
     return activations.take(rows)
 
 
-def _keep(job, prefix, pixels, name) -> tuple[Activations, dict] | None:
-    """Return the features of all images. Each of several workers computes its share first, then finds the others'.
-
-    Workers that share no store compute what they do not find.
-    """
-    recipe = job.recipe
-    means = Means(
+def list_means(recipe: Recipe) -> Means:
+    """Return how a recipe's features are computed and kept."""
+    return Means(
         name_all(recipe.backbone),
         recipe.engine,
         recipe.data.batch_size,
@@ -148,8 +156,16 @@ def _keep(job, prefix, pixels, name) -> tuple[Activations, dict] | None:
         recipe.cache_dtype,
     )
 
+
+def _keep(job, prefix, pixels, name, early) -> tuple[Activations, dict] | None:
+    """Return the features of all images. Each of several workers computes its share first, then finds the others'.
+
+    Workers that share no store compute what they do not find.
+    """
+    means, ready = list_means(job.recipe), {} if early is None else {"ready": early.take}
+
     def keep(rows: np.ndarray | None):
-        return keep_features(prefix, pixels, name, job.voice, means, rows)
+        return keep_features(prefix, pixels, name, job.voice, means, rows, **ready)
 
     number, count = workers()
     if count == 1:

@@ -18,16 +18,17 @@ from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.evaluation.pooling import describe_pooling
 from tlmed.failures import refuse_size
-from tlmed.features import feature_model
+from tlmed.features import feature_model, random_norms
+from tlmed.features.early_engines import EarlyEngine, preparing
 from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.intensity import from_json, to_json
 from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.plan import Terms, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Recipe
 from tlmed.recipe.solver_rules import say_trained
-from tlmed.replicas import device_class, replicas
+from tlmed.replicas import device_class, replicas, workers
 from tlmed.run.job import Job
-from tlmed.run.prefixes import choose_features
+from tlmed.run.prefixes import choose_features, list_means
 from tlmed.run.prepared import Prepared
 from tlmed.run.reading_images import (
     choose_recipe_pooling,
@@ -59,7 +60,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
     """
     recipe, clock, voice = job.recipe, job.clock, job.voice
-    faults, backbone, images = [], None, None
+    faults, backbone, images, early = [], None, None, None
     with (
         clock.stage("build network"),
         _collected(faults),
@@ -75,7 +76,14 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
     if not faults:  # else only faults are looked for, and imports would make a user wait for them
         _import(recipe)
     clock.reading = time.perf_counter()
-    with clock.stage("read images"), _collected(faults), voice.busy(f"Reading images of {recipe.data.source}"):
+    with (
+        clock.stage("read images"),
+        _collected(faults),
+        voice.busy(f"Reading images of {recipe.data.source}"),
+        contextlib.ExitStack() as stack,
+    ):
+        if not faults:
+            early = _prepare_early(stack, recipe, backbone)
         if recipe.cache != "off" and (writers := find_writers(cache_folder())):
             voice.warn(writers)
         images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read_of(job)
@@ -88,10 +96,24 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
     for line in (*said, *images.pixels.rule.describe()):
         voice.say(line)
     with clock.stage("plan"), voice.busy("Planning"):
-        prepared = _plan(recipe, backbone, images)
+        prepared = dataclasses.replace(_plan(recipe, backbone, images), early=early)
     for sentence in describe_reused(prepared.plan):
         voice.say(sentence)
     return prepared
+
+
+def _prepare_early(stack, recipe, backbone) -> EarlyEngine | None:
+    """Begin to prepare the engine for what is frozen first, where all blocks are frozen and their weights are known."""
+    is_hybrid = isinstance(recipe.head, Hybrid)
+    frozen = is_hybrid or expand(recipe.phases, backbone.model)[0].thaw == 0
+    anew = not is_hybrid and recipe.augment.changes_images and not recipe.augment.views
+    if recipe.cache == "off" or anew or not frozen or random_norms(backbone) or replicas() * workers()[1] > 1:
+        return None
+    if find_unknown_code(backbone.model):
+        return None
+    tap = (recipe.head.tap,) if is_hybrid else ()
+    network = feature_model(backbone.model, *tap, pooling=recipe.head.pooling)
+    return stack.enter_context(preparing(network, list_means(recipe)))
 
 
 def _read_of(job) -> ImageSet:
