@@ -1419,7 +1419,7 @@ def test_errors_that_the_check_of_the_data_found_stand_beside_the_scores_of_thei
     rows = whole_files.read_csv(two[0] / "splits.csv")
     files = [next(row["path"] for row in rows if row["split"] == split) for split in ("train", "test")]
     found = {"kind": "near-copy", "level": "error", "files": files, "text": "One picture."}
-    said = f"the check of the data before training found 1 error (near-copy 1): 1 of {IMAGES} test images repeats"
+    said = f"the check of the data found 1 error (near-copy 1): 1 of {IMAGES} test images repeats"
     for run, names in zip(two, ("poor", "poor, good"), strict=True):
         whole_files.write_json(run / "check.json", {"findings": [found]})
         comparison = compare(two)

@@ -385,8 +385,8 @@ def test_the_card_tells_which_errors_the_check_of_the_data_found(run, read):
     write_json(run / "check.json", {"findings": [found, {**found, "level": "warning"}]})
     card = read(run)
     said = "found 1 error (near-copy 1): 1 of 9 test images repeats an image of train. Scores without it were not"
-    assert card.text.count(f"**The check of the data before training {said} computed.") == 1
-    assert "Check of the data before training: 1 error (near-copy 1) and 1 warning (near-copy 1)" in card.text
+    assert card.text.count(f"**The check of the data {said} computed.") == 1
+    assert "Check of the data: 1 error (near-copy 1) and 1 warning (near-copy 1)" in card.text
     assert not any(path in card.text for path in paths.values())
 
 

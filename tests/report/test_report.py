@@ -1923,7 +1923,7 @@ def test_copies_that_the_check_found_are_in_every_sentence_on_test_images(tmp_pa
     text = Reader(write_report(folder).read_text()).text
     assert "had no part in it" not in text
     assert text.count("but 1 of 120 test images repeats an image of val, as the check of the data found") == 3
-    assert "The check of the data before training found 1 error (near-copy 1): 1 of 120 test images repeats" in text
+    assert "The check of the data found 1 error (near-copy 1): 1 of 120 test images repeats" in text
     assert 'Scores without it were not computed. See "Check of the data" below.' in text
     assert "the check of the data found 1 set of near-copies in several partitions" in text
     assert "and held out of training" not in text

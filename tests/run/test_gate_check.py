@@ -90,6 +90,26 @@ def test_shortcuts_and_near_copies_are_told_before_training_and_kept(images, tmp
     assert "shortcuts" in CHECK_JSON.read(RunDir(run.path))["figures"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "strict", "follows"),
+    [(("cache=on",), False, True), (("cache=off",), False, False), (("cache=on",), True, False)],
+)
+def test_the_check_follows_training_that_takes_less_time_than_it(images, tmp_path, settings, strict, follows):
+    recipe = override(small(), settings)
+    run = RunDir(tlmed.train(recipe, tmp_path / "run", images, strict=strict).path)
+    stages = [stage["name"] for stage in run.json("timing.json")["stages"]]
+    assert (stages.index("check data") > stages.index("phase head")) is follows
+    assert stages.index("check data") < stages.index("evaluate")
+    assert (run.path / "check.json").exists()
+
+
+def test_the_check_of_many_images_comes_before_training(images, tmp_path, monkeypatch):
+    monkeypatch.setattr("tlmed.run.gate_check._FEW", 10)
+    run = RunDir(tlmed.train(override(small(), ["cache=on"]), tmp_path / "run", images).path)
+    stages = [stage["name"] for stage in run.json("timing.json")["stages"]]
+    assert stages.index("check data") < stages.index("phase head")
+
+
 def test_errors_are_called_errors_and_counted_as_check_json_has_them(copied, tmp_path, capsys):
     Image.open(copied / "train/benign/1.png").save(copied / "test/benign/other.tiff")
     out = tmp_path / "run"
@@ -108,7 +128,7 @@ def test_what_the_check_found_is_said_where_the_run_is_scored_again(copied, tmp_
     run = tlmed.train(small(), tmp_path / "run", copied)
     told = []
     units, result = evaluate(RunDir(run.path), voice=Voice(warn=told.append))
-    (said,) = [line for line in told if line.startswith("The check of the data before training found")]
+    (said,) = [line for line in told if line.startswith("The check of the data found")]
     assert "2 of 10 test images repeat an image of train. Scores without known images leave out only 1" in said
     assert said in result["evaluated"]["warnings"]
     assert result["metrics"].keys() == run.metrics["metrics"].keys()
@@ -128,7 +148,7 @@ def test_a_cross_validation_names_places_that_exist(images, tmp_path):
     (line,) = [line for line in map(str, told) if line.startswith("Check of the data: ")]
     assert line.endswith(f"in the report and in {out / 'folds' / '01' / 'check.json'}")
     assert (out / "folds" / "01" / "check.json").exists()
-    (whole,) = [line for line in map(str, told) if line.startswith("The check of the data before training found")]
+    (whole,) = [line for line in map(str, told) if line.startswith("The check of the data found")]
     page = (out / "report.html").read_text()
     assert "Check of the data" in page
     assert whole.partition(" See ")[0] in page

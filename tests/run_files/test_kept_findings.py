@@ -59,7 +59,7 @@ def test_of_some_test_images_only_those_count():
     assert summarise(kept.limit({"d", "f"})).left_out == 0
     assert say_repeated(summarise(kept.limit({"f"}))) == ""
     (said,) = say_errors(summarise(kept.limit({"f"})))
-    assert said.startswith("The check of the data before training found 2 errors (near-copy 2). See")
+    assert said.startswith("The check of the data found 2 errors (near-copy 2). See")
 
 
 def test_without_a_check_or_errors_nothing_is_said():
@@ -84,14 +84,14 @@ def test_without_a_check_or_errors_nothing_is_said():
 def test_it_is_said_whether_scores_without_copies_are_there(same, said):
     (sentence,) = say_errors(summarise(make([("near-copy", "error", "abd")], same=same)))
     assert sentence == (
-        "The check of the data before training found 1 error (near-copy 1): 2 of 3 test images repeat an image of "
+        "The check of the data found 1 error (near-copy 1): 2 of 3 test images repeat an image of "
         f"train. {said} See report.html and check.json of the run."
     )
 
 
 def test_errors_that_concern_no_test_image_are_told_without_one():
     assert say_errors(CheckSummary({"two-labels": 2}, {}, 9), "See below.") == [
-        "The check of the data before training found 2 errors (two-labels 2). See below."
+        "The check of the data found 2 errors (two-labels 2). See below."
     ]
 
 

@@ -149,7 +149,7 @@ def say_leaks(comparison: Comparison) -> list[str]:
 
 
 def say_checks(comparison: Comparison) -> list[str]:
-    """Return what the check before training found in the images of runs, a sentence for all runs that share it."""
+    """Return what the check found in the images of runs, a sentence for all runs that share it."""
     alike: dict[str, list[str]] = {}
     for result in comparison.results:
         for sentence in say_errors(result.check):

@@ -199,7 +199,7 @@ def _describe_data(content) -> str:
     if content.environment.get("warnings"):
         points.append(f"Warnings about the images or the run, listed in it: {len(content.environment['warnings'])}.")
     if content.check and (amounts := say_amounts(content.check.errors, content.check.warnings)):
-        points.append(f"Check of the data before training: {amounts}, listed in the run.")
+        points.append(f"Check of the data: {amounts}, listed in the run.")
     counts = count_label_images if content.is_multi else _count_images
     return f"{counts(content.metrics['classes'], splits)}\n\n{bullets(points)}"
 

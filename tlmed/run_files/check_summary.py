@@ -122,12 +122,12 @@ def say_errors(found: CheckSummary | None, see: str = "") -> list[str]:
         see: A sentence that says where they are listed; "" for the files of the run.
 
     >>> print(*say_errors(CheckSummary({"near-copy": 19}, {}, 50, 20, ("train",))))
-    The check of the data before training found 19 errors (near-copy 19): 20 of 50 test images repeat an image of \
+    The check of the data found 19 errors (near-copy 19): 20 of 50 test images repeat an image of \
 train. Scores without them were not computed. See report.html and check.json of the run.
     """
     if found is None or not found.errors:
         return []
-    said = f"The check of the data before training found {say_amounts(found.errors, {})}"
+    said = f"The check of the data found {say_amounts(found.errors, {})}"
     see = see or _name_files(found)
     repeated = say_repeated(found)
     return [f"{said}: {repeated}. {_say_left_out(found)} {see}" if repeated else f"{said}. {see}"]
