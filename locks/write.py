@@ -34,6 +34,8 @@ SETTINGS = {
     "incremental": LENET5,
     "layerwise": LENET5,
     "lp_ft": LENET5,
+    # Steps of Adam would magnify what differs between kernels.
+    "lora": ("phases.optimizer=sgd", *EPOCHS),
     "multi_label": ("data.source=tfds:tlmed_phantoms/images=90,size=64,seed=1,several_labels=True", *LENET5),
     "multi_stage": LENET5,
     "ordinal_grading": EPOCHS,

@@ -31,12 +31,14 @@ class Claim:
         frozen: Names of the weights that the phase must not change.
         free: Names of those that it may change, by part of the network: each thawed block, and `"head"`. At least one
             weight of each part must change.
-        still: The names of the frozen blocks.
+        still: The names of the blocks in which nothing trains.
+        adapted: Names of the frozen weights that adapters are merged into after training, and only then.
     """
 
     frozen: frozenset[str]
     free: Mapping[str, tuple[str, ...]]
     still: tuple[str, ...]
+    adapted: frozenset[str] = frozenset()
 
 
 def fingerprint(model: keras.Model) -> dict[str, str]:
@@ -75,18 +77,26 @@ def make_claim(model: Classifier) -> Claim:
     frozen, thawed = split_blocks(model.parts.backbone, phase)
     names = {id(weight): name for name, weight in list_weights(model).items()}
     # Not from Keras's `trainable`: the proof must not rest on the flags that it checks.
-    still = {names[id(weight)] for weight in _still(thawed, STILL_IN_BATCH_NORM[phase.batch_norm])}
-    parts = {block.name: tuple(names[id(weight)] for weight in _weights(block)) for block in thawed}
-    parts["head"] = tuple(names[id(weight)] for layer in model.head for weight in layer.weights)
-    free = {part: tuple(name for name in inside if name not in still) for part, inside in parts.items()}
+    parts = {block.name: _free(block, model) for block in thawed}
+    parts["head"] = [weight for layer in model.head for weight in layer.weights]
+    free = {part: tuple(names[id(weight)] for weight in inside) for part, inside in parts.items() if inside}
     fixed = set(names.values()).difference(*free.values())
-    return Claim(
-        frozenset(fixed), {part: inside for part, inside in free.items() if inside}, tuple(b.name for b in frozen)
-    )
+    still = [block.name for block in frozen]
+    if model.adapters is None:
+        return Claim(frozenset(fixed), free, tuple(still))
+    still += [block.name for block in thawed if block.name not in free]
+    adapted = frozenset(names[id(weight)] for weight in model.adapters.targets)
+    return Claim(frozenset(fixed), free, tuple(still), adapted)
 
 
-def _weights(block: Block) -> list[keras.Variable]:
-    return [weight for layer in block.layers for weight in layer.weights]
+def _free(block: Block, model: Classifier) -> list[keras.Variable]:
+    """Return the weights of a thawed block that its phase may move."""
+    weights = [weight for layer in block.layers for weight in layer.weights]
+    if model.adapters is not None:
+        trained = {id(weight) for weight in model.adapters.trained}
+        return [weight for weight in weights if id(weight) in trained]
+    still = {id(weight) for weight in _still([block], STILL_IN_BATCH_NORM[model.phase.batch_norm])}
+    return [weight for weight in weights if id(weight) not in still]
 
 
 def _still(thawed: Iterable[Block], parts: Iterable[str]) -> list[keras.Variable]:
@@ -131,3 +141,35 @@ def certify(phase: str, claim: Claim, before: Mapping[str, str], after: Mapping[
         "frozen": {name: before[name] for name in before if name in claim.frozen},
         "moved": moved,
     }
+
+
+def certify_merge(entry: dict, claim: Claim, trained: Mapping[str, str], merged: Mapping[str, str]) -> dict:
+    """Return a phase's entry of `freeze.json` after its adapters became part of the weights.
+
+    Args:
+        entry: From `certify`, of the training alone: it proves that adapted kernels stayed while it lasted.
+        claim: From `make_claim`.
+        trained: The `fingerprint` after training.
+        merged: The one after `tlmed.phases.merge`.
+
+    Returns:
+        `frozen` without the adapted weights, `moved` with them, and without the adapters' own, which are no longer
+        there; `adapted`: of each adapted weight the hash that it had from the beginning of the phase to the end of
+        training.
+
+    Raises:
+        RunFailed: If merging changed anything else; all is named.
+    """
+    changed = {name: [trained[name], merged[name]] for name in merged if trained[name] != merged[name]}
+    if strange := [name for name in changed if name not in claim.adapted]:
+        raise RunFailed(
+            [
+                "Merging adapters must change adapted weights alone. "
+                f"Received: {name}, changed after phase {entry['phase']!r}."
+                for name in strange
+            ]
+        )
+    frozen = {name: value for name, value in entry["frozen"].items() if name not in claim.adapted}
+    moved = {name: pair for name, pair in entry["moved"].items() if name in merged}
+    adapted = {name: value for name, value in entry["frozen"].items() if name in claim.adapted}
+    return {**entry, "frozen": frozen, "moved": moved | changed, "adapted": adapted}

@@ -2,12 +2,14 @@
 
 import tlmed.tensorflow_start
 
+import contextlib
 import functools
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
+from tlmed.adapters import Attached
 from tlmed.frozen import Frozen
 from tlmed.losses import PLAIN, Loss, check_labels, choose_saved_loss, compile_with
 from tlmed.mixing import mix_losses
@@ -79,6 +81,7 @@ class Classifier(keras.Model):
         phase: The phase that it is compiled for.
         seed: Seeds dropout and augmentation, afresh for each phase.
         training_loss: What each phase is compiled with.
+        adapters: What trains in its thawed blocks, in a phase with `adapt`, until `merge` makes it part of the weights.
     """
 
     parts = Parts()
@@ -87,6 +90,7 @@ class Classifier(keras.Model):
     phase: Phase | None = None
     seed = 0
     training_loss: Loss = PLAIN
+    adapters: Attached | None = None
 
     def call(self, inputs, training=None, mask=None):
         """Return class probabilities [batch, classes] for images [batch, height, width, 3], RGB 0..255."""
@@ -131,13 +135,14 @@ class Classifier(keras.Model):
 
         The metrics and the learning rate are those of training. The loss is the cross-entropy, whatever training used,
         and the optimizer is plain gradient descent: others have a state of once or twice the size of the weights, which
-        Keras wants to find in the file.
+        Keras wants to find in the file. Adapters are merged into the weights there.
         """
         saved = keras.Model(self.inputs[0], self.outputs[0], name=self.name)
         rate = 1e-3 if self.phase is None else self.phase.learning_rate
         # Never XLA, so that the file does not depend on the machine where it was saved.
         compile_with(choose_saved_loss(self.training_loss), saved, keras.optimizers.SGD(rate), jit_compile=False)
-        saved.save(filepath, overwrite=overwrite, **options)
+        with contextlib.nullcontext() if self.adapters is None else self.adapters.set_aside():
+            saved.save(filepath, overwrite=overwrite, **options)
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **options):
         """Train as `keras.Model.fit` does; a learning rate that changes by steps is told how many there are."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import keras
 import numpy as np
 
+from tlmed.adapters import attach, find_adapters
 from tlmed.batch_statistics import reestimate_statistics
 from tlmed.blocks import Block, find_reused, partition
 from tlmed.errors import InputError
@@ -40,7 +41,8 @@ def thaw(model: Classifier, phase: Phase, rates: Mapping[str, float] | None = No
     The last `phase.thaw` blocks and the head become trainable, with BatchNorm as `phase.batch_norm` says; the blocks
     before them run in inference mode. Dropout and augmentation start again from seeds of the phase's own. A phase
     that starts from the pretrained weights gets them back, with the head that the last phase without thawed blocks
-    has trained. After a phase with `batch_norm="recalibrate"`, call `recalibrate`.
+    has trained. After a phase with `batch_norm="recalibrate"`, call `recalibrate`. With `phase.adapt` adapters train in
+    place of the thawed blocks' weights; `merge`, or the next `thaw`, makes them part of these.
 
     Args:
         model: A network from `Recipe.build`.
@@ -53,7 +55,8 @@ def thaw(model: Classifier, phase: Phase, rates: Mapping[str, float] | None = No
         The same `model`, changed in place and compiled.
 
     Raises:
-        InputError: If the phase has faults, thaws more blocks than the network has, or cannot start as it says.
+        InputError: If the phase has faults, thaws more blocks than the network has, cannot start as it says, or has an
+            adapter that does not fit its blocks.
     """
     if not isinstance(model, Classifier):
         raise TypeError(f"`model` must be a tlmed.phases.Classifier. Received: model of type {type(model).__name__}.")
@@ -61,8 +64,12 @@ def thaw(model: Classifier, phase: Phase, rates: Mapping[str, float] | None = No
         raise InputError(faults)
     backbone = model.parts.backbone
     frozen, thawed = split_blocks(backbone, phase)
+    merge(model)
+    adapters = find_adapters(thawed, phase) if phase.adapt else None
     _go_back(model, phase)
     _set_trainable(model, frozen, thawed, phase.batch_norm)
+    if adapters:
+        _adapt(model, thawed, adapters, phase.name)
     for norm in batch_norms(thawed):
         if phase.batch_norm == "update":
             norm.momentum = min(norm.momentum, MOMENTUM)
@@ -89,6 +96,35 @@ def thaw(model: Classifier, phase: Phase, rates: Mapping[str, float] | None = No
     # All variables exist before the first step, so that TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _adapt(model, thawed, adapters, name):
+    """Let the adapters train, and nothing else of the thawed blocks."""
+    model.adapters = attach(adapters, model.seed, name)
+    for adapter in adapters:
+        adapter.layer.trainable = True  # also of a BatchNorm, which is otherwise frozen
+    trained = {id(variable) for variable in model.adapters.trained}
+    parts = (part for block in thawed for layer in block.layers for part in layer._flatten_layers())
+    for variable in (variable for part in parts for variable in part._trainable_variables):
+        variable.trainable = id(variable) in trained
+    model.plain().predict_function = None  # was traced without them
+
+
+def merge(model: Classifier) -> None:
+    """Make the adapters of a network's phase part of its weights; nothing where it has none.
+
+    The network then computes the same within rounding, and has the layers and weights that it had before the phase.
+    The phase's training is over: it goes on only after another `thaw`.
+
+    Args:
+        model: A network that `thaw` has prepared for a phase with `adapt`.
+    """
+    if model.adapters is None:
+        return
+    model.adapters.merge()
+    model.adapters = None
+    model.plain().predict_function = None  # was traced with them
+    _set_trainable(model, *split_blocks(model.parts.backbone, model.phase), model.phase.batch_norm)
 
 
 def trainer(model: Classifier) -> keras.Model:

@@ -154,6 +154,39 @@ FAULTS = [
     ({"phases": (phase(mixup=-1),)}, "`phases.0.mixup` must be alpha of a beta distribution, 0 or more", "mixup=-1"),
     ({"phases": (phase(l2_sp=float("inf")),)}, "`phases.0.l2_sp` must be a strength, 0 or more", "l2_sp=inf"),
     ({"phases": (phase(l2_sp=0.1),)}, "`phases.0.l2_sp` must be 0 with thaw=0", "l2_sp=0.1"),
+    (
+        {"phases": (phase(thaw=1, adapt="dora"),)},
+        "`phases.0.adapt` must be 'lora', 'ssf', 'bitfit' or None",
+        "adapt='dora'",
+    ),
+    ({"phases": (phase(adapt="lora"),)}, "`phases.0.adapt` must be None with thaw=0: only thawed blocks", "thaw=0"),
+    (
+        {"phases": (phase(thaw=1, rank=4),)},
+        "`phases.0.rank` must be None without adapt='lora'",
+        "rank=4 with adapt=None",
+    ),
+    (
+        {"phases": (phase(thaw=1, adapt="ssf", rank=4),)},
+        "`phases.0.rank` must be None without",
+        "rank=4 with adapt='ssf'",
+    ),
+    ({"phases": (phase(thaw=1, adapt="lora", rank=0),)}, "`phases.0.rank` must be a whole number of 1 or", "rank=0"),
+    (
+        {"phases": (phase(thaw=1, adapt="ssf", batch_norm="affine"),)},
+        "`phases.0.batch_norm` must be 'frozen' with an adapter",
+        "batch_norm='affine' with adapt='ssf'",
+    ),
+    (
+        {"phases": (phase(thaw=1, adapt="lora", rates="auto-rgn"),)},
+        "`phases.0.rates` must be 'given' with an adapter",
+        "rates='auto-rgn' with adapt='lora'",
+    ),
+    ({"phases": (phase(thaw=1, adapt="lora", l2_sp=1),)}, "`phases.0.l2_sp` must be 0 with adapt='lora'", "l2_sp=1"),
+    (
+        {"phases": (phase(thaw=1, adapt="lora", solver="lbfgs"),)},
+        "`phases.0.solver` must be None unless thaw=0",
+        "solver='lbfgs'",
+    ),
     ({"phases": degrees(l2_sp=0.1), "weights": "none"}, "`l2_sp` must be 0 with weights='none'", "l2_sp=0.1"),
     ({"phases": degrees(patience=1, schedule="plateau")}, "`phases.patience` must be 2 or more", "patience=1"),
     ({"phases": (phase(), degrees())}, "`phases`", "one Phase(...) or more in a tuple, or a Degrees(...)"),
@@ -453,7 +486,7 @@ def test_the_table_of_shipped_recipes_is_not_empty():
         *("quickstart", "feature_extractor", "feature_extractor_hybrid", "fine_tuning", "fine_tuning_from_scratch"),
         *("random_initialisation", "vgg16_blockwise", "layerwise", "blockwise", "incremental", "two_backbones"),
         *("discriminative_rates", "multi_stage", "cost_sensitive", "ordinal_grading", "multi_label"),
-        *("vit_probe", "lp_ft", "surgical"),
+        *("vit_probe", "lp_ft", "surgical", "lora"),
     } == set(shipped_recipes())
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
+from tlmed.adapters import find_adapters
 from tlmed.blocks import partition
 from tlmed.errors import InputError
 from tlmed.frozen import batch_norms
@@ -47,7 +48,7 @@ class _Step:
 
 
 def find_schedule_faults(backbone: keras.Model, phases: Sequence[Phase]) -> list[str]:
-    """Return one sentence for each phase that thaws more than there is, thaws nothing new, or can never be reached.
+    """Return one sentence for each phase that thaws or adapts what is not there, or nothing new, or is never reached.
 
     Phases may count in different units, so their weights are compared: those of the thawed layers, with those of
     BatchNorm only where the phase lets them move.
@@ -64,10 +65,11 @@ def find_schedule_faults(backbone: keras.Model, phases: Sequence[Phase]) -> list
     for phase in phases:
         try:
             frozen, thawed = split_blocks(backbone, phase)
+            moves = _find_moves(thawed, phase)
         except InputError as error:
             faults += error.faults
             continue
-        step = _Step(phase, _find_moves(thawed, phase.batch_norm), not frozen)
+        step = _Step(phase, moves, not frozen)
         if phase.start == "pretrained":
             faults += _find_repetition(step, anchored)
             # A phase that starts anew is compared only with others that start from the same weights.
@@ -81,8 +83,11 @@ def find_schedule_faults(backbone: keras.Model, phases: Sequence[Phase]) -> list
     return faults
 
 
-def _find_moves(thawed, batch_norm) -> frozenset[int]:
-    norms = batch_norms(thawed)
+def _find_moves(thawed, phase) -> frozenset[int]:
+    if phase.adapt:
+        adapters = find_adapters(thawed, phase)
+        return frozenset(id(weight) for adapter in adapters for weight in (*adapter.targets, *adapter.trained))
+    norms, batch_norm = batch_norms(thawed), phase.batch_norm
     still = {id(weight) for norm in norms for weight in norm.weights} if batch_norm == "frozen" else set()
     if batch_norm == "affine":
         still = {id(weight) for norm in norms for weight in (norm.moving_mean, norm.moving_variance)}
@@ -90,7 +95,8 @@ def _find_moves(thawed, batch_norm) -> frozenset[int]:
 
 
 def _find_repetition(step, earlier) -> list[str]:
-    twin = next((other.phase for other in earlier if other.moves == step.moves), None)
+    twins = (other.phase for other in earlier if other.moves == step.moves)
+    twin = next((phase for phase in twins if phase.adapt == step.phase.adapt), None)
     if twin is None:
         return []
     return [
@@ -100,7 +106,8 @@ def _find_repetition(step, earlier) -> list[str]:
 
 
 def _find_dead_end(step, chain) -> list[str]:
-    last = next((other.phase for other in chain if other.thaws_all and step.moves <= other.moves), None)
+    whole = (other for other in chain if other.thaws_all and other.phase.adapt in (None, step.phase.adapt))
+    last = next((other.phase for other in whole if step.moves <= other.moves), None)
     if last is None:
         return []
     return [

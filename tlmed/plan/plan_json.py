@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from tlmed.adapters import choose_rank, count_added, find_adapters
 from tlmed.backbones.graphs import is_counted
 from tlmed.blocks import Block, count_parameters, find_reused, partition
 from tlmed.errors import InputError
@@ -15,6 +16,7 @@ from tlmed.phases import Classifier, learning_rates, split_blocks
 from tlmed.plan.costs import Terms, choose_cache
 from tlmed.plan.expansion import find_schedule_faults
 from tlmed.sections import Hybrid, Phase
+from tlmed.sections.adaptation import LORA
 from tlmed.sections.training import AUTO_RGN
 
 
@@ -31,9 +33,11 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None =
         `parameters`, `blocks` and `phases`, and `reused` if the backbone uses layers more than once: their names. A
         phase's `fine_tuning_ratio` is the share of the backbone's weighted layers (normalisation apart) that it thaws:
         0 for a feature extractor, 1 for fine-tuning from scratch. Its `moving_statistics`, if any, are the numbers of
-        BatchNorm that no gradient trains and that still move; its `frozen_parameters` stay. Its `learning_rates` are
-        those of the head and of each thawed block, none yet if training measures them; its `optimizer_settings` Keras's
-        defaults, but for what fields of the phase set; its `cache`, with `terms`, a `Choice`.
+        BatchNorm that no gradient trains and that still move; its `frozen_parameters` stay, adapted ones until the
+        adapters are merged into them; `adapters`, if any, are how many layers have one, and their numbers. Its
+        `learning_rates` are those of the head and of each thawed block, none yet if training measures them; its
+        `optimizer_settings` Keras's defaults, but for what fields of the phase set; its `cache`, with `terms`, a
+        `Choice`.
 
     Raises:
         InputError: With every fault of the schedule.
@@ -125,11 +129,9 @@ def describe_block(block: Block) -> dict:
 def _describe_phase(model: Classifier, phase: Phase) -> dict:
     frozen, thawed = split_blocks(model.parts.backbone, phase)
     layers = [layer for block in thawed for layer in block.layers]
-    still = {id(norm) for norm in batch_norms(thawed)} if phase.batch_norm == "frozen" else set()
-    trained = [layer for layer in leaves([*layers, *model.head]) if layer.weights and id(layer) not in still]
-    # A layer that is used more than once counts once.
-    variables = {id(variable): variable for layer in trained for variable in layer.trainable_variables}
-    trainable = sum(math.prod(variable.shape) for variable in variables.values())
+    adapters = find_adapters(thawed, phase) if phase.adapt else ()
+    trained, variables = _list_adapted(model, adapters) if adapters else _list_trained(model, thawed, phase)
+    added, own = count_added(adapters), sum(math.prod(variable.shape) for variable in variables)
     moving = _count_statistics(thawed) if phase.batch_norm in ("update", "recalibrate") else 0
     weighted = len(_weighted(layers))
     return {
@@ -138,13 +140,41 @@ def _describe_phase(model: Classifier, phase: Phase) -> dict:
         "blocks": [block.name for block in thawed],
         "layers": [layer.name for layer in trained],
         "weighted_layers": weighted,
-        "trainable_parameters": trainable,
+        "trainable_parameters": own + added,
         **({"moving_statistics": moving} if moving else {}),
-        "frozen_parameters": count_parameters(model.layers) - trainable - moving,
+        "frozen_parameters": count_parameters(model.layers) - own - moving,
         "fine_tuning_ratio": round(weighted / (weighted + sum(len(_weighted(block.layers)) for block in frozen)), 4),
         # Training writes here those that it measures.
         "learning_rates": {} if phase.rates == AUTO_RGN else learning_rates(thawed, phase),
+        **({"adapters": _describe_adapters(adapters, phase)} if adapters else {}),
     }
+
+
+def _list_trained(model, thawed, phase) -> tuple[list[keras.layers.Layer], list[keras.Variable]]:
+    """Return the layers that train in a phase, and their variables; what is used more than once counts once."""
+    still = {id(norm) for norm in batch_norms(thawed)} if phase.batch_norm == "frozen" else set()
+    layers = [layer for block in thawed for layer in block.layers]
+    trained = [layer for layer in leaves([*layers, *model.head]) if layer.weights and id(layer) not in still]
+    return trained, _unique(variable for layer in trained for variable in layer.trainable_variables)
+
+
+def _list_adapted(model, adapters) -> tuple[list[keras.layers.Layer], list[keras.Variable]]:
+    """Return the layers that are adapted, and the head's; of the variables those that the network has by itself."""
+    head = [layer for layer in leaves(model.head) if layer.weights]
+    own = [variable for adapter in adapters for variable in adapter.trained]
+    variables = [variable for layer in head for variable in layer.trainable_variables]
+    return [*(adapter.layer for adapter in adapters), *head], _unique([*own, *variables])
+
+
+def _unique(variables) -> list[keras.Variable]:
+    return list({id(variable): variable for variable in variables}.values())
+
+
+def _describe_adapters(adapters, phase) -> dict:
+    """Return how many layers are adapted, and by how many numbers."""
+    own = sum(math.prod(variable.shape) for adapter in adapters for variable in adapter.trained)
+    rank = {"rank": choose_rank(phase)} if phase.adapt == LORA else {}
+    return {"layers": len(adapters), "parameters": count_added(adapters) + own, **rank}
 
 
 def _count_statistics(blocks) -> int:

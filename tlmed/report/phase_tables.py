@@ -168,6 +168,7 @@ def show_certificate(content: RunContent) -> Markup:
         seconds=content.freeze.get("seconds"),
         training=content.timing.get("training_seconds"),
         phases=Table(columns, rows),
+        adapted=[(phase["phase"], count(len(phase["adapted"]), "weight")) for phase in phases if phase.get("adapted")],
     )
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
+from tlmed.certificate import ALGORITHM, certify, certify_merge, fingerprint, make_claim
 from tlmed.features import random_norms
-from tlmed.phases import computing, moving, needs_start, thaw
+from tlmed.phases import computing, merge, moving, needs_start, thaw
 from tlmed.run.finished import Degree, Finished
 from tlmed.run.job import Job
 from tlmed.run.measured_rates import find_rates, note_rates
@@ -89,6 +89,7 @@ def train_phases(job: Job, prepared: Prepared, begun: Begun) -> Outcome:
     kept = finished.best(degrees)
     # `model.keras` says of each layer whether it is trainable: as in the phase whose weights it holds.
     thaw(model, phases[kept])
+    merge(model)
     model.plain().set_weights(finished.weights(phases[kept]))
     with atomic(run / "model.keras") as part:
         model.save(part)
@@ -199,6 +200,7 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
         with computing(model, recipe.precision):
             saving = Saving(checkpoints, moving(model), fed.words, start)
             result, history, path = _fit(job, prepared, model, fed, saving)
+        _merge(model, found)
         before = None
         if can_settle(model):
             with voice.busy("Estimating statistics again"):
@@ -305,8 +307,18 @@ def _certified(model) -> Iterator[dict]:
     seconds = time.perf_counter() - begin
     yield found
     begin = time.perf_counter()
-    entry = certify(model.phase.name, claim, before, fingerprint(model))
+    after = fingerprint(model)
+    trained = found.pop("trained", after)
+    entry = certify(model.phase.name, claim, before, trained)
+    entry = certify_merge(entry, claim, trained, after) if claim.adapted else entry
     found |= {"certificate": entry, "hashing": seconds + time.perf_counter() - begin}
+
+
+def _merge(model, found) -> None:
+    """Merge a phase's adapters, and note the hashes from before that for its certificate."""
+    if model.adapters is not None:
+        found["trained"] = fingerprint(model)
+        merge(model)
 
 
 def _write_certificate(run, degrees) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from tlmed.sections.adaptation import BITFIT, LORA, RANK, SSF
 from tlmed.sections.training import EMA, EMA_DECAY, TOP3
-from tlmed.words import join_names
+from tlmed.words import count, join_names
 
 _SCHEDULES = {
     "cosine": "the learning rate falls to 0 along a cosine",
@@ -27,6 +28,7 @@ def say_phase(fields: Mapping) -> str:
     falls = _SCHEDULES.get(fields.get("schedule"), "")
     warmup = f"a warm-up in {fields['warmup'] * 100:.3g} % of the steps" if fields.get("warmup") else ""
     said = [f"{falls}, after {warmup}" if falls and warmup else falls or warmup]
+    said += [_say_adapter(fields)] if fields.get("adapt") else []
     said += [say(fields[name]) for name, say in _SAID.items() if fields.get(name) is not None]
     return "; ".join(filter(None, said))
 
@@ -35,6 +37,14 @@ def _say_solver(fields) -> str:
     strength = fields["l2"]
     chosen = "the strength of L2 chosen from a path" if strength == "auto" else f"the strength of L2 {strength:g}"
     return f"the head is solved and not trained (logistic regression by {_SOLVERS[fields['solver']]}), {chosen}"
+
+
+def _say_adapter(fields) -> str:
+    """Say what is trained of thawed blocks, with the numbers where `plan.json` has them."""
+    kind, found = fields["adapt"], fields.get("adapters")
+    rank = f" of rank {(found or fields).get('rank') or RANK}" if kind == LORA else ""
+    size = f" ({count(found['parameters'], 'number')} for {count(found['layers'], 'layer')})" if found else ""
+    return f"{_ADAPTERS[kind]}{rank} in place of the thawed blocks' weights{size}"
 
 
 def say_phases(phases: Sequence[Mapping]) -> list[str]:
@@ -71,6 +81,11 @@ def say_epoch(kept: Mapping) -> str:
 _AVERAGES = {
     TOP3: "weights of the best three epochs averaged",
     EMA: f"moving average of the weights of all steps (decay {EMA_DECAY:g})",
+}
+_ADAPTERS = {
+    LORA: "LoRA",
+    SSF: "a scale and a shift for each channel (SSF)",
+    BITFIT: "biases and shifts alone (BitFit)",
 }
 _SOLVERS = {"lbfgs": "L-BFGS"}
 _SAID = {

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from typing import Literal
 
+from tlmed.sections.adaptation import ADAPTERS, find_adapter_conflicts
 from tlmed.sections.rules import count, must, not_negative, one_of, optional_count, positive, section, share
 
 BATCH_NORM = ("frozen", "affine", "update", "recalibrate")
@@ -94,6 +95,12 @@ class Phase:
             weights of all steps (after Polyak & Juditsky 1992; decay 0.999, less at the beginning), as it was at the
             end of the phase or of its best epoch, if validation is no worse for it. With `batch_norm="update"`
             statistics are estimated again.
+        adapt: What is trained of the thawed blocks in place of all their weights; the head trains as ever. `"lora"`:
+            a product of two thin matrices beside each kernel of dense layers, attention and 1x1 convolutions (Hu et al.
+            2022); `"ssf"`: a factor and a summand for each channel after convolutions, dense layers and normalisations
+            (Lian et al. 2022); `"bitfit"`: biases, and the shifts of normalisations (Ben Zaken et al. 2022). After the
+            phase they are merged into the weights: the network that is saved is a plain one.
+        rank: Of LoRA's matrices; None: 8.
     """
 
     name: str = must(
@@ -119,6 +126,10 @@ class Phase:
     mixup: float = _strength("alpha of a beta distribution")
     l2_sp: float = _strength("a strength")
     average: str = one_of(AVERAGES, default="none")
+    adapt: str | None = must(
+        " or ".join((", ".join(map(repr, ADAPTERS)), "None")), lambda name: name in (*ADAPTERS, None), default=None
+    )
+    rank: int | None = optional_count(default=None)
     solver: str | None = must(
         f"{LBFGS!r}, {WHERE_POSSIBLE!r} or None", lambda value: value in (LBFGS, WHERE_POSSIBLE, None), default=None
     )
@@ -136,7 +147,7 @@ class Phase:
     def find_conflicts(self, path: str) -> list[str]:
         """Return one sentence for each field that others rule out."""
         faults = _find_step_conflicts(self, path) + _find_solver_conflicts(self, path)
-        faults += _find_rate_conflicts(self, path)
+        faults += _find_rate_conflicts(self, path) + find_adapter_conflicts(self, path)
         if self.l2_sp and self.thaw == 0:
             faults.append(
                 f"`{path}l2_sp` must be 0 with thaw=0, where no pretrained weight is trained. "
