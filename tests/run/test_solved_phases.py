@@ -87,6 +87,8 @@ def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curve
     assert "Learning curves" not in alone
     assert RunDir(tmp_path / "run").json("metrics.json")["kept"]["solved"]
     assert "Trained: head solved. Kept: phase head, solved." in alone
+    assert "Settings of the optimizer: adam" in both
+    assert "Settings of the optimizer" not in alone
     assert "Trained: head solved; top 1 epoch. Kept: phase top, epoch 1." in both
     given = (tlmed.train(make("phases.0.l2=0.1"), tmp_path / "given", images).path / "report.html").read_text()
     assert "Strength of L2" not in given

@@ -133,7 +133,8 @@ def _list_phases(phases: Sequence[Mapping]) -> Iterator[tuple[str, object]]:
         elif values and (field.name in _ALWAYS[Phase] or values[0] != field.default):
             yield f"phases.{field.name}", values[0]
     # Older versions did not record them.
-    settings = {phase["optimizer"]: phase["optimizer_settings"] for phase in phases if "optimizer_settings" in phase}
+    trained = [phase for phase in phases if "optimizer_settings" in phase and not phase.get("solver")]
+    settings = {phase["optimizer"]: phase["optimizer_settings"] for phase in trained}
     for name, found in settings.items():
         yield f"settings of {name}", found
 

@@ -38,7 +38,8 @@ def show_phases(content: RunContent) -> Markup:
 
 def _list_optimizers(phases) -> list[str]:
     """Return each optimizer with its settings; a run of an older version did not record them."""
-    used = {phase["optimizer"]: phase["optimizer_settings"] for phase in phases if "optimizer_settings" in phase}
+    trained = [phase for phase in phases if "optimizer_settings" in phase and not phase.get("solver")]
+    used = {phase["optimizer"]: phase["optimizer_settings"] for phase in trained}
     return [f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())}" for name, found in used.items()]
 
 
