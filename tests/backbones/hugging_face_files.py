@@ -11,7 +11,7 @@ PARTS = {"q": (WIDTH, WIDTH), "k": (WIDTH, WIDTH), "v": (WIDTH, WIDTH), "o": (WI
 PARTS |= {"fc1": (HIDDEN, WIDTH), "fc2": (WIDTH, HIDDEN)}
 
 
-def draw_weights(side=16, scaled=False, registers=0, seed=0):
+def draw_weights(side=16, scaled=False, registers=0, seed=0, extra=1):
     """Return the weights of a tiny transformer as PyTorch shapes them, under short names."""
     rng = np.random.default_rng(seed)
 
@@ -19,7 +19,9 @@ def draw_weights(side=16, scaled=False, registers=0, seed=0):
         return rng.normal(0, 0.3, shape).astype("float32")
 
     weights = {"patch": draw(WIDTH, 3, PATCH, PATCH), "patch_b": draw(WIDTH), "class": draw(1, 1, WIDTH)}
-    weights["position"] = draw(1, (side // PATCH) ** 2 + 1, WIDTH)
+    weights["position"] = draw(1, (side // PATCH) ** 2 + extra, WIDTH)
+    if extra == 2:
+        weights["distillation"] = draw(1, 1, WIDTH)
     if registers:
         weights["registers"] = draw(1, registers, WIDTH)
     for i in range(DEPTH):
@@ -32,20 +34,25 @@ def draw_weights(side=16, scaled=False, registers=0, seed=0):
     return weights | {"norm": 1 + draw(WIDTH), "norm_b": draw(WIDTH)}
 
 
-def compute(weights, pixels, epsilon=1e-6, position=None):
-    """Return tokens and the attention of each layer [images, heads, tokens, tokens], in float64."""
+def compute(weights, pixels, epsilon=1e-6, position=None, turned=False):
+    """Return tokens and the attention of each layer [images, heads, tokens, tokens], in float64.
+
+    Where it is turned, queries and keys of patches are, by rotary embeddings of the places of patches, as in DINOv3.
+    """
     w = {name: value.astype("float64") for name, value in weights.items()}
     x = (pixels / 255 - MEAN) / DEVIATION
     n, rows, columns = len(x), x.shape[1] // PATCH, x.shape[2] // PATCH
     x = x[:, : rows * PATCH, : columns * PATCH].reshape(n, rows, PATCH, columns, PATCH, 3)
     x = np.einsum("nrpcqk,dkpq->nrcd", x, w["patch"]).reshape(n, rows * columns, WIDTH) + w["patch_b"]
-    x = np.concatenate([np.repeat(w["class"], n, 0), x], 1) + (w["position"] if position is None else position)
+    firsts = [np.repeat(w[name], n, 0) for name in ("class", "distillation") if name in w]
+    x = np.concatenate([*firsts, x], 1) + (w["position"] if position is None else position)
     if "registers" in w:
         x = np.concatenate([x[:, :1], np.repeat(w["registers"], n, 0), x[:, 1:]], 1)
+    turn = make_turn(rows, columns, x.shape[1]) if turned else lambda vectors: vectors
     attentions = []
     for i in range(DEPTH):
         part = {name.split(".")[1]: value for name, value in w.items() if name.startswith(f"{i}.")}
-        y, attention = attend(normalise(x, part["n1"], part["n1_b"], epsilon), part)
+        y, attention = attend(normalise(x, part["n1"], part["n1_b"], epsilon), part, turn)
         attentions.append(attention)
         x = x + y * part.get("s1", 1)
         y = normalise(x, part["n2"], part["n2_b"], epsilon) @ part["fc1"].T + part["fc1_b"]
@@ -59,12 +66,29 @@ def normalise(x, scale, shift, epsilon):
     return centred / np.sqrt(x.var(-1, keepdims=True) + epsilon) * scale + shift
 
 
-def attend(x, part):
+def make_turn(rows, columns, tokens, theta=100.0):
+    """Return the rotation of vectors [images, heads, tokens, channels] after Simeoni et al., DINOv3, 2025."""
+    width = WIDTH // HEADS
+    down, across = (2 * (np.arange(count) + 0.5) / count - 1 for count in (rows, columns))
+    places = np.stack(np.meshgrid(down, across, indexing="ij"), -1).reshape(-1, 2)
+    slow = theta ** -np.arange(0, 1, 4 / width)
+    angles = np.tile((2 * np.pi * places[..., None] * slow).reshape(len(places), -1), 2)
+    still = tokens - len(places)
+
+    def turn(vectors):
+        moved = vectors[:, :, still:]
+        swapped = np.concatenate([-moved[..., width // 2 :], moved[..., : width // 2]], -1)
+        return np.concatenate([vectors[:, :, :still], moved * np.cos(angles) + swapped * np.sin(angles)], 2)
+
+    return turn
+
+
+def attend(x, part, turn):
     n, tokens, _ = x.shape
     q, k, v = (
         (x @ part[name].T + part[f"{name}_b"]).reshape(n, tokens, HEADS, -1).transpose(0, 2, 1, 3) for name in "qkv"
     )
-    scores = q @ k.transpose(0, 1, 3, 2) / np.sqrt(WIDTH // HEADS)
+    scores = turn(q) @ turn(k).transpose(0, 1, 3, 2) / np.sqrt(WIDTH // HEADS)
     scores = np.exp(scores - scores.max(-1, keepdims=True))
     scores /= scores.sum(-1, keepdims=True)
     y = (scores @ v).transpose(0, 2, 1, 3).reshape(n, tokens, WIDTH)
@@ -78,30 +102,38 @@ VIT = {
     **{"fc1": "intermediate.dense", "fc2": "output.dense"},
 }
 DINOV2 = VIT | {"n1": "norm1", "n2": "norm2", "fc1": "mlp.fc1", "fc2": "mlp.fc2"}
+DINOV3 = {name: f"attention.{name}_proj" for name in "qkvo"} | {"n1": "norm1", "n2": "norm2"}
+DINOV3 |= {"fc1": "mlp.up_proj", "fc2": "mlp.down_proj"}
 TIMM = {"o": "attn.proj", "n1": "norm1", "n2": "norm2", "fc1": "mlp.fc1", "fc2": "mlp.fc2"}
 
 
 def name_tensors(weights, layout, prefix=""):
-    """Return tensors under the names of a layout: "vit", "dinov2" or "timm"."""
+    """Return tensors under the names of a layout: "vit", "deit", "dinov2", "dinov3_vit" or "timm"."""
     if layout == "timm":
         tops = {"patch": "patch_embed.proj", "class": "cls_token", "position": "pos_embed", "norm": "norm"}
         names, layer, scales = TIMM, "blocks.{}.", ("ls1.gamma", "ls2.gamma")
     else:
         tops = {"patch": "embeddings.patch_embeddings.projection", "class": "embeddings.cls_token"}
         tops |= {"position": "embeddings.position_embeddings", "registers": "embeddings.register_tokens"}
-        tops |= {"norm": "layernorm"}
-        names, layer = VIT if layout == "vit" else DINOV2, "encoder.layer.{}."
+        tops |= {"norm": "layernorm", "distillation": "embeddings.distillation_token"}
+        names, layer = DINOV2 if layout == "dinov2" else VIT, "encoder.layer.{}."
+        if layout == "dinov3_vit":
+            names, layer, tops = DINOV3, "layer.{}.", tops | {"patch": "embeddings.patch_embeddings", "norm": "norm"}
         scales = ("layer_scale1.lambda1", "layer_scale2.lambda1")
     names = names | dict(zip(("s1", "s2"), scales, strict=True))
     found = {}
     for key, value in weights.items():
         stem, end = (key[:-2], ".bias") if key.endswith("_b") else (key, ".weight")
-        bare = stem in ("class", "position", "registers") or stem.split(".")[-1] in ("s1", "s2")
+        bare = stem in ("class", "position", "registers", "distillation") or stem.split(".")[-1] in ("s1", "s2")
         number, _, part = stem.rpartition(".")
         name = layer.format(number) + names.get(part, part) if number else tops[stem]
         found[prefix + name + ("" if bare else end)] = value
-    if layout == "dinov2":
-        found[prefix + "embeddings.mask_token"] = np.zeros((1, WIDTH), "float32")
+    if layout.startswith("dinov"):
+        found[prefix + "embeddings.mask_token"] = np.zeros(
+            (1, WIDTH) if layout == "dinov2" else (1, 1, WIDTH), "float32"
+        )
+    if layout == "dinov3_vit":
+        del found[prefix + "embeddings.position_embeddings"]
     if layout == "timm":  # one matrix for queries, keys and values
         for i in range(DEPTH):
             for end in ("weight", "bias"):
@@ -137,8 +169,12 @@ def make_config(layout, side=16, registers=0):
     config = {"model_type": layout, "image_size": side, "patch_size": PATCH, "num_hidden_layers": DEPTH}
     config |= {"num_attention_heads": HEADS, "hidden_size": WIDTH, "hidden_act": "gelu", "qkv_bias": True}
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "layer_norm_eps": 1e-6}
-    if layout == "vit":
+    if layout in ("vit", "deit"):
         return config | {"intermediate_size": HIDDEN, "architectures": ["ViTModel"]}
+    if layout == "dinov3_vit":
+        config |= {"intermediate_size": HIDDEN, "layerscale_value": 1.0, "num_register_tokens": registers}
+        config |= {"use_gated_mlp": False, "attention_dropout": 0.0, "drop_path_rate": 0.0, "rope_theta": 100.0}
+        return config | {f"{name}_bias": True for name in ("query", "key", "value", "proj", "mlp")}
     config |= {"mlp_ratio": HIDDEN / WIDTH, "layerscale_value": 1.0, "use_swiglu_ffn": False, "drop_path_rate": 0.0}
     return config | ({"num_register_tokens": registers} if registers else {})
 
@@ -146,10 +182,12 @@ def make_config(layout, side=16, registers=0):
 def write_folder(folder, layout="vit", weights=None, side=16, prefix="", **changes):
     """Write a folder, and return it and its weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    registers = 2 if layout == "dinov2_with_registers" else 0
-    scaled = layout.startswith("dinov2")
-    weights = draw_weights(side, scaled, registers) if weights is None else weights
-    names = "dinov2" if scaled else layout
+    registers = 2 if layout in ("dinov2_with_registers", "dinov3_vit") else 0
+    scaled, extra = layout.startswith("dinov"), 2 if layout == "deit" else 1
+    weights = draw_weights(side, scaled, registers, extra=extra) if weights is None else weights
+    if layout == "dinov3_vit":
+        weights["position"] = 0 * weights["position"]
+    names = "dinov2" if layout.startswith("dinov2") else layout
     (folder / "config.json").write_text(json.dumps(make_config(layout, side, registers) | changes))
     if layout != "timm":
         size = {"height": side, "width": side} if layout == "vit" else {"shortest_edge": side}

@@ -1,5 +1,6 @@
 """Folders in the layout of Hugging Face: the numbers are those of NumPy, and what does not fit is named."""
 
+import importlib.util
 import json
 import pickle
 
@@ -25,7 +26,7 @@ from tlmed.errors import InputError
 
 SIZE = (16, 16)
 PIXELS = np.random.default_rng(4).integers(0, 256, (2, *SIZE, 3)).astype("float32")
-LAYOUTS = ("vit", "dinov2", "dinov2_with_registers", "timm")
+LAYOUTS = ("vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "timm")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,8 @@ def build(folder, weights="own", size=SIZE):
 def test_tokens_are_those_of_numpy_after_the_folders_own_preparation(layout, tmp_path):
     folder, weights = write_folder(tmp_path / "net", layout)
     built = build(folder)
-    np.testing.assert_allclose(built.model(PIXELS), compute(weights, PIXELS)[0], atol=2e-5)
+    expected = compute(weights, PIXELS, turned=layout == "dinov3_vit")[0]
+    np.testing.assert_allclose(built.model(PIXELS), expected, atol=2e-5)
     assert (built.source.name, built.source.sha256) == ("own", own.digest(built.model))
     # An encoder layer is a unit of its own.
     assert len(partition(built.model, "layer")) == 3
@@ -229,15 +231,17 @@ def test_layers_that_the_configuration_does_not_have_are_named(layout, tmp_path)
     if layout == "timm":
         config["model_args"]["depth"] = 1
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
-    with pytest.raises(InputError, match=r"config.json has no place for (encoder\.layer|blocks)\.1\..* more"):
+    with pytest.raises(InputError, match=r"config.json has no place for (encoder\.layer|layer|blocks)\.1\..* more"):
         build(folder)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_missing_tensor_is_named(layout, tmp_path):
     folder, weights = write_folder(tmp_path / "net", layout)
-    tensors = name_tensors(weights, "dinov2" if "dino" in layout else layout)
-    lost = next(name for name in tensors if "1." in name and name.endswith("fc2.bias" if layout != "vit" else "bias"))
+    tensors = name_tensors(weights, "dinov2" if layout.startswith("dinov2") else layout)
+    lost = next(
+        name for name in tensors if "1." in name and name.endswith(("fc2.bias", "down_proj.bias", "output.dense.bias"))
+    )
     del tensors[lost]
     write_safetensors(folder / "model.safetensors", tensors)
     with pytest.raises(InputError, match=rf"{lost} is missing"):
@@ -287,6 +291,14 @@ def test_a_configuration_of_no_such_network_is_refused_in_one_line(config, reaso
     with pytest.raises(InputError, match=reason) as caught:
         build(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_without_safetensors_it_is_said_what_to_install(tmp_path, monkeypatch):
+    folder, _ = write_folder(tmp_path / "net", "vit")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "safetensors" else find(name))
+    with pytest.raises(InputError, match=r"`pip install safetensors` or tlmed\[hub\]"):
+        build(folder)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -4,6 +4,7 @@ keras-hub's converters draw the network and name the tensors. Files are read her
 nothing of them runs: every tensor is compared with the network before one is loaded, and all that do not fit are named.
 """
 
+import importlib.util
 import json
 import re
 from dataclasses import dataclass
@@ -250,6 +251,8 @@ class _Stored:
 
 def _list_all(folder) -> dict[str, _Stored]:
     """Return all tensors of a folder, from one file or from several with an index."""
+    if importlib.util.find_spec("safetensors") is None:  # keras-hub does not bring it, the extra does
+        raise _refuse(folder, "find safetensors installed: `pip install safetensors` or tlmed[hub]")
     from safetensors import SafetensorError
 
     try:
