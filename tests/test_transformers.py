@@ -2,6 +2,9 @@
 
 import csv
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -96,6 +99,31 @@ def test_a_run_caches_frozen_tokens_and_its_network_loads_in_plain_keras(preset,
         with Image.open(tmp_path / "images" / row["path"]) as image:
             scores = network(np.asarray(image, "float32")[None])
         assert float(scores[0, 1]) == pytest.approx(float(row["score_light"]), abs=1e-5)
+
+
+def list_settings(preset, images):
+    small = ("data.image_size=32,32", "weights=own", "head.pooling=avg", "examples=0", "phases.epochs=1")
+    return [f"backbone={preset}", f"data.source={images}", *small]
+
+
+@pytest.mark.slow
+def test_a_transformer_is_fine_tuned_in_bfloat16(preset, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache"))
+    settings = [*list_settings(preset, make_images(tmp_path / "images")), "precision=bfloat16"]
+    run = tlmed.train(override(load_recipe("fine_tuning_from_scratch"), settings), out=tmp_path / "run")
+    assert np.isfinite(run.metrics["metrics"]["log_loss"]["value"])
+    # What is saved computes in float32.
+    assert {layer.compute_dtype for layer in run.model().layers} == {"float32"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fine_tuning", "vit_probe"])
+def test_a_transformer_trains_on_two_devices(preset, name, tmp_path):
+    settings = list_settings(preset, make_images(tmp_path / "images"))
+    command = [sys.executable, "-m", "tests.every_recipe", "mirrored", tmp_path, name, *settings]
+    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / name / "environment.json").read_text())["strategy"]["replicas"] == 2
 
 
 def test_the_recipe_vit_probe_solves_a_head_on_class_token_and_patches(preset, tmp_path, monkeypatch):
