@@ -18,7 +18,7 @@ recipe = Recipe(
             "all",
             thaw="all",
             epochs=16,
-            learning_rate=3e-4,
+            learning_rate=1e-3,
             batch_norm="affine",
             rates="auto-rgn",
             schedule="cosine",

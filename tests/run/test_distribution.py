@@ -188,6 +188,21 @@ def test_averages_of_weights_are_the_same_on_devices_and_processes(average, phan
 
 
 @pytest.mark.slow
+def test_rates_that_are_measured_are_the_same_on_devices_and_processes(phantoms, tmp_path):
+    settings = (*UNEVEN, "phases.1.thaw=all", "phases.1.rates=auto-rgn")
+    one, mirrored = run_strategies(tmp_path, phantoms, ["one", "mirrored"], settings)
+    check_same(one, mirrored)
+    together = run_workers(tmp_path, phantoms, 2, settings)
+    check_same(one, together)
+    rates, *others = (
+        json.loads((run / "plan.json").read_text())["phases"][1]["learning_rates"] for run in (one, mirrored, together)
+    )
+    assert len(set(rates.values())) > 1
+    for found in others:
+        assert found == pytest.approx(rates, rel=1e-4)
+
+
+@pytest.mark.slow
 @needs_weights
 def test_mixup_runs_on_devices_and_processes(phantoms, tmp_path):
     """Each replica mixes its own images, so that only the kind of the result is the same."""
