@@ -143,11 +143,11 @@ def evaluate(
     default = metrics.describe_default(old["classes"], recipe.data.positive, "tlmed train ... --positive")
     # Where the scored images are phantoms, `describe_source` has said already that scores say nothing.
     learned = [] if is_synthetic(place) else describe_learned(recipe.data.source)
-    scored = {chosen.images.table.paths[row] for row in chosen.rows}
-    units = count_units(pooling, *chosen.listed, scored)
+    paths, splits = chosen.images.table.paths, chosen.images.splits
+    units = count_units(pooling, *chosen.listed, {paths[row] for row in chosen.rows})
     said = describe_units(units, pooling.unit, "in the run" if own else "the source lists") if pooling.how else []
     kept = read_kept(run) if own else None  # of the check that compared the run's own images with each other
-    check = summarise(kept and kept.limit(scored))
+    check = summarise(kept and kept.limit({paths[row] for row in chosen.rows if splits[row] == "test"}))
     warnings = [*default, *chosen.sentences, *said, *unsure, *chosen.unsure, *learned, *say_errors(check)]
     for warning in warnings:
         voice.warn(warning)
