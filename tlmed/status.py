@@ -33,10 +33,16 @@ def list_status(runs: Iterable[RunDir]) -> list[str]:
     """Return a line for each of several runs: whether it is training, stopped or complete, and how far it got."""
     lines = []
     for run in runs:
-        folds = f", {count(len(run.folds), 'fold')}" if run.folds else ""
+        folds = f", {_count_folds(run)}" if run.folds else ""
         state = "complete" if run.complete else f"{'running' if run.is_running else 'stopped'}: {_read_words(run)}"
         lines.append(f"{run.path}: {state.rstrip('.')}{folds}.")
     return lines
+
+
+def _count_folds(run) -> str:
+    if run.complete:
+        return count(len(run.folds), "fold")
+    return f"{count(sum(fold.complete for fold in run.folds), 'fold')} complete"
 
 
 def _read_words(run) -> str:

@@ -57,7 +57,7 @@ def compare_areas(
     method, more = "paired DeLong (DeLong et al. 1988)", 1.0
     if owners is not None:
         freedom, more = count_sides(positive, placements[0] - placements[1], owners)
-        method = f"paired DeLong by groups (Obuchowski 1997), t with {freedom:.0f} df"
+        method = f"paired DeLong by groups (Obuchowski 1997), t with {freedom:.3g} df"
     if np.ptp(placements[0] - placements[1]) < 1e-12 and abs(difference) < 1e-12:
         note = "Both rank each image alike among those of the other class, from which no interval follows."
         return {"value": 0.0, "low": None, "high": None, "statistic": 0.0, "p": 1.0, "method": method, "note": note}

@@ -64,6 +64,12 @@ def show_label_thresholds(metrics: Mapping) -> Markup:
         return Markup()
     rows = [(name, *_show_point(entry)) for name, entry in labels.items()]
     named = [(name, entry["operating_point"]) for name, entry in labels.items()]
+    noted = [
+        (f"{name_metric(it)} at 0.5 ({name})", point["at_half"][it])
+        for name, point in named
+        for it in _AT
+        if it in point.get("at_half", {})
+    ]
     first = next(iter(labels.values()))["operating_point"]
     own = (explain("threshold"),) if "threshold" in first else ()  # each fold of a cross-validation chose another
     columns = numbers(*own, *(f"{name_metric(it)} at {at}" for it in _AT for at in ("it", "0.5")))
@@ -74,7 +80,7 @@ def show_label_thresholds(metrics: Mapping) -> Markup:
         split=first.get("split", "val"),
         of_folds=not own,
         unit=unit_of(metrics),
-        table_of_labels=Table(texts("Label") + columns, rows, list_notes(named)),
+        table_of_labels=Table(texts("Label") + columns, rows, list_notes([*named, *noted])),
     )
 
 
