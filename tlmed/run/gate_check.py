@@ -1,4 +1,4 @@
-"""The cheap part of the gate in a run: what it finds is said before scores are, and kept in the run."""
+"""The cheap part of the gate at the start of a run: what it finds is said before training, and kept in the run."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -10,34 +10,17 @@ from tlmed.gate import Findings
 from tlmed.gate.battery import CHEAP, conduct
 from tlmed.gate.evidence import gather
 from tlmed.gate.file_findings import check_files
+from tlmed.run.clock import CHECK
 from tlmed.run.job import Job
-from tlmed.run.prepared import Prepared
 from tlmed.run_files import CHECK_JSON
 from tlmed.run_files.check_summary import say_amounts
 from tlmed.rundir import RunDir
 
 _MOST = 6  # sentences on a screen
-_FEW = 10_000  # images, at most, that are looked at after training
 _DEEPER = (
     "copies by features, wrong labels, images unlike all others and how many images are enough: `tlmed data check` "
     "looks for these"
 )
-
-
-def can_follow(job: Job, prepared: Prepared) -> bool:
-    """Tell whether the check can come after training, before scores: where training takes no longer than the check.
-
-    That is so for a head, or a classifier, on features that are kept, of not too many images. A run that is strict is
-    never trained on data with errors.
-
-    Args:
-        job: The run.
-        prepared: What it trains.
-    """
-    plan, phases = prepared.plan, prepared.phases
-    kept = [phase["cache"]["on"] for phase in plan["phases"]] if phases else [plan["classifier"]["cache"]["on"]]
-    on_features = all(kept) and all(phase.thaw == 0 for phase in phases)
-    return on_features and not job.strict and len(prepared.images.table) <= _FEW
 
 
 def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings | None:
@@ -57,7 +40,7 @@ def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings 
     """
     if not job.fresh and not job.strict and _has_findings(job.run):
         return None
-    with job.clock.stage("check data"), job.voice.count("Looking at images", len(images.table)) as tell:
+    with job.clock.stage(CHECK), job.voice.count("Looking at images", len(images.table)) as tell:
         evidence = gather(images, job.recipe.seed, tell)
         parts = (check_files(images, job.skip_bad), *conduct(evidence, CHEAP))
         found = Findings(images.table.source, len(images.table), parts)

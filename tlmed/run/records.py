@@ -369,7 +369,7 @@ def write_timing(job: Job, outcome: Outcome) -> None:
     TIMING_JSON.write(
         job.run,
         {
-            "training_seconds": round(max(clock.trained - clock.reading, 0) + outcome.earlier, 3),
+            "training_seconds": round(clock.training + outcome.earlier, 3),
             "total_seconds": round(now - clock.begin + outcome.earlier, 3),
             "images_per_second": round(outcome.images / outcome.seconds, 2),
             "peak_memory_mb": peak_memory_mb(),

@@ -26,7 +26,7 @@ from tlmed.report import write_report
 from tlmed.run.clock import Clock
 from tlmed.run.crossvalidation import cross_validate, is_cross_validation
 from tlmed.run.example_pictures import write_examples
-from tlmed.run.gate_check import can_follow, check_images, write_findings
+from tlmed.run.gate_check import check_images, write_findings
 from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
 from tlmed.run.phase_training import Begun, read_begun, train_phases
@@ -216,14 +216,11 @@ def _train_one(job: Job, begin=lambda images: None, read: ImageSet | None = None
             return
         with contextlib.ExitStack() as stack:
             prepared = stack.enter_context(_prepared(job, workers, job.choices is None, read))
-            follows = can_follow(job, prepared)
-            found = check_images(job, prepared.images, read is None) if workers.is_chief and not follows else None
+            found = check_images(job, prepared.images, read is None) if workers.is_chief else None
             begin(prepared.images)
             stack.enter_context(open_run(job, workers, prepared.images))
             write_findings(job, found)
             outcome = _train(job, workers, prepared)
-            if workers.is_chief and follows:
-                write_findings(job, check_images(job, prepared.images, read is None))
             evaluate_run(job, prepared.images, outcome)
             if workers.is_chief:
                 write_examples(job, prepared.images)
