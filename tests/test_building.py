@@ -28,6 +28,7 @@ STAGES = (
 SETTINGS = (
     {"head": Dense(units=(3,), loss="focal"), "phases": STAGES, "augment": Augment(flip="both")},
     {"head": Hybrid()},
+    {"backbone": "MobileNet:0.25", "phases": (Phase("top", thaw=1, epochs=1, learning_rate=1e-3, adapt="lora"),)},
 )
 
 
@@ -89,7 +90,7 @@ def test_build_and_thaw_read_the_fields_that_the_page_says_and_no_others(said, m
     monkeypatch.setattr(phases, "find_faults", lambda phase: [])  # which reads every field, to check it
     read = set()
     for settings in SETTINGS:
-        recipe = Recipe(Images("x", image_size=(32, 32)), "LeNet5", weights="none", **settings)
+        recipe = Recipe(Images("x", image_size=(32, 32)), **{"backbone": "LeNet5", "weights": "none"} | settings)
         watched = Watched(recipe, "", read)
         model = building.build(watched, 2)
         for phase in watched.phases:

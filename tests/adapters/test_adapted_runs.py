@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tlmed
+from tests.adapters.test_adapters import ONE_AT_ONCE
 from tests.conftest import SMALL
 from tests.run.test_distribution import check_same, run_strategies
 from tests.run.test_resuming import FLIPPED, Killed, fit
@@ -96,7 +97,7 @@ def test_plan_and_report_say_what_was_adapted(runs):
     assert said in html.unescape((runs["lora"] / "report.html").read_text())
 
 
-@pytest.mark.parametrize("kind", ADAPTERS)
+@pytest.mark.parametrize("kind", ONE_AT_ONCE)
 def test_the_same_recipe_gives_the_same_bits_without_kept_features_as_far_as_rounding_goes(
     runs, images, kind, tmp_path
 ):
@@ -117,7 +118,7 @@ class KillAfter(keras.callbacks.Callback):
             raise Killed
 
 
-@pytest.mark.parametrize("kind", ["lora", "ssf"])
+@pytest.mark.parametrize("kind", ONE_AT_ONCE[:2])
 def test_a_run_that_is_killed_in_the_adapted_phase_ends_in_the_same_bits(runs, images, kind, tmp_path, monkeypatch):
     def stop(phase, *_):
         return contextlib.nullcontext(KillAfter(4) if phase == "lora" else keras.callbacks.Callback())
@@ -161,7 +162,7 @@ def test_a_phase_goes_on_in_the_same_bits_and_averages_its_adapters(fields, dete
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("kind", ADAPTERS)
+@pytest.mark.parametrize("kind", ONE_AT_ONCE)
 def test_adapters_compute_in_bfloat16(images, kind, tmp_path):
     run = train(images, tmp_path / "run", kind, "precision=bfloat16", "phases.epochs=1")
     saved = keras.saving.load_model(run / "model.keras")

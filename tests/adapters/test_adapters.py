@@ -21,6 +21,9 @@ from tlmed.phases import merge, thaw
 from tlmed.sections import Phase
 from tlmed.sections.adaptation import ADAPTERS
 
+# The other adapters are slow tests: what they share is tried with one.
+ONE_AT_ONCE = ["lora", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ssf", "bitfit"))]
+
 RNG = np.random.default_rng(0)
 
 
@@ -269,7 +272,7 @@ def test_layers_that_share_a_kernel_have_no_adapter():
     assert [adapter.layer.name for adapter in found] == ["third"]
 
 
-@pytest.mark.parametrize("kind", ADAPTERS)
+@pytest.mark.parametrize("kind", ONE_AT_ONCE)
 def test_a_network_is_saved_merged_while_its_phase_goes_on_to_the_bit(kind, tmp_path):
     models = [make("MobileNetV2") for _ in range(2)]
     models[1].set_weights(models[0].get_weights())

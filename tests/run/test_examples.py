@@ -148,7 +148,9 @@ def explain_by_occlusion(calls, monkeypatch):
 
 
 @pytest.mark.parametrize("make", [explain_by_gradients, explain_by_occlusion])
-def test_who_presses_ctrl_c_waits_for_no_more_than_a_batch(run, monkeypatch, make):
+def test_who_presses_ctrl_c_waits_for_no_more_than_a_batch(run, monkeypatch, make, request):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background switches off
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     calls = []
     scorer = make(calls, monkeypatch)
     monkeypatch.setattr(example_pictures, "load_scorer", lambda run: scorer)

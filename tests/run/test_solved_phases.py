@@ -210,6 +210,7 @@ tlmed.train(make(), sys.argv[1], sys.argv[2], verbose=False)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_bits(images, tmp_path):
     for name in ("one", "two"):
         subprocess.run([sys.executable, "-c", TWICE, tmp_path / name, images], check=True, capture_output=True)

@@ -120,6 +120,7 @@ def test_a_moving_average_stays_only_if_it_is_no_worse():
 
 @pytest.mark.parametrize("patience", [None, 1])
 def test_a_phase_ends_with_a_moving_average_that_is_no_worse_than_its_best_epoch(patience):
+    keras.utils.set_random_seed(1)
     fields = {"epochs": 6, "learning_rate": 0.05 if patience is None else 2.0, "patience": patience}
     averaged = phase(**fields, average="ema")
     model, (start, plain) = make(averaged), (make(phase(**fields)) for _ in range(2))
@@ -144,7 +145,11 @@ def test_a_phase_ends_with_a_moving_average_that_is_no_worse_than_its_best_epoch
     best = min(row["val_loss"] for row in rows)
     loss = measure(model.predict(IMAGES[:12], verbose=0), LABELS[:12])["loss"]
     assert loss == pytest.approx(min(best, *scored.values()), abs=1e-5)
-    assert result.moving_average == (None if min(scored.values()) > best else min(scored, key=scored.get))
+    least = min(scored.values())
+    if least > best + 1e-6:
+        assert result.moving_average is None
+    elif least < best - 1e-6:  # else rounding decides
+        assert result.moving_average in [epoch for epoch, loss in scored.items() if loss < least + 1e-6]
     assert result.averaged == ()
 
 

@@ -113,13 +113,14 @@ def show_strengths(content: RunContent) -> Markup:
     names = dict.fromkeys(row["phase"] for row in content.strengths)
     paths = [[row for row in content.strengths if row["phase"] == name] for name in names]
     pictures = [_draw_strengths(path) for path in paths if len(path) > 1]
-    return render("report/strengths.html", pictures=pictures) if pictures else Markup()
+    apart = say_apart(content.metrics)
+    return render("report/strengths.html", apart=apart, pictures=pictures) if pictures else Markup()
 
 
 def _draw_strengths(path) -> Picture:
     chosen = next(row for row in path if row["chosen"] == "yes")
     folds = chosen["judged_on"] == "folds"
-    judged = "folds of the training images, because a class has few validation images" if folds else "validation images"
+    judged = "folds of the training images, because a class is rare in validation" if folds else "validation images"
     weighted = chosen["val_weighted_loss"] != chosen["val_loss"]
     name = "log loss, classes weighted," if weighted else "log loss"
     score = f"{name} {float(chosen['val_weighted_loss']):.4f}"
