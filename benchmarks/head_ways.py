@@ -203,11 +203,11 @@ def read_rows(file: Path = ROWS) -> list[dict[str, str]]:
         return list(csv.DictReader(opened))
 
 
-def add_row(row: dict, file: Path = ROWS) -> None:
+def add_row(row: dict, file: Path = ROWS, columns: Sequence[str] = COLUMNS) -> None:
     """Add a row at the end, so that several processes may do so."""
     new = not file.exists()
     with file.open("a", encoding="utf-8", newline="") as opened:
-        writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(opened, columns, lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerow(row)

