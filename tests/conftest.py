@@ -33,6 +33,11 @@ def pytest_configure(config):
         saving_lib.get_attr_skipset = functools.cache(saving_lib.get_attr_skipset)
 
 
+def pytest_collection_finish(session):
+    """Take the modules and the tests, which stay, out of what each search for garbage walks through."""
+    gc.freeze()
+
+
 BLANK = base64.b64decode(  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTjb+QAAAABJRU5ErkJggg=="
 )
@@ -96,6 +101,25 @@ def gate():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tlmed.run.gate_check.CHEAP", (check_copies,))
         yield look_for_all
+
+
+@pytest.fixture(scope="session", autouse=True)
+def strengths():
+    """Let heads be solved for four strengths of L2 in place of thirteen, and give a context with all of them.
+
+    Most runs here have a head because a run has one; solving thirteen on five folds would be half of their time.
+    """
+    from tlmed.heads.solved import STRENGTHS
+
+    @contextlib.contextmanager
+    def try_all():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tlmed.heads.solved.STRENGTHS", STRENGTHS)
+            yield
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlmed.heads.solved.STRENGTHS", STRENGTHS[::4])
+        yield try_all
 
 
 @pytest.fixture(scope="module")
