@@ -39,8 +39,14 @@ def runs(tmp_path_factory):
     return {place: train(place, tmp_path_factory.mktemp(place)) for place in PLACES}
 
 
-def test_a_network_that_looks_at_a_marker_in_the_corner_is_found(runs):
-    checked = check_run(runs["corner"])
+@pytest.fixture(scope="module")
+def found(runs):
+    """Give what is found of each run."""
+    return {place: check_run(run) for place, run in runs.items()}
+
+
+def test_a_network_that_looks_at_a_marker_in_the_corner_is_found(found):
+    checked = found["corner"]
     views = checked.figures["views"]
     assert views["whole"]["auc"] > 0.95
     assert views["covered 70 %"]["above_chance"]
@@ -54,8 +60,8 @@ def test_a_network_that_looks_at_a_marker_in_the_corner_is_found(runs):
     assert json.loads(json.dumps(checked.figures)) == checked.figures
 
 
-def test_a_network_that_looks_at_the_centre_is_not(runs):
-    checked = check_run(runs["centre"])
+def test_a_network_that_looks_at_the_centre_is_not(found):
+    checked = found["centre"]
     views = checked.figures["views"]
     assert views["whole"]["auc"] > 0.95
     assert not views["covered 70 %"]["above_chance"]
@@ -64,8 +70,8 @@ def test_a_network_that_looks_at_the_centre_is_not(runs):
     assert checked.figures["images"] == 80
 
 
-def test_maps_lie_where_the_networks_look(runs):
-    corner, centre = (check_run(runs[place]).figures["map"] for place in PLACES)
+def test_maps_lie_where_the_networks_look(found):
+    corner, centre = (found[place].figures["map"] for place in PLACES)
     assert corner["method"].startswith("grad-cam")
     assert corner["even"] == centre["even"] == 1 - 0.75**2
     assert corner["share"] > centre["share"]
@@ -73,10 +79,10 @@ def test_maps_lie_where_the_networks_look(runs):
     assert centre["high"] < centre["even"]
 
 
-def test_a_run_is_found_the_same_again_and_with_its_images_elsewhere(runs, tmp_path):
+def test_a_run_is_found_the_same_again_and_with_its_images_elsewhere(runs, found, tmp_path):
     images = runs["centre"].path.parent / "images"
     shutil.copytree(images, tmp_path / "moved")
-    assert check_run(runs["centre"], str(tmp_path / "moved")).figures == check_run(runs["centre"]).figures
+    assert check_run(runs["centre"], str(tmp_path / "moved")).figures == found["centre"].figures
 
 
 def test_the_scores_of_whole_images_are_those_of_the_run(finished):

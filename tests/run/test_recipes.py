@@ -22,8 +22,6 @@ from tlmed.rundir import RunDir
 from tlmed.tasks import MULTI_LABEL
 from tlmed.whole_files import read_csv
 
-pytestmark = pytest.mark.usefixtures("pictures")
-
 PHANTOMS = "data.source=tfds:tlmed_phantoms/images=45,size=64,seed=1"
 SMALL = (PHANTOMS, "data.image_size=64,64", "data.batch_size=16", "phases.epochs=1", "examples=0")
 # Where the study does not fix the backbone, LeNet5 with its digits stands in: live weights, and quick.
@@ -51,10 +49,18 @@ def train(name, out, *settings):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Give a function that trains a recipe, once however many tests look at the run."""
+def trained(tmp_path_factory, drawing):
+    """Give a function that trains a recipe, once however many tests look at the run.
+
+    By default the pictures of one page are drawn: that with those of most kinds.
+    """
     folder = tmp_path_factory.mktemp("recipes")
-    return functools.cache(lambda name: RunDir(train(name, folder / name).path))
+
+    def train_once(name):
+        with drawing() if name in ("blockwise", *SLOW) else contextlib.nullcontext():
+            return RunDir(train(name, folder / name).path)
+
+    return functools.cache(train_once)
 
 
 def test_the_table_holds_every_approach():
@@ -67,11 +73,12 @@ def test_the_table_holds_every_approach():
     } <= set(NAMES)
 
 
-# Each differs from another by a word or a backbone; three run as locks too.
+# Each differs from another by a word or a backbone; three run as locks too. `finished` of most tests is a run of
+# `fine_tuning`, and tests/adapters has runs of `lora` on a network that is quicker to trace.
 SLOW = (
-    *("cost_sensitive", "discriminative_rates", "feature_extractor", "fine_tuning_from_scratch", "incremental"),
-    *("layerwise", "multi_label", "multi_stage", "ordinal_grading", "quickstart", "random_initialisation"),
-    *("surgical", "two_backbones", "vgg16_blockwise"),
+    *("cost_sensitive", "discriminative_rates", "feature_extractor", "fine_tuning", "fine_tuning_from_scratch"),
+    *("incremental", "layerwise", "lora", "multi_label", "multi_stage", "ordinal_grading", "quickstart"),
+    *("random_initialisation", "surgical", "two_backbones", "vgg16_blockwise"),
 )
 
 

@@ -136,20 +136,21 @@ def test_a_phase_ends_in_the_same_bits_wherever_it_was_stopped(fields, kills, de
 FLIPPED = {"changes": {"flip": "both"}}  # tracing every change takes longer than the steps here
 
 
+# In the second epoch all are on their way; what epochs leave behind is more in the last.
 STEPPED = [
-    {"schedule": "cosine", "warmup": 0.3, "clip_norm": 0.1, "weight_decay": 0.1, "block_decay": 0.5},
-    {"schedule": "plateau", "learning_rate": 0.3},
-    {"schedule": "linear", "mixup": 0.4, "label_smoothing": 0.1, "l2_sp": 0.1, "average": "top3"},
-    {"warmup": 0.2, "average": "ema", "patience": 2, "optimizer": "sgd"},
+    ({"schedule": "cosine", "warmup": 0.3, "clip_norm": 0.1, "weight_decay": 0.1, "block_decay": 0.5}, (4,)),
+    ({"schedule": "plateau", "learning_rate": 0.3}, (13,)),
+    ({"schedule": "linear", "mixup": 0.4, "label_smoothing": 0.1, "l2_sp": 0.1, "average": "top3"}, (4, 13)),
+    ({"warmup": 0.2, "average": "ema", "patience": 2, "optimizer": "sgd"}, (4,)),
 ]
 
 
-@pytest.mark.parametrize("fields", STEPPED, ids=str)
-def test_a_phase_with_a_schedule_or_regularisers_goes_on_in_the_same_bits(fields, deterministic, tmp_path):
+@pytest.mark.parametrize(("fields", "kills"), STEPPED, ids=str)
+def test_a_phase_with_a_schedule_or_regularisers_goes_on_in_the_same_bits(fields, kills, deterministic, tmp_path):
     model, result, rows = fit(tmp_path / "whole", **FLIPPED, **fields)
     assert len({row["learning_rate"] for row in rows}) > 1
     ends = (result.averaged, result.moving_average)
-    for kill in (4, 13):
+    for kill in kills:
         with pytest.raises(Killed):
             fit(tmp_path / str(kill), kill, **FLIPPED, **fields)
         again, resumed, more = fit(tmp_path / str(kill), **FLIPPED, **fields)

@@ -231,7 +231,7 @@ def check(
     Raises:
         InputError: The images cannot be read, or `out` cannot be written to.
 
-    >>> found = check("tfds:tlmed_phantoms", quick=True)
+    >>> found = check("tfds:tlmed_phantoms/images=60", quick=True)
     >>> found.errors, found.complete
     ((), True)
     """
