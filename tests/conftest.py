@@ -5,6 +5,7 @@ import contextlib
 import functools
 import gc
 import os
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,11 +19,16 @@ for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 # Tracing makes so many objects that looking for garbage as often as usual takes a tenth of the time.
 gc.set_threshold(100_000, 20, 20)
+# Tests import OpenVINO to see whether it is there. It would report that, and every conversion, in processes of its own.
+sys.modules.setdefault("openvino_telemetry", None)
 
 
 def pytest_configure(config):
     """Start TensorFlow, except in the process that hands the tests to workers and runs none."""
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        # skops looks for each public type in all modules that are loaded, of which TensorFlow brings thousands.
+        import skops.io  # noqa: F401
+
         import_tensorflow()
         import tensorflow as tf
         from keras.src.saving import saving_lib
