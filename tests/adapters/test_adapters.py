@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.backbones.hub_networks import NETWORKS
 from tests.test_certificate import FAMILIES
 from tests.test_phases import IMAGES, LABELS, SIZE, Own, fit, make, moved, phase, wrap
 from tests.test_phases import weights as weights_of
 from tlmed.adapters import attach, count_added, find_adapters
 from tlmed.adapters.low_rank import ALPHA
 from tlmed.adapters.scale_shift import NORMALISATIONS
-from tlmed.backbones import build
+from tlmed.backbones import build, own
+from tlmed.backbones.hub_presets import find_image_encoder
 from tlmed.batch_statistics import reestimate_statistics
 from tlmed.certificate import certify, certify_merge, fingerprint, make_claim
 from tlmed.errors import InputError, RunFailed
@@ -23,6 +25,9 @@ from tlmed.sections.adaptation import ADAPTERS
 
 # The other adapters are slow tests: what they share is tried with one.
 ONE_AT_ONCE = ["lora", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ssf", "bitfit"))]
+
+# Of keras-hub, what has no dense layer, attention or 1x1 convolution.
+WITHOUT_MATRICES = ("VGGBackbone",)
 
 RNG = np.random.default_rng(0)
 
@@ -434,18 +439,40 @@ def test_every_normalisation_of_keras_with_channels_is_known():
 def test_every_family_gives_the_same_merged_and_unmerged(name, kind):
     keras.backend.clear_session()
     size = FAMILIES[name]
-    images = np.random.RandomState(0).randint(0, 256, (4, size, size, 3)).astype("uint8")
     network = build(name, "none", (size, size)).model
+    if name == "VGG16" and kind == "lora":
+        with pytest.raises(InputError, match="1x1 convolution's kernel"):
+            thaw(attach_head(network, 3, seed=1), phase("all", adapt=kind))
+        return
+    check_merge(network, kind, np.random.RandomState(0).randint(0, 256, (4, size, size, 3)).astype("uint8"))
+
+
+# Swin calls its mask of windows `mask`, which Keras takes for one of its own.
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Layer 'stage_:UserWarning", "ignore:.*mask attached to it:UserWarning")
+@pytest.mark.parametrize("kind", ADAPTERS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_image_backbone_of_keras_hub_gives_the_same_merged_and_unmerged(name, kind):
+    hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed", exc_type=ImportError)
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(3)
+    options = NETWORKS[name][0]
+    size = options["image_shape"][:2]
+    network = own.wrap(find_image_encoder(getattr(hub.models, name)(**options)), size, copied=False)
+    if name in WITHOUT_MATRICES and kind == "lora":
+        with pytest.raises(InputError, match="1x1 convolution's kernel"):
+            thaw(attach_head(network, 3, seed=1), phase("all", adapt=kind))
+        return
+    check_merge(network, kind, np.random.RandomState(0).uniform(0, 1, (2, *size, 3)).astype("float32"))
+
+
+def check_merge(network, kind, images):
+    """See that adapters of all layers begin at nothing, change the output, and leave it when they are merged."""
     if norms := batch_norms([whole(network)]):
         reestimate_statistics(network, [images], norms)
     model = attach_head(network, 3, seed=1)
-    wanted = phase("all", adapt=kind, rank=1 if kind == "lora" else None)
-    if (name, kind) == ("VGG16", "lora"):
-        with pytest.raises(InputError, match="1x1 convolution's kernel"):
-            thaw(model, wanted)
-        return
     before = network(images, training=False).numpy()
-    thaw(model, wanted)
+    thaw(model, phase("all", adapt=kind, rank=1 if kind == "lora" else None))
     np.testing.assert_array_equal(network(images, training=False), before)
     scatter(model.adapters, 0.01)
     for biases in (adapter.trained for adapter in model.adapters.adapters):
@@ -454,5 +481,11 @@ def test_every_family_gives_the_same_merged_and_unmerged(name, kind):
     adapted = network(images, training=False).numpy()
     scale = np.abs(adapted).max()
     assert np.abs(adapted - before).max() > 1e-4 * scale
+    # A step reaches every one of them: none stands where the network does not call it.
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(network(images, training=False)))
+    trained = [variable.value for variable in model.adapters.trained]
+    reached = [gradient is not None for gradient in tape.gradient(loss, trained)]
+    assert all(reached), [it.path for it, known in zip(model.adapters.trained, reached, strict=True) if not known]
     merge(model)
     np.testing.assert_allclose(network(images, training=False), adapted, rtol=0, atol=2e-4 * scale)

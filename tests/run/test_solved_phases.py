@@ -18,6 +18,7 @@ from tests.conftest import SMALL
 from tests.terminal import Terminal
 from tlmed.data import load
 from tlmed.errors import InputError, Interrupted
+from tlmed.export import write_card
 from tlmed.heads.dense import split_head
 from tlmed.heads.solved import STRENGTHS
 from tlmed.plan.tables import describe_phases
@@ -80,6 +81,14 @@ def test_the_files_of_a_run_tell_of_the_solver(solved):
     certificate = run.json("freeze.json")["phases"][0]
     assert len(certificate["moved"]) == 2
     assert "solved" not in run.json("metrics.json")["kept"]  # the phase that trains, after it
+
+
+def test_the_card_gives_a_solved_phase_no_settings_of_training(solved):
+    card = write_card(RunDir(solved.path))
+    assert "| phases.solver | head: lbfgs, top: none |" in card
+    assert "| phases.optimizer | top: adam |" in card
+    assert "| phases.patience | top: none |" in card
+    assert "phases.l2" not in card
 
 
 def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curves(solved, images, tmp_path):

@@ -75,7 +75,7 @@ def _check_rank(adapters, phase) -> None:
         named = [f"{it.layer.path} {tuple(it.layer.kernel.shape)}" for it in small]
         raise InputError(
             f"`rank` must be at most {min(small[0].size)}, the smaller side of the smallest kernel that LoRA adapts. "
-            f"Received: rank={rank} in phase {phase.name!r}, with the kernels of {listed(named)}."
+            f"Received: rank={rank} in phase {phase.name!r}, with the kernels of {listed(named, 3)}."
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tlmed.export.card_facts import CardFacts
 from tlmed.recipe import Hybrid, Images, KFold, Phase, Recipe, from_json
+from tlmed.sections.phase_words import name_optimizers
 from tlmed.tabulation import Table, texts
 from tlmed.tabulation.markdown import code, plain
 from tlmed.tasks import SINGLE_LABEL, read_task
@@ -123,19 +124,22 @@ def _say_kept(phases) -> str:
 
 def _list_phases(phases: Sequence[Mapping]) -> Iterator[tuple[str, object]]:
     """Yield the settings of phases that the table of phases leaves out: one value, or one for each phase."""
+    solved, trained = ([phase for phase in phases if bool(phase.get("solver")) == way] for way in (True, False))
+    used_by = {"solver": phases, "l2": solved}  # a phase that is solved uses no field of training
     for field in dataclasses.fields(Phase):
         if field.name in _ELSEWHERE[Phase]:
             continue
-        values = [phase[field.name] for phase in phases if field.name in phase]
-        if len(set(values)) > 1:
-            named = zip((phase["name"] for phase in phases), map(_say, values), strict=True)
-            yield f"phases.{field.name}", ", ".join(f"{name}: {value}" for name, value in named)
-        elif values and (field.name in _ALWAYS[Phase] or values[0] != field.default):
+        known = [phase for phase in used_by.get(field.name, trained) if field.name in phase]
+        values = [phase[field.name] for phase in known]
+        shown = field.name in _ALWAYS[Phase] or any(value != field.default for value in values)
+        if not values or not shown:
+            continue
+        if len(set(values)) == 1 and len(known) == len(phases):
             yield f"phases.{field.name}", values[0]
-    # Older versions did not record them.
-    trained = [phase for phase in phases if "optimizer_settings" in phase and not phase.get("solver")]
-    settings = {phase["optimizer"]: phase["optimizer_settings"] for phase in trained}
-    for name, found in settings.items():
+        else:
+            said = (f"{phase['name']}: {_say(phase[field.name])}" for phase in known)
+            yield f"phases.{field.name}", ", ".join(said)
+    for name, found in name_optimizers(phases).items():
         yield f"settings of {name}", found
 
 

@@ -12,7 +12,7 @@ from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
-from tlmed.sections.phase_words import say_phases
+from tlmed.sections.phase_words import name_optimizers, say_phases
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, tell_apart
 
@@ -37,9 +37,8 @@ def show_phases(content: RunContent) -> Markup:
 
 
 def _list_optimizers(phases) -> list[str]:
-    """Return each optimizer with its settings; a run of an older version did not record them."""
-    trained = [phase for phase in phases if "optimizer_settings" in phase and not phase.get("solver")]
-    used = {phase["optimizer"]: phase["optimizer_settings"] for phase in trained}
+    """Return each optimizer with its settings."""
+    used = name_optimizers(phases)
     return [f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())}" for name, found in used.items()]
 
 

@@ -1,4 +1,4 @@
-"""What the schedule and the regularisers of phases do, in words."""
+"""What the schedule, the regularisers and the optimizers of phases do, in words."""
 
 from collections.abc import Mapping, Sequence
 
@@ -76,6 +76,32 @@ def say_epoch(kept: Mapping) -> str:
     if averaged := kept.get("averaged"):
         return f"mean of epochs {join_names(map(str, averaged))}"
     return f"epoch {kept.get('best_epoch', '')}"
+
+
+def name_optimizers(phases: Sequence[Mapping]) -> dict[str, Mapping]:
+    """Return the settings of each optimizer, by its name; with the phases' names where it has others in other phases.
+
+    Args:
+        phases: Those of `plan.json`. What is solved has no optimizer, and older versions did not record its settings.
+
+    >>> adam = {"optimizer": "adam", "optimizer_settings": {"beta_1": 0.9}}
+    >>> sgd = [{"name": name, "optimizer": "sgd", "optimizer_settings": {"momentum": name == "b"}} for name in "abc"]
+    >>> name_optimizers([{"name": "head", **adam}, *sgd])
+    {'adam': {'beta_1': 0.9}, 'sgd in a and c': {'momentum': False}, 'sgd in b': {'momentum': True}}
+    """
+    trained = [phase for phase in phases if "optimizer_settings" in phase and not phase.get("solver")]
+    found: dict[str, list[tuple[Mapping, list[str]]]] = {}
+    for phase in trained:
+        known = found.setdefault(phase["optimizer"], [])
+        same = next((names for settings, names in known if settings == phase["optimizer_settings"]), None)
+        if same is None:
+            known.append((phase["optimizer_settings"], same := []))
+        same.append(phase["name"])
+    return {
+        f"{name} in {join_names(names)}" if len(known) > 1 else name: settings
+        for name, known in found.items()
+        for settings, names in known
+    }
 
 
 _AVERAGES = {
