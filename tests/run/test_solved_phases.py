@@ -88,16 +88,26 @@ def test_the_card_gives_a_solved_phase_no_settings_of_training(solved):
     assert "| phases.solver | head: lbfgs, top: none |" in card
     assert "| phases.optimizer | top: adam |" in card
     assert "| phases.patience | top: none |" in card
-    assert "phases.l2" not in card
+    (chosen,) = [row for row in read_csv(solved.path / "strengths.csv") if row["chosen"] == "yes"]
+    assert f"| phases.l2 of head | auto, which chose {float(chosen['l2']):g} |" in card
+    assert "| head | 0 | solved |  | frozen |" in card
 
 
 def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curves(solved, images, tmp_path):
     both = (solved.path / "report.html").read_text()
     assert "Strength of L2" in both
     assert "Learning curves" in both  # of the phase that trains
+    assert "Each degree after the first started from the head as it was solved." in both
+    assert both.count('<td>solved</td>') == 2  # of epochs, and of the best one
+    chosen = "The strength of L2 in phase head by the log loss"
+    trained = "the best epoch of each phase that was trained by validation AUC, then the last phase"
+    assert f"{chosen} of folds of the training images; {trained}" in both
     alone = (tlmed.train(make(), tmp_path / "run", images).path / "report.html").read_text()
     assert f"{FEW} strengths of L2; chosen: " in alone
     assert "Learning curves" not in alone
+    assert f"{chosen}folds of the training images; " in alone
+    assert "the best epoch" not in alone
+    assert "a head that is solved, which depends on no first values" in alone
     assert RunDir(tmp_path / "run").json("metrics.json")["kept"]["solved"]
     assert "Trained: head solved. Kept: phase head, solved." in alone
     assert "Settings of the optimizer: adam" in both

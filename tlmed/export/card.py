@@ -126,8 +126,7 @@ def _describe_phases(content) -> list[str]:
         (
             phase["name"] + (" (kept)" if phase["name"] == kept else ""),
             str(phase["thaw"]),
-            str(phase["epochs"]),
-            f"{phase['learning_rate']:g}",
+            *(("solved", "") if phase.get("solver") else (str(phase["epochs"]), f"{phase['learning_rate']:g}")),
             phase["batch_norm"],
             f"{phase['trainable_parameters']:,}",
         )

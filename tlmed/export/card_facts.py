@@ -12,6 +12,7 @@ from tlmed.run_files import (
     PLAN_JSON,
     RECIPE_JSON,
     SPLITS_CSV,
+    STRENGTHS_CSV,
     TIMING_JSON,
     Environment,
     Metrics,
@@ -43,6 +44,7 @@ class CardFacts:
         timing: `timing.json`.
         unchecked: Sentences that name the files for which nothing proves that the run wrote them so.
         check: What the check of the data found before training; None in runs of older versions.
+        strengths: The rows of `strengths.csv`; empty where no head was solved.
     """
 
     name: str
@@ -55,6 +57,7 @@ class CardFacts:
     timing: Timing
     unchecked: Sequence[str]
     check: CheckSummary | None = None
+    strengths: Sequence[Mapping] = ()
 
     @property
     def title(self) -> str:
@@ -115,6 +118,7 @@ def read_card_facts(run: RunDir) -> CardFacts:
         timing=TIMING_JSON.read(run),
         unchecked=unchecked,
         check=read_summary(run),
+        strengths=STRENGTHS_CSV.find(run),
     )
 
 

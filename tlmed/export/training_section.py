@@ -1,7 +1,7 @@
 """The training section of a model card: the settings that always matter, and others that differ from the default."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from tlmed.export.card_facts import CardFacts
 from tlmed.recipe import Hybrid, Images, KFold, Phase, Recipe, from_json
@@ -36,7 +36,7 @@ _OF_PHASES = ("keep", "precision", "sampling")  # settings of phases, which a hy
 def show_training(content: CardFacts) -> str:
     """Return a table of settings, named as in a recipe, in Markdown."""
     recipe = from_json(content.recipe)
-    rows = [*_list_data(recipe), *_list_settings(content, recipe), *_list_phases(content.plan["phases"])]
+    rows = [*_list_data(recipe), *_list_settings(content, recipe), *_list_phases(content)]
     if isinstance(recipe.head, Hybrid):
         tried = {"grid": content.plan["classifier"]["grid"]}  # tlmed's own where the recipe has none
         rows += [(f"head.{name}", tried.get(name, value)) for name, value in _choose(recipe.head)]
@@ -122,10 +122,11 @@ def _say_kept(phases) -> str:
     return f" (kept in {', '.join(kept)})" if kept else " (nothing was kept)" if phases else ""
 
 
-def _list_phases(phases: Sequence[Mapping]) -> Iterator[tuple[str, object]]:
+def _list_phases(content) -> Iterator[tuple[str, object]]:
     """Yield the settings of phases that the table of phases leaves out: one value, or one for each phase."""
+    phases = content.plan["phases"]
     solved, trained = ([phase for phase in phases if bool(phase.get("solver")) == way] for way in (True, False))
-    used_by = {"solver": phases, "l2": solved}  # a phase that is solved uses no field of training
+    used_by = {"solver": phases, "l2": ()}  # a phase that is solved uses no field of training
     for field in dataclasses.fields(Phase):
         if field.name in _ELSEWHERE[Phase]:
             continue
@@ -139,6 +140,10 @@ def _list_phases(phases: Sequence[Mapping]) -> Iterator[tuple[str, object]]:
         else:
             said = (f"{phase['name']}: {_say(phase[field.name])}" for phase in known)
             yield f"phases.{field.name}", ", ".join(said)
+    chosen = {row["phase"]: float(row["l2"]) for row in content.strengths if row["chosen"] == "yes"}
+    for phase in solved:
+        name, given = phase["name"], phase["l2"]
+        yield f"phases.l2 of {name}", f"{given}, which chose {chosen[name]:g}" if name in chosen else given
     for name, found in name_optimizers(phases).items():
         yield f"settings of {name}", found
 

@@ -198,12 +198,24 @@ def _tell_start(content, titles) -> Answer:
     if not weights:
         return Answer("")
     start = name_start(weights)
-    said = "all at random" if start == RANDOM else f"backbone from {start}, the rest at random"
+    rest, backbone = _say_head_start(content), "backbone at random" if start == RANDOM else f"backbone from {start}"
+    said = "all at random" if start == RANDOM and rest == _AT_RANDOM else f"{backbone}, {rest}"
     seed = content.recipe.get("seed", "")
     earlier, certain = say_earlier(content.environment), content.environment.get("earlier", {}).get("certain")
     left = "On which images the weights were trained" if _is_start_unnamed(content) and not certain else ""
     where = _see(titles, "Environment")
     return Answer(say(f"Weights: {said}; seed {seed}.{earlier and ' '}{earlier}", *where), left)
+
+
+_AT_RANDOM = "the rest at random"
+
+
+def _say_head_start(content) -> str:
+    """Say from what the head began: what is solved or fitted in one go depends on no first values."""
+    if "classifier" in content.metrics:
+        return "a classifier without first values of tlmed"
+    solved = any(phase.get("solver") for phase in content.plan.get("phases", [])[:1])
+    return "a head that is solved, which depends on no first values" if solved else _AT_RANDOM
 
 
 def _is_start_unnamed(content) -> bool:
@@ -225,10 +237,35 @@ def _tell_selection(content, titles) -> Answer:
         return Answer(say(f"Parameters by {folds} inside the training split.", *_see(titles, "Classifier")))
     if "keep" not in content.recipe:
         return Answer("")
-    phase = f"the best phase by {monitor}" if content.recipe["keep"] == "best" else "the last phase"
-    return Answer(
-        f"The best epoch of each phase by {monitor}, then {phase}; {say_test_apart(content.metrics, content.copies)}."
-    )
+    chosen = "; ".join([*_say_strengths(content), *_say_epochs(content, monitor)])
+    return Answer(f"{begin_sentence(chosen)}; {say_test_apart(content.metrics, content.copies)}.")
+
+
+def _say_strengths(content) -> list[str]:
+    """Say by what the penalty of each solved head was chosen, or that it was given."""
+    said = []
+    for phase in content.plan.get("phases", []):
+        if not phase.get("solver"):
+            continue
+        if phase["l2"] != "auto":
+            said.append(f"the strength of L2 in phase {phase['name']} was given")
+            continue
+        rows = [row for row in content.strengths if row["phase"] == phase["name"]]
+        weighed = " with classes weighted" * any(row["val_weighted_loss"] != row["val_loss"] for row in rows)
+        folds = any(row["judged_on"] == "folds" for row in rows)
+        where = "folds of the training images" if folds else "validation images"
+        said.append(f"the strength of L2 in phase {phase['name']} by the log loss{weighed} of {where}")
+    return said
+
+
+def _say_epochs(content, monitor) -> list[str]:
+    """Say by what an epoch of each trained phase was chosen, and the phase."""
+    phases = content.plan.get("phases", [])
+    trained = [phase for phase in phases if not phase.get("solver")]
+    last = f"the best phase by {monitor}" if content.recipe["keep"] == "best" else "the last phase"
+    if not phases or len(trained) == len(phases):
+        return [f"the best epoch of each phase by {monitor}, then {last}"]
+    return [f"the best epoch of each phase that was trained by {monitor}, then {last}"] if trained else []
 
 
 def _tell_ensembling(content, titles) -> Answer:

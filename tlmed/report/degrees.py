@@ -1,6 +1,7 @@
 """Degrees of fine-tuning: how the scores change with the number of thawed blocks."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -24,10 +25,7 @@ _SCORES = {
     "test_auc": "Test AUC",
 }
 _OF_TEST = ("test_accuracy", "test_auc")
-_STARTS = {
-    "previous": "from the best epoch of the one before it",
-    "pretrained": "anew from the initial weights, with the trained head",
-}
+_ANEW = "anew from the initial weights, with the trained head"
 
 
 def show_degrees(content: RunContent) -> Markup:
@@ -45,11 +43,11 @@ def show_degrees(content: RunContent) -> Markup:
     return render(
         "report/degrees.html",
         choice=_say_choice(content, monitor),
-        starts=_say_starts(rows),
+        starts=_say_starts(rows, _find_solved(content)),
         apart=say_apart(content.metrics),
         known=_count_known(rows, content.metrics),
         picture=draw(training_plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning"),
-        degrees=_tabulate(rows, monitor),
+        degrees=_tabulate(rows, monitor, _find_solved(content)),
     )
 
 
@@ -80,22 +78,26 @@ def _count_known(rows, metrics) -> str:
     return f"{say_least(metrics)}{found['leaked']:,} of {count(metrics['n'], scored_image(metrics))}"
 
 
-def _say_starts(rows: Sequence[Mapping]) -> str:
+def _say_starts(rows: Sequence[Mapping], solved: Collection[str]) -> str:
     """Say how the degrees after the first one began."""
     begun = {}
-    for row in rows[1:]:
-        begun.setdefault(row["start"], []).append(row["phase"])
+    for before, row in itertools.pairwise(rows):
+        found = "the head as it was solved" if before["phase"] in solved else "the best epoch of the one before it"
+        named = {"previous": found}.get(row["start"], row["start"])
+        start = _ANEW if row["start"] == "pretrained" else f"from {named}"
+        begun.setdefault(start, []).append(row["phase"])
     if len(begun) == 1:
-        return f"Each degree after the first started {_describe_start(*begun)}."
-    parts = [f"{enumerate_names(names)} {_describe_start(start)}" for start, names in begun.items()]
+        return f"Each degree after the first started {next(iter(begun))}."
+    parts = [f"{enumerate_names(names)} {start}" for start, names in begun.items()]
     return f"The degrees after the first started: {'; '.join(parts)}." if parts else ""
 
 
-def _describe_start(start) -> str:
-    return _STARTS.get(start, f"from {start}")
+def _find_solved(content) -> set[str]:
+    """Return the names of phases whose head was solved: they have no epochs."""
+    return {phase["name"] for phase in content.plan.get("phases", []) if phase.get("solver")}
 
 
-def _tabulate(rows, monitor) -> Table:
+def _tabulate(rows, monitor, solved) -> Table:
     shown = [name for name in _SCORES if any(row[name] for row in rows)]
     columns = {name: _show_scores(rows, name, monitor) for name in shown}
     cells = [
@@ -103,7 +105,7 @@ def _tabulate(rows, monitor) -> Table:
             say(row["phase"], below=("kept",) if row["kept"] == "yes" else ()),
             say(_name_thawed(row), below=(_describe_share(row),)),
             f"{int(row['trainable_parameters']):,}",
-            f"{row['best_epoch']} of {row['epochs']}",
+            "solved" if row["phase"] in solved else f"{row['best_epoch']} of {row['epochs']}",
             *(columns[name][place] for name in shown),
             duration(float(row["seconds"])),
         )
