@@ -105,7 +105,7 @@ def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curve
     alone = (tlmed.train(make(), tmp_path / "run", images).path / "report.html").read_text()
     assert f"{FEW} strengths of L2; chosen: " in alone
     assert "Learning curves" not in alone
-    assert f"{chosen}folds of the training images; " in alone
+    assert f"{chosen} of folds of the training images; " in alone
     assert "the best epoch" not in alone
     assert "a head that is solved, which depends on no first values" in alone
     assert RunDir(tmp_path / "run").json("metrics.json")["kept"]["solved"]
