@@ -178,6 +178,6 @@ def test_two_devices_end_where_one_ends(images, kind, tmp_path):
     settings += [
         f"phases.1.adapt={kind}",
         f"phases.1.rank={4 if kind == 'lora' else 'none'}",
-        "phases.learning_rate=0.1",
+        "phases.learning_rate=0.0003",  # at 0.1 a random network diverges, which makes rounding grow
     ]
     check_same(*run_strategies(tmp_path, images, ["one", "mirrored"], settings, recipe="lora"))

@@ -438,13 +438,12 @@ def test_every_normalisation_of_keras_with_channels_is_known():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_gives_the_same_merged_and_unmerged(name, kind):
     keras.backend.clear_session()
-    size = FAMILIES[name]
-    network = build(name, "none", (size, size)).model
+    network = build(name, "none", (96, 96)).model
     if name == "VGG16" and kind == "lora":
         with pytest.raises(InputError, match="1x1 convolution's kernel"):
             thaw(attach_head(network, 3, seed=1), phase("all", adapt=kind))
         return
-    check_merge(network, kind, np.random.RandomState(0).randint(0, 256, (4, size, size, 3)).astype("uint8"))
+    check_merge(network, kind)
 
 
 # Swin calls its mask of windows `mask`, which Keras takes for one of its own.
@@ -463,11 +462,16 @@ def test_every_image_backbone_of_keras_hub_gives_the_same_merged_and_unmerged(na
         with pytest.raises(InputError, match="1x1 convolution's kernel"):
             thaw(attach_head(network, 3, seed=1), phase("all", adapt=kind))
         return
-    check_merge(network, kind, np.random.RandomState(0).uniform(0, 1, (2, *size, 3)).astype("float32"))
+    check_merge(network, kind)
 
 
-def check_merge(network, kind, images):
+def check_merge(network, kind):
     """See that adapters of all layers begin at nothing, change the output, and leave it when they are merged."""
+    # Statistics of few values would make a network in which rounding grows without bounds.
+    images = np.random.RandomState(0).randint(0, 256, (8, *network.input_shape[1:])).astype("uint8")
+    for weight in network.weights:
+        if "layer_scale" in weight.path:  # ConvNeXt begins with 1e-6, which would hide what its blocks compute
+            weight.assign(keras.ops.full_like(weight, 0.1))
     if norms := batch_norms([whole(network)]):
         reestimate_statistics(network, [images], norms)
     model = attach_head(network, 3, seed=1)
@@ -488,4 +492,5 @@ def check_merge(network, kind, images):
     reached = [gradient is not None for gradient in tape.gradient(loss, trained)]
     assert all(reached), [it.path for it, known in zip(model.adapters.trained, reached, strict=True) if not known]
     merge(model)
-    np.testing.assert_allclose(network(images, training=False), adapted, rtol=0, atol=2e-4 * scale)
+    error, change = (np.abs(found - adapted).max() for found in (network(images, training=False), before))
+    assert error < 1e-3 * change

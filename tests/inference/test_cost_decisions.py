@@ -164,12 +164,26 @@ def test_costs_are_weighed_with_probabilities_at_the_stated_prevalence(tmp_path,
     assert beaten == (round(paid, 3) > round(least, 3))
     assert list_deciding(result) == ["auc"]
     page = make_evaluation_page(test, {**result, "evaluated": {"run": "r", "data": "d", "warnings": []}})
+    assert (f" at a prevalence of {prevalence:g}, less than the answers" in page) == beaten
     assert "Predictive values and costs at the stated" in page
     assert "the expected cost of this answer is the lower one at a prevalence of" in page
     write_json(tmp_path / "metrics.json", result)
     again = read_decision(RunDir(tmp_path))
     assert again.threshold == decision.threshold
     assert again.rule.find_cutoff(0) == rule.find_cutoff(0)
+
+
+def test_a_threshold_of_other_origin_is_judged_in_the_mix_of_the_images_and_at_the_stated_prevalence():
+    # 44 of 48 ill and 29 of 72 well are found; a missed one costs five false alarms.
+    costs = {"ill": {"well": 5.0}, "well": {"ill": 1.0}}
+    result = {"classes": ["ill", "well"], "positive": "ill", "costs": costs, "confusion": [[44, 4], [43, 29]]}
+    assert describe_cheapest(result) == []  # 63 / 120 against 72 / 120
+    (said,) = describe_cheapest({**result, "at_prevalence": {"prevalence": 0.05}})
+    paid = 0.05 * 5 * 4 / 48 + 0.95 * 43 / 72
+    assert said.startswith(
+        "'well' for every image would cost 0.250 per image at a prevalence of 0.05, less than the ans"
+    )
+    assert f"the answers, {paid:.3f}" in said
 
 
 def test_a_threshold_has_the_least_cost_at_the_stated_prevalence():

@@ -99,6 +99,15 @@ def test_card_checklist_and_report_say_that_images_were_dicom_and_what_of_the_fi
     assert f"{said} Resized to 32 x 32 pixels" in page
 
 
+def test_a_window_that_is_set_is_what_was_shown(scans, tmp_path):
+    recipe = override(tlmed.load_recipe("feature_extractor"), [*SMALL, "data.window=-100,300,range"])
+    run = RunDir(tlmed.train(recipe, tmp_path / "run", scans[0]).path)
+    said = "Formats: 41 DICOM (shown at -100 to 300, as the recipe asks)."
+    for text in (write_card(run), (run / "report.html").read_text()):
+        assert said in text
+        assert "shown by the first" not in text
+
+
 def test_pictures_that_are_used_as_they_are_need_no_words(finished):
     environment = ENVIRONMENT_JSON.read(RunDir(finished.path))
     assert environment["data"]["formats"] == {"picture": {"images": 60, "shown": ""}}

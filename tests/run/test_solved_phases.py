@@ -98,7 +98,7 @@ def test_the_report_shows_scores_against_the_strength_in_place_of_learning_curve
     assert "Strength of L2" in both
     assert "Learning curves" in both  # of the phase that trains
     assert "Each degree after the first started from the head as it was solved." in both
-    assert both.count('<td>solved</td>') == 2  # of epochs, and of the best one
+    assert both.count("<td>solved</td>") == 2  # of epochs, and of the best one
     chosen = "The strength of L2 in phase head by the log loss"
     trained = "the best epoch of each phase that was trained by validation AUC, then the last phase"
     assert f"{chosen} of folds of the training images; {trained}" in both

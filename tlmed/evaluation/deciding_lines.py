@@ -33,30 +33,41 @@ def list_deciding(result: Mapping) -> list[str]:
 def describe_cheapest(result: Mapping) -> list[str]:
     """Say so where one class for every image costs less than the answers; which, and how much.
 
+    Where classes are predicted for another prevalence, the mix of these images says nothing; where a prevalence is
+    stated and classes are predicted for these images, both are judged.
+
     >>> costs = {"ill": {"well": 9.0}, "well": {"ill": 1.0}}
     >>> describe_cheapest({"classes": ["ill", "well"], "costs": costs, "confusion": [[1, 1], [0, 8]]})
     ["'ill' for every image would cost 0.800 per image, less than the answers, 0.900: the result does not beat it."]
     """
     if "costs" not in result:
         return []
-    classes, counts, prevalence = result["classes"], unpack_confusion(result), _find_prevalence(result)
+    stated = result.get("at_prevalence", {}).get("prevalence")
+    decided = _find_prevalence(result)
+    mixes = [decided] if decided is not None else [None] if stated is None else [None, stated]
+    return [said for prevalence in mixes if (said := _say_cheapest(result, prevalence))]
+
+
+def _say_cheapest(result, prevalence) -> str:
+    """Say it of a mix of two classes by the share of the positive one, or of the mix of the images."""
+    classes, counts = result["classes"], unpack_confusion(result)
     sizes = counts.sum(axis=1)
     shares = sizes / sizes.sum()
     if prevalence is not None:
         shares = np.array([prevalence if name == result["positive"] else 1 - prevalence for name in classes])
         if not sizes.all():
-            return []  # what the answers would cost there is not known
+            return ""  # what the answers would cost there is not known
     costs = read_costs(result["costs"], classes)
     paid = float(shares @ ((counts * costs).sum(axis=1) / np.maximum(sizes, 1)))
     constant = shares @ costs
     best = int(np.argmin(constant))
     if as_shown(constant[best]) >= as_shown(paid):
-        return []
+        return ""
     unit, there = unit_of(result), "" if prevalence is None else f" at a prevalence of {prevalence:g}"
-    return [
+    return (
         f"{classes[best]!r} for every {unit} would cost {thousandths(constant[best])} per {unit}{there}, less than the "
         f"answers, {thousandths(paid)}: the result does not beat it."
-    ]
+    )
 
 
 def _find_prevalence(result) -> float | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tlmed.evaluation.decision_lines import describe_rule
-from tlmed.evaluation.lines import describe_left_out, describe_reversed
+from tlmed.evaluation.lines import describe_left_out
 from tlmed.evaluation.predictions import Predictions
 from tlmed.pages.templating import render
 from tlmed.report.frame import frame
@@ -14,6 +14,7 @@ from tlmed.report.image_counts import is_synthetic
 from tlmed.report.loaded_files import RunContent
 from tlmed.report.page_sections import list_answers
 from tlmed.report.scores import show_subgroups
+from tlmed.report.summary import list_doubts
 from tlmed.targets import make_mark, writing_out
 from tlmed.whole_files import write_text
 
@@ -65,6 +66,6 @@ def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
 
 def _tell(result, source) -> Markup:
     evaluated = result["evaluated"]
-    said = [*describe_rule(result), *describe_reversed(result), *describe_left_out(result)]
+    said = [*describe_rule(result), *list_doubts(result), *describe_left_out(result)]
     said += [*evaluated.get("warnings", [])]
     return render("report/evaluated.html", run=evaluated.get("run"), source=source, said=said)

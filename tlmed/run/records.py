@@ -336,7 +336,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
             "licence": images.table.licence,
             "columns": digest_columns(images.table, images.splits),
             "values": measure_usual(images.pixels.tones[images.indices("train")]),
-            "formats": describe_formats(images.pixels.formats),
+            "formats": describe_formats(images.pixels.formats, images.pixels.rule.intensity),
             "unused": count_extras(images.pixels.extras),
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
         },

@@ -105,7 +105,7 @@ def name_optimizers(phases: Sequence[Mapping]) -> dict[str, Mapping]:
 
 
 _AVERAGES = {
-    TOP3: "weights of the best three epochs averaged",
+    TOP3: "weights of the best epochs averaged, three at most, as far as validation does not get worse",
     EMA: f"moving average of the weights of all steps (decay {EMA_DECAY:g})",
 }
 _ADAPTERS = {

@@ -27,6 +27,7 @@ from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.reader import Reader, naming_extra
 from tlmed.data.readers.stack import Stack
 from tlmed.errors import InputError
+from tlmed.intensity import AUTO, FILE, FULL, Intensity
 from tlmed.regular_files import NotRegular
 
 # The first one that owns a content reads it. Arrays come first: all others compare bytes.
@@ -56,16 +57,23 @@ def name_format(content: bytes | np.ndarray) -> str:
     return "" if reader is None else reader.name
 
 
-def describe_formats(names: Sequence[str]) -> dict[str, dict]:
+def describe_formats(names: Sequence[str], intensity: Intensity | None = None) -> dict[str, dict]:
     """Return for each family how many `images` it read and by which rule they are `shown`, "" for none.
 
     Args:
         names: The family of every image.
+        intensity: What a recipe came to. A family's own rule, as DICOM has windows, holds where it asks for nothing;
+            so it does if None.
 
     >>> describe_formats(["picture", "picture"])
     {'picture': {'images': 2, 'shown': ''}}
+    >>> describe_formats(["DICOM"], Intensity("window", -1350.0, 149.0, "HU"))
+    {'DICOM': {'images': 1, 'shown': 'at -1,350 to 149 Hounsfield units, as the recipe asks'}}
     """
     shown = {reader.name: reader.shown for reader in READERS}
+    if intensity is not None and intensity.kind != AUTO:
+        asked = f"{'by' if intensity.kind in (FULL, FILE) else 'at'} {intensity.describe()}, as the recipe asks"
+        shown = {name: asked if rule else "" for name, rule in shown.items()}
     return {name: {"images": images, "shown": shown.get(name, "")} for name, images in sorted(Counter(names).items())}
 
 
