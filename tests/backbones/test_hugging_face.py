@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
+import tlmed
 from tests.backbones.hugging_face_files import (
     DEVIATION,
     MEAN,
@@ -65,6 +66,20 @@ def test_the_epsilon_of_a_vit_is_that_of_its_configuration(tmp_path):
     expected = compute(weights, PIXELS, epsilon=0.5)[0]
     np.testing.assert_allclose(build(folder).model(PIXELS), expected, atol=2e-5)
     assert np.abs(expected - compute(weights, PIXELS)[0]).max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["preprocessor_config.json", "config.json", "model.safetensors"])
+def test_an_extractor_reads_a_folder_again_when_a_file_of_it_was_changed(name, tmp_path):
+    folder, _ = write_folder(tmp_path / "net", "vit")
+    other, _ = write_folder(tmp_path / "other", "vit", draw_weights(scaled=False, seed=5), layer_norm_eps=0.5)
+    extractor = tlmed.FeatureExtractor(f"hub:hf:{folder}", "own", image_size=SIZE)
+    before = extractor.fit_transform(PIXELS.astype("uint8"))
+    content = (other / name).read_bytes()
+    if name.startswith("preprocessor"):
+        content = json.dumps(json.loads(content) | {"image_mean": [0.1, 0.2, 0.3]}).encode()
+    (folder / name).write_bytes(content)
+    after = extractor.fit_transform(PIXELS.astype("uint8"))
+    assert np.abs(after - before).max() > 1e-3
 
 
 def test_a_checkpoint_like_uni_has_scales_that_become_part_of_the_layer_before(tmp_path):

@@ -276,10 +276,17 @@ def _build(backbone, weights, image_size, tap, pooling, seed, state):
 
 
 def _state_of(backbone, weights):
-    """Return what changes when a user's model is trained further, or a file of weights is written again."""
-    words = [weights] if isinstance(weights, str) else weights
-    files = [path for word in words for path in (Path(word), Path(word) / "model.keras") if path.is_file()]
-    stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    """Return what changes when a user's model is trained further, or a file of weights or of a backbone's folder is."""
+    given = [
+        *(backbone if isinstance(backbone, tuple) else [backbone]),
+        *([weights] if isinstance(weights, str) else weights),
+    ]
+    words = [word.split(":") for word in given if isinstance(word, str)]
+    # A path may come after other words, as in "hub:hf:PATH" and "radimagenet:PATH".
+    places = [Path(":".join(word[start:])).expanduser() for word in words for start in range(len(word))]
+    files = [file for place in places for file in (sorted(place.iterdir()) if place.is_dir() else [place])]
+    files = [file for file in files if file.is_file()]
+    stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
     return stamps, own.digest(backbone) if isinstance(backbone, keras.Model) else None
 
 
