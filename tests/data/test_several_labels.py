@@ -53,6 +53,14 @@ def test_columns_of_0_and_1_give_vectors(tmp_path, uncertain, value):
     assert table.take([2]).texts == ["edema|?mass"]
 
 
+@pytest.mark.parametrize("name", ["mass|x", "?mass"])
+def test_the_name_of_a_column_that_would_be_read_as_something_else_is_refused(tmp_path, name):
+    source = write(tmp_path, ("path", "edema", name), ("a.png", 1, 0), ("b.png", 0, 1), ("c.png", 1, 1))
+    with pytest.raises(InputError, match="The name of a label must not hold") as raised:
+        read(source)
+    assert repr(name) in str(raised.value)
+
+
 def test_one_column_with_separators_is_recognised_or_asked_for(tmp_path):
     rows = ("a.png", "Edema|Effusion"), ("b.png", "No Finding"), ("c.png", "Effusion")
     table = read(write(tmp_path, ("path", "label"), *rows))

@@ -146,9 +146,14 @@ def test_validation_images_of_one_class_choose_no_threshold_and_say_so():
     )
     assert decision.temperature == 1
     assert decision.calibration["note"].startswith("The validation images are of one class only")
-    assert decision.operating_point["note"] in "\n".join(
-        describe_metrics(score(made, Scoring("test", "ill", 0, decision)))
-    )
+    result = score(made, Scoring("test", "ill", 0, decision))
+    lines = "\n".join(describe_metrics(result))
+    assert decision.operating_point["note"] in lines
+    page = make_evaluation_page(made.of("test"), {**result, "evaluated": {"run": "r", "data": "d", "warnings": []}})
+    for text in (lines, page):
+        assert "one class only, so no temperature can be fitted: scores stay as they are." in text
+        assert "temperature 1.000" not in text
+        assert "sure enough" not in text
 
 
 def test_more_classes_have_a_temperature_and_no_threshold():

@@ -51,7 +51,7 @@ from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
 from tlmed.report.folds import write_folds_report
 from tlmed.report.image_counts import show_images
-from tlmed.report.operating_point import show_decision_curve, show_operating_point
+from tlmed.report.operating_point import show_decision_curve, show_mean_operating_point, show_operating_point
 from tlmed.report.phase_tables import show_history
 from tlmed.report.scores import show_baselines
 from tlmed.report.summary import name_weakest, tell_story
@@ -1948,6 +1948,27 @@ def test_the_checklist_says_whether_copies_were_looked_for(tmp_path, checked, so
     if checked is not None:
         write_check(folder, figures=checked or ("copies", "near-copies"))
     assert said in str(answer(read_run(folder), ())[20].said)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("fixed", "The recipe fixes the threshold; no image had a part in it."),
+        ("youden", "Each fold chose a threshold of its own on its validation images, for the largest sum of"),
+        (
+            "expected-cost",
+            "Each fold has a threshold of its own: a calibrated probability, from which on the expected cost of this "
+            "answer is the lower one, by the temperature of that fold;",
+        ),
+    ],
+)
+def test_folds_say_whether_their_threshold_was_chosen_on_images(rule, said):
+    entry = {"value": 0.8, "low": 0.7, "high": 0.9}
+    metrics = {"n": 9, "classes": ["a", "b"], "positive": "b", "metrics": {"accuracy": entry}, "per_class": {}}
+    point = {"rule": rule, "at_half": {"accuracy": entry}}
+    assert said in show_mean_operating_point({**metrics, "operating_point": point})
+    own = "that of the recipe" if rule == "fixed" else "of its own ("
+    assert f"Each fold has a threshold, {own}" in "\n".join(describe_metrics({**metrics, "operating_point": point}))
 
 
 def test_the_report_of_folds_has_each_finding_once_with_the_folds_that_it_concerns(tmp_path):

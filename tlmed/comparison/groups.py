@@ -184,8 +184,8 @@ def note_groups(results: Sequence[Result]) -> list[str]:
     folds = " This holds in every fold; the intervals of the means still follow the run's own groups."
     reports = "its own report" if len(others) == 1 else "their own reports"
     notes = [
-        f"The runs name different groups for the same images; those of {chosen.name} are used. So intervals and known "
-        f"test images of {names} differ from those in {reports}.{folds if others[0].folds else ''}"
+        f"The runs do not name the same groups for the same images; those of {chosen.name} are used. So intervals and "
+        f"known test images of {names} may differ from those in {reports}.{folds if others[0].folds else ''}"
     ]
     for result in others:
         pairs = zip(list_parts(chosen), list_parts(result), strict=True)

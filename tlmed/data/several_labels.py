@@ -117,7 +117,10 @@ def _find_faults(table: Table, names: Sequence[str], layout: Layout) -> list[str
     if layout.classes is not None:
         faults.append(f"`data.classes` must be None where images have several labels. Received: {where}.")
     faults += _find_text_faults(table)
-    if unknown := [name for name in _find_names(table.classes) if name not in names]:
+    if barred := [name for name in names if SEPARATOR in name or name.startswith(DOUBT)]:
+        rule = f"The name of a label must not hold {SEPARATOR!r} or begin with {DOUBT!r}: labels are written so."
+        faults.append(f"{rule} Received: {listed(map(repr, barred), _NAMED)}, for {where}.")
+    elif unknown := [name for name in _find_names(table.classes) if name not in names]:
         near = suggest_spelling(unknown[0], names) or did_you_mean(unknown[0], names)
         faults.append(f"Labels must be of {listed(names)}.{near} Received: {listed(map(repr, unknown), _NAMED)}.")
     if len(names) < 2:

@@ -287,7 +287,7 @@ def state_thresholds(thresholds: Sequence[tuple[float, bool]], several: bool) ->
 def _calibrate(labels, scores) -> dict:
     if len(set(labels.tolist())) < 2:
         note = "The validation images are of one class only, so no temperature can be fitted: scores stay as they are."
-        return {"method": METHOD, "temperature": 1.0, "split": "val", "n": len(labels), "note": note}
+        return {"method": METHOD, "temperature": 1.0, "split": "val", "n": len(labels), "fitted": False, "note": note}
     temperature = fit_temperature(scores, labels)
     found = {"method": METHOD, "temperature": temperature, "split": "val", "n": len(labels)}
     low, high = TEMPERATURES

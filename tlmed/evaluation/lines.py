@@ -318,7 +318,8 @@ def _describe_point(result) -> list[str]:
         return [f"Predicted: {say_rule(decision)}.", *before]
     before = ["At 0.5 instead:", *_list(point["at_half"], [name for name in shown if name in point["at_half"]])]
     if "threshold" not in point:
-        return [f"Each fold has a threshold of its own ({name_rule(point)}).", *before]
+        own = "that of the recipe" if point["rule"] == "fixed" else f"of its own ({name_rule(point)})"
+        return [f"Each fold has a threshold, {own}.", *before]
     if point["threshold"] == HALF:
         before = []
     return [f"Threshold of {result['positive']}: {say_threshold(result)}.", *_note(point), *before]
@@ -328,7 +329,8 @@ def _describe_calibration(result) -> list[str]:
     calibration = result.get("calibration")
     if calibration is None:
         return []
-    origin = f" at temperature {thousandths(calibration['temperature'])}" if "temperature" in calibration else ""
+    fitted = "temperature" in calibration and calibration.get("fitted", True)
+    origin = f" at temperature {thousandths(calibration['temperature'])}" if fitted else ""
     shown = {name: entry for name, entry in calibration["metrics"].items() if name in CALIBRATED}
     return [f"Calibrated{origin}{say_means(result)}:", *_note(calibration), *_list(shown), *describe_worse(result)]
 

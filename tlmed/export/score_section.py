@@ -131,6 +131,8 @@ def _say_fit(metrics) -> str:
     if "temperature" not in calibration:
         where = f"fitted on validation {unit_of(metrics)}s"
         return f"a temperature for each label (see above), {where}; means over the labels."
+    if not calibration.get("fitted", True):
+        return calibration["note"]
     fitted = f"fitted on {count(calibration['n'], unit_of(metrics))} of the split {code(calibration['split'])}"
     return f"temperature {thousandths(calibration['temperature'])}, {fitted}.{_note(calibration)}"
 

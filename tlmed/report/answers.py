@@ -262,10 +262,11 @@ def _say_epochs(content, monitor) -> list[str]:
     """Say by what an epoch of each trained phase was chosen, and the phase."""
     phases = content.plan.get("phases", [])
     trained = [phase for phase in phases if not phase.get("solver")]
+    averaged = ", or an average of weights where that is no worse" * any(it.get("average") for it in trained)
     last = f"the best phase by {monitor}" if content.recipe["keep"] == "best" else "the last phase"
     if not phases or len(trained) == len(phases):
-        return [f"the best epoch of each phase by {monitor}, then {last}"]
-    return [f"the best epoch of each phase that was trained by {monitor}, then {last}"] if trained else []
+        return [f"the best epoch of each phase by {monitor}{averaged}, then {last}"]
+    return [f"the best epoch of each phase that was trained by {monitor}{averaged}, then {last}"] if trained else []
 
 
 def _tell_ensembling(content, titles) -> Answer:

@@ -72,6 +72,7 @@ def show_mean_operating_point(metrics: Mapping) -> Markup:
         **_show_rule(metrics),
         point=point,
         aim=_name_aim(point),
+        follows=point.get("rule") in (ExpectedCost.name, LogitAdjustment.name),  # and was not chosen on images
         thresholds=_compare_thresholds(metrics, "At the recipe's threshold" if fixed else "At each fold's threshold"),
         **_compare_prevalences(metrics, of_folds=True),
     )

@@ -22,12 +22,16 @@ def say_phase(fields: Mapping) -> str:
 
     >>> say_phase({"schedule": "linear", "warmup": 0.1, "clip_norm": None})
     'the learning rate falls to 0 in equal steps, after a warm-up in 10 % of the steps'
+    >>> say_phase({"schedule": "step", "warmup": 0.1}).rsplit(" and ", 1)[1]
+    'to a hundredth after three quarters of those after a warm-up in 10 % of the steps'
     """
     if fields.get("solver"):
         return _say_solver(fields)
     falls = _SCHEDULES.get(fields.get("schedule"), "")
     warmup = f"a warm-up in {fields['warmup'] * 100:.3g} % of the steps" if fields.get("warmup") else ""
-    said = [f"{falls}, after {warmup}" if falls and warmup else falls or warmup]
+    # The steps of a fall in parts are counted from the end of the warm-up.
+    between = " of those after " if fields.get("schedule") == "step" else ", after "
+    said = [f"{falls}{between}{warmup}" if falls and warmup else falls or warmup]
     said += [_say_adapter(fields)] if fields.get("adapt") else []
     said += [say(fields[name]) for name, say in _SAID.items() if fields.get(name) is not None]
     return "; ".join(filter(None, said))
