@@ -398,10 +398,8 @@ def test_runs_that_name_different_groups_are_compared_by_one_set_of_them(tmp_pat
         told = " ".join(to_lines(describe_comparison(comparison)))
         for name in ("plain", "grouped"):
             assert f"{name} knows 3 test images of 90 from training or validation" in told
-        assert (
-            "those of grouped are used. So intervals and known test images of plain may differ from those in its own report"
-            in told
-        )
+        said = "those of grouped are used. So intervals and known test images of plain may differ from those in its own"
+        assert said in told
         rows = whole_files.read_csv(write_comparison(tmp_path / f"out-{runs[0].name}", comparison)[1])
         row = next(row for row in rows if row["run"] == "plain")
         assert (float(row["accuracy_low"]), row["leaked"]) == (expected["accuracy"]["low"], "3")

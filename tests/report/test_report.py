@@ -1964,7 +1964,14 @@ def test_the_checklist_says_whether_copies_were_looked_for(tmp_path, checked, so
 )
 def test_folds_say_whether_their_threshold_was_chosen_on_images(rule, said):
     entry = {"value": 0.8, "low": 0.7, "high": 0.9}
-    metrics = {"n": 9, "classes": ["a", "b"], "positive": "b", "metrics": {"accuracy": entry}, "per_class": {}}
+    metrics = {
+        "n": 9,
+        "classes": ["a", "b"],
+        "positive": "b",
+        "metrics": {"accuracy": entry},
+        "per_class": {},
+        "split": "test",
+    }
     point = {"rule": rule, "at_half": {"accuracy": entry}}
     assert said in show_mean_operating_point({**metrics, "operating_point": point})
     own = "that of the recipe" if rule == "fixed" else "of its own ("

@@ -33,6 +33,7 @@ from tlmed.report.image_counts import (
 )
 from tlmed.report.loaded_files import RunContent
 from tlmed.report.summary import say_earlier
+from tlmed.sections.training import EMA, TOP3
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import CODE, Cell, say
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -262,7 +263,9 @@ def _say_epochs(content, monitor) -> list[str]:
     """Say by what an epoch of each trained phase was chosen, and the phase."""
     phases = content.plan.get("phases", [])
     trained = [phase for phase in phases if not phase.get("solver")]
-    averaged = ", or an average of weights where that is no worse" * any(it.get("average") for it in trained)
+    averaged = ", or an average of weights where that is no worse" * any(
+        it.get("average") in (EMA, TOP3) for it in trained
+    )
     last = f"the best phase by {monitor}" if content.recipe["keep"] == "best" else "the last phase"
     if not phases or len(trained) == len(phases):
         return [f"the best epoch of each phase by {monitor}{averaged}, then {last}"]
