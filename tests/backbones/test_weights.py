@@ -334,7 +334,11 @@ def check_same(name, model, path, graph):
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "graph"), [("MobileNetV2", "imagenet", DEEP_SORT), ("VGG16", "bsds500", HED)]
+    ("name", "weights", "graph"),
+    [
+        pytest.param("MobileNetV2", "imagenet", DEEP_SORT, marks=pytest.mark.slow),  # the next but one has its graph
+        ("VGG16", "bsds500", HED),
+    ],
 )
 def test_weights_that_started_from_a_package_keep_its_graph_and_preprocessing_by_path(name, weights, graph, tmp_path):
     if next(p for p in weight_packages.PACKAGES if p.graph == graph).path() is None:

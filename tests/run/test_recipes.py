@@ -73,13 +73,10 @@ def test_the_table_holds_every_approach():
     } <= set(NAMES)
 
 
-# Each differs from another by a word or a backbone; three run as locks too. `finished` of most tests is a run of
-# `fine_tuning`, and tests/adapters has runs of `lora` on a network that is quicker to trace.
-SLOW = (
-    *("cost_sensitive", "discriminative_rates", "feature_extractor", "fine_tuning", "fine_tuning_from_scratch"),
-    *("incremental", "layerwise", "lora", "multi_label", "multi_stage", "ordinal_grading", "quickstart"),
-    *("random_initialisation", "surgical", "two_backbones", "vgg16_blockwise"),
-)
+# The others differ from one of these by a word or a backbone; three run as locks too. `finished` of most tests is a run
+# of `fine_tuning`; tests/run/test_run_hybrid.py has hybrids, and tests/adapters `lora` on a network quicker to trace.
+QUICK = ("blockwise", "lp_ft")
+SLOW = tuple(name for name in NAMES if name not in QUICK)
 
 
 @pytest.mark.parametrize("name", [pytest.param(it, marks=pytest.mark.slow if it in SLOW else ()) for it in NAMES])
