@@ -11,7 +11,7 @@ from tlmed.gate.wrong_labels import check_labels, describe_estimate
 from tlmed.logistic import fit_head
 
 
-def draw_evidence(n=240, rate=0.1, apart=5.0, classes=2, seed=0, **fields):
+def draw_evidence(n=400, rate=0.1, apart=5.0, classes=2, seed=0, **fields):
     """Return evidence of separable images, some labels flipped, and which."""
     random = np.random.RandomState(seed)
     truth = np.arange(n) % classes
@@ -36,7 +36,7 @@ def test_planted_labels_are_found_ranked_first_and_counted(classes):
     assert len(planted.intersection(ranked)) >= 0.9 * len(planted)
     estimate = found.figures["estimate"]
     assert estimate["low"] <= len(planted) <= estimate["high"]
-    assert describe_estimate(found.figures).startswith(f"About {round(estimate['wrong'])} of 240 labels are wrong (")
+    assert describe_estimate(found.figures).startswith(f"About {round(estimate['wrong'])} of 400 labels are wrong (")
 
 
 @pytest.mark.parametrize("n", [60, 400])
@@ -80,8 +80,8 @@ def test_without_features_or_with_few_images_it_is_said():
 
 
 def test_each_of_several_labels_is_asked_by_itself():
-    evidence, planted = draw_evidence(rate=0.08)
-    labels = np.stack([evidence.table.labels, np.random.RandomState(1).randint(2, size=240)], axis=1)
+    evidence, planted = draw_evidence(n=400, rate=0.08)
+    labels = np.stack([evidence.table.labels, np.random.RandomState(1).randint(2, size=400)], axis=1)
     labels[5] = -1
     table = replace(evidence.table, labels=labels, classes=("mass", "chance"))
     found = check_labels(replace(evidence, table=table))
