@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from tlmed.data import decode, resize
-from tlmed.data.decode_and_resize import decode_resized
+from tlmed.data.decode_and_resize import PixelRule, decode_resized, examine
+from tlmed.data.resizing import fit_image
+from tlmed.fitting_in import FITS
 
 RNG = np.random.RandomState(0)
 GRAY = RNG.randint(0, 256, (6, 9)).astype(np.uint8)
@@ -305,3 +307,13 @@ def test_resize_to_the_same_size_changes_nothing():
 def test_the_hot_path_gives_the_same_pixels_as_decode_and_resize(name):
     content = LOSSLESS[name][0]
     np.testing.assert_array_equal(decode_resized(content, (4, 5)), resize(decode(content), (4, 5)))
+
+
+@pytest.mark.parametrize("coloured", [None, (0, 0), (24, 32), (47, 63)])
+@pytest.mark.parametrize("fit", FITS)
+def test_gray_that_is_stored_as_colours_gives_the_same_pixels(fit, coloured):
+    image = repeated(np.random.RandomState(4).randint(0, 256, (48, 64)).astype(np.uint8))
+    if coloured is not None:
+        image[coloured] = 255, 0, 9
+    found = examine(encode(image, "PNG"), PixelRule((20, 30), fit=fit)).pixels
+    np.testing.assert_array_equal(found, np.array(fit_image(Image.fromarray(image), (20, 30), fit)))

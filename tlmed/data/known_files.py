@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from tlmed.cache import open_digests, open_pixels
 from tlmed.data.decode_and_resize import PixelRule, as_rule
 from tlmed.data.readers import name_versions
@@ -19,9 +21,17 @@ class KnownPixels:
         folder: The cache directory. If it cannot be read or written, nothing is known, and every image is decoded; the
             store of features tells of a folder like that.
         rule: The rule of pixels, or height and width.
+        watch: Told of each image that is decoded for the first time: the SHA-256 of its resized pixels, and these.
+            Threads that decode call it at the same time.
     """
 
-    def __init__(self, folder: Path, rule: PixelRule | tuple[int, int]):
+    def __init__(
+        self,
+        folder: Path,
+        rule: PixelRule | tuple[int, int],
+        watch: Callable[[bytes, np.ndarray], None] = lambda digest, pixels: None,
+    ):
+        self.watch = watch
         self._table = open_pixels(folder, f"{as_rule(rule).key}-{name_versions()}")
         self.path = self._table.path
 

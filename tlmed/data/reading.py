@@ -308,7 +308,11 @@ def _read_rows(table, rule, where, known) -> Iterator[_Found]:
             return b""
         if kept is not None:
             kept[places[row]], ready[places[row]] = image, True
-        return hashlib.sha256(image).digest() if known is not None else b""
+        if known is None:
+            return b""
+        digest = hashlib.sha256(image).digest()
+        known.watch(digest, image)
+        return digest
 
     def read_rows(rows: range) -> list[_Found]:
         return _do_together(table, rows, read_one)

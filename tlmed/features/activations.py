@@ -1,9 +1,10 @@
 """Activations of a frozen prefix: computed once per image, kept in the store, read back as batches."""
 
 import contextlib
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -21,6 +22,10 @@ from tlmed.features.keys import address, describe
 TURN = 256  # images that are decoded before the network runs over them
 PORTION = 1024  # images at least in a file of the store
 PORTION_SECONDS = 120.0  # a larger file takes about this time to compute
+
+
+# An engine, and activations that it has computed by the digests of images.
+Ready = tuple[Engine, Mapping[bytes, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -80,6 +85,7 @@ class Extraction:
         images: How many images there are.
         computed: How many of them the prefix ran over; the others were in the store.
         batches: How often it ran.
+        early: How many of those that were computed were so before they were asked for.
         preparation: Seconds that were waited for the engine to compile or convert the prefix.
         notes: Sentences for the user.
     """
@@ -88,6 +94,7 @@ class Extraction:
     images: int
     computed: int
     batches: int
+    early: int = 0
     preparation: float = 0.0
     notes: tuple[str, ...] = ()
 
@@ -114,7 +121,7 @@ def extract(
     shelf: Shelf,
     watch: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None,
     rows: np.ndarray | None = None,
-    ready: Callable[[str], Engine | None] = lambda key: None,
+    ready: Callable[[str], Ready | None] = lambda key: None,
 ) -> tuple[Activations, Extraction]:
     """Return a network's activations for images: read from the store, or computed and put into it.
 
@@ -126,7 +133,8 @@ def extract(
         watch: Makes a function that is told of how many more images rows were computed, given the shelf's name and the
             number.
         rows: The images that are needed; None: all. Only their activations can be taken.
-        ready: Returns an engine for an address that was prepared before, if there is one; it runs instead.
+        ready: Returns what was prepared before for an address, if there is something: its engine runs instead, and only
+            over images whose activations are not there.
 
     Raises:
         StoreError: If the store cannot be used.
@@ -142,26 +150,40 @@ def extract(
     found, notes = store.open(key, *kind, wanted)
     held = {digest for rows in found for digest in rows.digests}
     missing = np.array([row for row in rows if digests[row] not in held], np.int64)
-    calls, start = 0, time.perf_counter()
-    preparation = 0.0
+    calls, start = engine.calls, time.perf_counter()
+    preparation, early = 0.0, {}
     if len(missing):
-        engine = ready(key) or engine
+        if prepared := ready(key):
+            (engine, early), calls = prepared, 0
         engine.prepare()
-        calls, preparation = engine.calls, time.perf_counter() - start
+        preparation = time.perf_counter() - start
         about = {"name": name, **description}
         with watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell:
             for part in _portions(missing):
                 with store.create(key, about, *kind, [digests[row] for row in part]) as append:
                     # Decoding and computing take turns: at the same time they would compete for the same cores.
                     for turn in _split(part, engine.batch_size * max(1, TURN // engine.batch_size)):
-                        for images in _split(pixels.take(turn), engine.batch_size):
-                            append(engine(images))
-                            tell(len(images))
+                        for values in _compute(turn, engine, pixels, early):
+                            append(values)
+                            tell(len(values))
         # Read back from the store, so that rows are the same whether they were computed now or earlier.
         found, more = store.open(key, *kind, wanted)
-        notes, calls = notes + more, engine.calls - calls
-    done = Extraction(key, len(rows), len(missing), calls, preparation, tuple(notes))
+        notes += more
+    ahead = sum(digests[row] in early for row in missing)
+    done = Extraction(key, len(rows), len(missing), engine.calls - calls, ahead, preparation, tuple(notes))
     return Activations(shapes, *_locate(found, digests, rows)), done
+
+
+def _compute(rows, engine, pixels, early) -> Iterator[np.ndarray]:
+    """Yield the activations of some images in order, of all together if some of them are there already."""
+    digests = [pixels.digests[row] for row in rows]
+    late = [row for row, digest in zip(rows, digests, strict=True) if digest not in early]
+    computed = map(engine, _split(pixels.take(np.array(late, np.int64)), engine.batch_size)) if late else ()
+    if len(late) == len(rows):
+        yield from computed
+        return
+    values = dict(zip((pixels.digests[row] for row in late), itertools.chain.from_iterable(computed), strict=True))
+    yield np.stack([early[digest] if digest in early else values[digest] for digest in digests])
 
 
 def _portions(rows: np.ndarray) -> Iterator[np.ndarray]:

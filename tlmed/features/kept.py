@@ -9,8 +9,8 @@ import numpy as np
 
 from tlmed.cache import Store, StoreError, cache_folder, limit_features
 from tlmed.data.reading import Pixels
-from tlmed.features.activations import Activations, Shelf, extract
-from tlmed.features.engines import CannotConvert, Engine, choose_engine, make_engine
+from tlmed.features.activations import Activations, Ready, Shelf, extract
+from tlmed.features.engines import CannotConvert, choose_engine, make_engine
 from tlmed.voice import Voice
 
 
@@ -49,7 +49,7 @@ def keep_features(
     voice: Voice,
     means: Means,
     rows: np.ndarray | None = None,
-    ready: Callable[[str], Engine | None] = lambda key: None,
+    ready: Callable[[str], Ready | None] = lambda key: None,
 ) -> tuple[Activations, dict] | None:
     """Return the features of images, and for `timing.json` how they were obtained.
 
@@ -60,7 +60,7 @@ def keep_features(
         voice: Where to tell of it.
         means: How they are computed and kept.
         rows: The images that are needed; None: all.
-        ready: Returns an engine for an address that was prepared before, if there is one (`EarlyEngine.take`).
+        ready: Returns what was prepared before for an address, if there is something (`EarlyFeatures.take`).
 
     Returns:
         None if the store cannot be used; the user is warned of that.
@@ -102,6 +102,7 @@ def keep_features(
 def _describe(done, engine) -> str:
     """Say how many rows were computed and how many were in the store."""
     stored = done.images - done.computed
-    parts = [f"{done.computed:,} computed by {engine}"] if done.computed else []
+    early = " while images were read" if done.early == done.computed else f", {done.early:,} while images were read"
+    parts = [f"{done.computed:,} computed by {engine}{early if done.early else ''}"] if done.computed else []
     parts += [f"{stored:,} from the cache"] if stored else []
     return ", ".join(parts)

@@ -6,6 +6,7 @@ axes of the features, each scaled by the bound that Böhning (Annals of the Inst
 sums are formed in the chunks' order, so that the result is the same to the bit on any number of threads.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -89,12 +90,25 @@ def solve_path(source: Source, targets: Targets, l2s: Sequence[float], scaled: b
         axes = _find_axes(standardise_source(source, mean, scale))
     columns = len(targets.values)
     weights, level = np.zeros((columns, len(axes.spread))), np.zeros(columns)
-    with ThreadPoolExecutor(_threads(source)) as pool:
+    with _spreading(_threads(source)) as spread_out:
         for l2 in l2s:
             with single_thread():
-                weights, level, steps, loss = _descend(pool, axes, targets, l2, (weights, level))
+                weights, level, steps, loss = _descend(spread_out, axes, targets, l2, (weights, level))
                 kernel = axes.back(weights) / scale
             yield Solution(float(l2), kernel.T, level - kernel @ mean, loss, steps)
+
+
+@contextlib.contextmanager
+def _spreading(threads: int) -> Iterator[Callable[..., Iterator]]:
+    """Yield what maps a function over chunks, in order: `map` itself where one thread does it all.
+
+    Handing a small chunk to another thread and waiting for it takes as long as the products.
+    """
+    if threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool.map
 
 
 def _threads(source) -> int:
@@ -126,7 +140,7 @@ def _choose_type(values) -> type:
     return np.float64 if values <= _FEW else np.float32
 
 
-def _descend(pool, axes, targets, l2, start) -> tuple[np.ndarray, np.ndarray, int, float]:
+def _descend(spread_out, axes, targets, l2, start) -> tuple[np.ndarray, np.ndarray, int, float]:
     """Return coordinates along the axes, the intercepts, the number of steps and the mean loss."""
     weights, level = start
     columns = len(level)
@@ -147,7 +161,7 @@ def _descend(pool, axes, targets, l2, start) -> tuple[np.ndarray, np.ndarray, in
             loss, slope = targets.compare(_multiply(inner, rows.T) + shift[:, None], span)
             return loss, _multiply(slope, rows), slope.sum(1, dtype=np.float64)
 
-        losses, slopes, shifts = zip(*pool.map(compare, spans), strict=True)
+        losses, slopes, shifts = zip(*spread_out(compare, spans), strict=True)
         slope = sum(part.astype(np.float64) for part in slopes) / targets.total
         slope = slope if axes.turn is None else slope @ axes.turn
         found[0] = sum(losses) / targets.total

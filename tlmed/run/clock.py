@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 CHECK = "check data"  # the stage that looks for leaks and trains nothing
+EARLY = "compute features"  # what is left to compute when images are read and the plan is made
 
 
 @dataclass

@@ -12,7 +12,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.data import ImageSet
 from tlmed.errors import RunFailed
 from tlmed.features.activations import Activations
-from tlmed.features.early_engines import EarlyEngine
+from tlmed.features.early_features import EarlyFeatures
 from tlmed.features.kept import Means, keep_features, rounds
 from tlmed.features.views import Views
 from tlmed.phases import Classifier, trainer
@@ -56,7 +56,7 @@ def feed(
     images: ImageSet,
     choice: dict,
     begun: bool = False,
-    early: EarlyEngine | None = None,
+    early: EarlyFeatures | None = None,
 ) -> Feed:
     """Return what a phase trains on.
 
@@ -66,7 +66,7 @@ def feed(
         images: The images.
         choice: `cache` of the phase in `plan.json`.
         begun: Whether an earlier command trained on features; then this one must, too.
-        early: An engine that may be ready for the frozen blocks.
+        early: An engine, and features, that may be ready for the frozen blocks.
 
     Raises:
         RunFailed: If the cache cannot be used, and the recipe asks for versions of training images or the run has begun
@@ -125,7 +125,7 @@ def choose_features(recipe: Recipe, network: keras.Model) -> dict:
 
 
 def features_of(
-    job: Job, network: keras.Model, images: ImageSet, name: str, early: EarlyEngine | None = None
+    job: Job, network: keras.Model, images: ImageSet, name: str, early: EarlyFeatures | None = None
 ) -> np.ndarray:
     """Return what a frozen network from images to features gives for every image: float32 [n, d].
 
@@ -134,7 +134,7 @@ def features_of(
         network: The network.
         images: The images.
         name: What the features are for.
-        early: An engine that may be ready for the network.
+        early: An engine, and features, that may be ready for the network.
     """
     rows = np.arange(len(images.splits))
     kept = choose_features(job.recipe, network)["on"]

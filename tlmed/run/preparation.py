@@ -19,7 +19,7 @@ from tlmed.errors import CheckFailed, InputError
 from tlmed.evaluation.pooling import describe_pooling
 from tlmed.failures import refuse_size
 from tlmed.features import feature_model, random_norms
-from tlmed.features.early_engines import EarlyEngine, preparing
+from tlmed.features.early_features import EarlyFeatures, preparing
 from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.intensity import from_json, to_json
 from tlmed.label_texts import NEGATIVE, POSITIVE
@@ -27,6 +27,7 @@ from tlmed.plan import Terms, describe_reused, expand, find_schedule_faults, mak
 from tlmed.recipe import Recipe
 from tlmed.recipe.solver_rules import say_trained
 from tlmed.replicas import device_class, replicas, workers
+from tlmed.run.clock import EARLY
 from tlmed.run.job import Job
 from tlmed.run.prefixes import choose_features, list_means
 from tlmed.run.prepared import Prepared
@@ -76,34 +77,45 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
     if not faults:  # else only faults are looked for, and imports would make a user wait for them
         _import(recipe)
     clock.reading = time.perf_counter()
-    with (
-        clock.stage("read images"),
-        _collected(faults),
-        voice.busy(f"Reading images of {recipe.data.source}"),
-        contextlib.ExitStack() as stack,
-    ):
-        if not faults:
-            early = _prepare_early(stack, recipe, backbone)
-        if recipe.cache != "off" and (writers := find_writers(cache_folder())):
-            voice.warn(writers)
-        images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read_of(job)
-        images = examine_images(recipe, images)
-        faults += _find_label_faults(recipe, images)
-        faults += _find_step_faults(recipe, images)
-    if faults:
-        raise InputError(faults)
-    said = (describe_counts(recipe, images), *_describe_pooling(recipe, images), images.pixels.room.describe())
-    for line in (*said, *images.pixels.rule.describe()):
-        voice.say(line)
-    with clock.stage("plan"), voice.busy("Planning"):
-        prepared = dataclasses.replace(_plan(recipe, backbone, images), early=early)
+    with contextlib.ExitStack() as stack:
+        with clock.stage("read images"), _collected(faults), voice.busy(f"Reading images of {recipe.data.source}"):
+            if not faults:
+                early = _prepare_early(stack, recipe, backbone)
+            if recipe.cache != "off" and (writers := find_writers(cache_folder())):
+                voice.warn(writers)
+            images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read_of(job, early)
+            images = examine_images(recipe, images)
+            faults += _find_label_faults(recipe, images)
+            faults += _find_step_faults(recipe, images)
+        if faults:
+            raise InputError(faults)
+        said = (describe_counts(recipe, images), *_describe_pooling(recipe, images), images.pixels.room.describe())
+        for line in (*said, *images.pixels.rule.describe()):
+            voice.say(line)
+        prepared = _plan_and_compute(job, backbone, images, early)
     for sentence in describe_reused(prepared.plan):
         voice.say(sentence)
     return prepared
 
 
-def _prepare_early(stack, recipe, backbone) -> EarlyEngine | None:
-    """Begin to prepare the engine for what is frozen first, where all blocks are frozen and their weights are known."""
+def _plan_and_compute(job, backbone, images, early) -> Prepared:
+    """Plan, while the engine runs over the images that were read; wait for it, so that the check of the data does not.
+
+    What is computed belongs to training; nothing of it may be done while the check runs, which does not.
+    """
+    clock, voice = job.clock, job.voice
+    if early is not None:
+        early.ready.wait()  # Keras builds one network at a time
+    with clock.stage("plan"), voice.busy("Planning"):
+        prepared = dataclasses.replace(_plan(job.recipe, backbone, images), early=early)
+    if early is not None and early.is_busy:
+        with clock.stage(EARLY), voice.busy("Computing features"):
+            early.finish()
+    return prepared
+
+
+def _prepare_early(stack, recipe, backbone) -> EarlyFeatures | None:
+    """Begin to prepare features of what is frozen first, where all blocks are frozen and their weights are known."""
     is_hybrid = isinstance(recipe.head, Hybrid)
     frozen = is_hybrid or expand(recipe.phases, backbone.model)[0].thaw == 0
     anew = not is_hybrid and recipe.augment.changes_images and not recipe.augment.views
@@ -116,10 +128,11 @@ def _prepare_early(stack, recipe, backbone) -> EarlyEngine | None:
     return stack.enter_context(preparing(network, list_means(recipe)))
 
 
-def _read_of(job) -> ImageSet:
+def _read_of(job, early) -> ImageSet:
     """Read the images of a job; a run that goes on, or repeats another, keeps to the window that this began with."""
     start = None if job.fresh or job.window is not None else read_start(job.run)
-    return read_images(job.recipe, job.skip_bad, job.window if start is None else from_json(start.get("window")))
+    window = job.window if start is None else from_json(start.get("window"))
+    return read_images(job.recipe, job.skip_bad, window, None if early is None else early.add)
 
 
 def _import(recipe) -> None:

@@ -6,7 +6,7 @@ import keras
 
 from tlmed.backbones import Backbone
 from tlmed.data import ImageSet
-from tlmed.features.early_engines import EarlyEngine
+from tlmed.features.early_features import EarlyFeatures
 from tlmed.phases import Classifier
 from tlmed.sections import Phase
 
@@ -21,7 +21,7 @@ class Prepared:
         network: A classifier for phases, or a network from images to features for a hybrid.
         phases: The schedule, expanded; none for a hybrid.
         plan: The content of `plan.json`.
-        early: An engine that was prepared while images were read, if one was.
+        early: What was prepared and computed while images were read, if something was.
         most: Epochs after which a phase ends, of those that it has; None: all.
     """
 
@@ -30,5 +30,5 @@ class Prepared:
     network: Classifier | keras.Model
     phases: tuple[Phase, ...]
     plan: dict
-    early: EarlyEngine | None = None
+    early: EarlyFeatures | None = None
     most: int | None = None

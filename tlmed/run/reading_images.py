@@ -1,6 +1,9 @@
 """Read the images of a recipe, before its network is built: their splits, what is found in them, and words for both."""
 
 import dataclasses
+from collections.abc import Callable
+
+import numpy as np
 
 from tlmed import metrics
 from tlmed.backbones.ancestry import find_known, leave_out_published
@@ -26,15 +29,25 @@ from tlmed.tasks import MULTI_LABEL, ORDINAL
 from tlmed.words import quote_commas
 
 
-def read_images(recipe, skip_bad, intensity: Intensity | None = None) -> ImageSet:
-    """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read."""
+def read_images(
+    recipe, skip_bad, intensity: Intensity | None = None, watch: Callable[[bytes, np.ndarray], None] | None = None
+) -> ImageSet:
+    """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read.
+
+    Args:
+        recipe: The recipe.
+        skip_bad: Leave out images that cannot be read.
+        intensity: What is black and what is white; None: as the recipe says.
+        watch: Told of each image that is decoded for the first time, as by `KnownPixels`.
+    """
     settings = recipe.data
     table = open_source(settings.source, recipe.layout)
     faults = [*find_scheme_faults(table, settings.split), *find_task_faults(recipe, table)]
     if faults := faults + find_recipe_pooling_faults(recipe, table):
         raise InputError(faults)
     rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
-    known = KnownPixels(cache_folder(), rule) if recipe.cache != "off" else None
+    options = {"watch": watch} if watch else {}
+    known = KnownPixels(cache_folder(), rule, **options) if recipe.cache != "off" else None
     return load(table, rule, settings.split, recipe.seed, skip_bad, known=known)
 
 

@@ -1,0 +1,155 @@
+"""Prepare the engine of frozen blocks in a thread while images are read, and run it over those that are decoded."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Event, Lock
+
+import keras
+import numpy as np
+
+from tlmed.cache import Store, cache_folder, limit_features
+from tlmed.errors import InputError
+from tlmed.features.activations import PORTION
+from tlmed.features.engines import CannotConvert, Engine, choose_engine, make_engine
+from tlmed.features.kept import Means
+from tlmed.features.keys import address, describe
+
+MOST = PORTION  # images: a process that is killed loses a portion at most
+_WAITING = 2**28  # bytes of pixels at most that wait for the engine
+# Seconds. Conversion is Python for the most part. By default it keeps Python's lock for 5 ms each time, and threads
+# that decode images wait for the lock several times for each image: one core would have nothing to do.
+_SWITCH = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class EarlyFeatures:
+    """What a thread prepares and computes while images are read, until it is taken.
+
+    Attributes:
+        found: Holds what will be the address of the features, the engine, and features by the digests of pixels; or
+            None. Whoever takes it empties the list.
+        decoded: Digests and pixels that wait for the engine; None at the end.
+        ready: Whether the engine is prepared, or will not be.
+        over: Whether no more images are computed.
+        taken: Digests of the images that were put into `decoded`.
+    """
+
+    found: list[Future[tuple[str, Engine, Mapping[bytes, np.ndarray]] | None]] = field(default_factory=list)
+    decoded: SimpleQueue = field(default_factory=SimpleQueue)
+    ready: Event = field(default_factory=Event)
+    over: Event = field(default_factory=Event)
+    taken: set[bytes] = field(default_factory=set)
+    _lock: Lock = field(default_factory=Lock)
+
+    def add(self, digest: bytes, pixels: np.ndarray) -> None:
+        """Compute the features of an image soon, unless there are too many; threads may call it at the same time.
+
+        Args:
+            digest: The SHA-256 of its pixels.
+            pixels: uint8 [height, width, 3], which nobody changes.
+        """
+        with self._lock:
+            full = len(self.taken) >= MOST or self.decoded.qsize() * pixels.nbytes >= _WAITING
+            if full or digest in self.taken or self.over.is_set():
+                return
+            self.taken.add(digest)
+        self.decoded.put((digest, pixels))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether features of images are computed, or will be."""
+        return bool(self.found) and not self.found[0].done()
+
+    def finish(self) -> None:
+        """Wait until the features of all images that were added are computed; no more can be added."""
+        self.decoded.put(None)
+        wait(self.found)
+
+    def take(self, key: str) -> tuple[Engine, Mapping[bytes, np.ndarray]] | None:
+        """Return the engine, and features by digests, if they are those of an address; None the second time.
+
+        Raises:
+            Whatever the engine raised.
+        """
+        held = self.found.pop().result() if self.found else None
+        return held[1:] if held is not None and held[0] == key else None
+
+
+@contextlib.contextmanager
+def preparing(network: keras.Model, means: Means) -> Iterator[EarlyFeatures]:
+    """Prepare an engine in a thread while the block runs, and run it over the images that are added.
+
+    Converting uses one core, and computing waits for images at first: decoding them fills the rest. Where the store has
+    features of the network already, of whichever images, nothing is prepared or computed. Features are as good in this
+    order as in any other, because those of an image do not depend on the others of its batch. What is not finished at
+    the end of the block is given up.
+
+    Args:
+        network: From raw images to features, with the weights that it will have when features are needed: those of
+            other weights are not taken.
+        means: How features are computed and kept.
+    """
+    early = EarlyFeatures()
+    with _switching(_SWITCH), ThreadPoolExecutor(1) as pool:
+        early.found.append(pool.submit(_compute, network, means, early))
+        try:
+            yield early
+        finally:
+            early.over.set()
+            early.decoded.put(None)
+
+
+@contextlib.contextmanager
+def _switching(seconds: float) -> Iterator[None]:
+    """Let threads hand Python's lock on after that time in the block, if they do not sooner."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, seconds))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _compute(network, means, early) -> tuple[str, Engine, dict[bytes, np.ndarray]] | None:
+    try:
+        made = _prepare(network, means)
+        if made is None:
+            early.over.set()
+            return None
+    finally:
+        early.ready.set()
+    rows = {}
+    for batch in _batches(early, means.batch_size):
+        digests, images = zip(*batch, strict=True)
+        rows.update(zip(digests, made[1](np.stack(images)), strict=True))
+    return *made, rows
+
+
+def _batches(early, size) -> Iterator[list[tuple[bytes, np.ndarray]]]:
+    """Yield full batches as they come, and the rest at the end."""
+    batch = []
+    while (image := early.decoded.get()) is not None:
+        if early.over.is_set():
+            return
+        batch.append(image)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch and not early.over.is_set():
+        yield batch
+
+
+def _prepare(network, means) -> tuple[str, Engine] | None:
+    try:
+        engine = make_engine(choose_engine(means.engine, means.precision), network, means.batch_size, means.precision)
+        key = address(describe(network, engine, means.dtype))
+        if Store(cache_folder(), limit_features()).holds(key):
+            return None
+        engine.prepare()
+    except (CannotConvert, InputError):  # who needs the engine finds the same, and says so
+        return None
+    return key, engine
