@@ -118,7 +118,7 @@ def partition(model: keras.Model, unit: str = "block", tail: bool = False) -> tu
         raise ValueError(f"`unit` must be 'block' or 'layer'. Received: unit={unit!r}.")
     if len(getattr(model, "inputs", None) or ()) != 1:
         raise ValueError(f"`model` must be a functional model with one input. Received: model={model!r}.")
-    graphs = [_mark_cuts(_read_graph(model, branch)) for branch in _find_branches(model)]
+    graphs = _read_branches(model)
     parts = [_cut(vertices, unit, model) for vertices in graphs]
     blocks = parts[0] if len(parts) == 1 else _stand_side_by_side(graphs, parts, unit)
     return _add_tail(blocks, model) if tail else blocks
@@ -184,20 +184,20 @@ def _cut(vertices, unit, model) -> tuple[Block, ...]:
     )
 
 
-def _find_branches(model) -> list[list[keras.KerasTensor]]:
-    """Return the outputs of the backbones that stand side by side: mostly one list, all outputs of the model.
+def _read_branches(model) -> list[list[_Vertex]]:
+    """Return the graphs of the backbones that stand side by side, with their cuts: mostly one, that of the model.
 
     They are recognised by the graph: it has several outputs, or pooled features are concatenated before any other
     operation lies on every path.
     """
     if len(model.outputs) > 1:
-        return [[output] for output in model.outputs]
+        return [_mark_cuts(_read_graph(model, [output])) for output in model.outputs]
     vertices = _mark_cuts(_read_graph(model, model.outputs))
     first = next((vertex for vertex in vertices[1:] if vertex.is_cut), None)
     # Residual blocks join several parents too, but these are maps of rank 4; pooled features have rank 2.
     if first is None or len(first.parents) < 2 or len(first.outputs[0].shape) != 2:
-        return [model.outputs]
-    return [[vertices[i].outputs[0]] for i in first.parents]
+        return [vertices]
+    return [_mark_cuts(_read_graph(model, [vertices[i].outputs[0]])) for i in first.parents]
 
 
 def _stand_side_by_side(graphs, parts, unit) -> tuple[Block, ...]:

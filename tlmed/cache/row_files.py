@@ -20,7 +20,7 @@ import numpy as np
 from tlmed.regular_files import NotRegular, open_regular
 
 FORMAT = 1
-DTYPES = ("float32", "float16")  # in which rows may be stored
+DTYPES = ("float32", "float16", "uint8")  # in which rows may be stored
 DIGEST = 32  # bytes of a SHA-256
 _LONGEST = 1 << 20  # bytes of a description, which has one or two thousand
 _MAGIC = b"tlmed-rows\x00" + bytes([FORMAT])

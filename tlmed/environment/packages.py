@@ -1,9 +1,11 @@
 """The installed packages that tlmed needs, directly or through others; an exact copy of an environment pins them."""
 
+import functools
 import importlib.metadata
 import json
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
+from email.parser import HeaderParser
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -13,6 +15,8 @@ from tlmed.errors import InputError
 ROOT = "tlmed"
 # Extras for developing tlmed, which are no part of a run.
 DEVELOPMENT = ("docs", "test")
+# A requirement of one extra and of nothing else, as most are.
+_OF_AN_EXTRA = re.compile(r""";\s*extra\s*==\s*["']([^"']+)["']\s*$""")
 
 
 def describe_packages() -> dict[str, dict[str, str]]:
@@ -48,10 +52,13 @@ def check_installed() -> None:
 
 @dataclass(frozen=True)
 class _Package:
-    """What is read of an installed package, once: each look at a distribution's metadata parses its file anew."""
+    """What is read of an installed package, once: each look at a distribution's metadata parses its file anew.
+
+    Requirements are lines, because most of them are of extras that nobody asks for, and parsing them takes longest.
+    """
 
     version: str
-    requirements: tuple[Requirement, ...]
+    requirements: tuple[str, ...]
     extras: tuple[str, ...]
     hash: str | None
 
@@ -71,7 +78,9 @@ def _find_all() -> dict[str, _Package]:
                 continue
             own = found[name].extras if name == ROOT else ()
             waiting += [(name, other) for other in own if other not in DEVELOPMENT]
-        for requirement in found[name].requirements:
+        for line in found[name].requirements:
+            if _is_of_another(line, extra) or (requirement := _parse(line)) is None:
+                continue
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 required = canonicalize_name(requirement.name)
                 waiting += [(required, asked) for asked in ("", *requirement.extras)]
@@ -80,22 +89,30 @@ def _find_all() -> dict[str, _Package]:
 
 def _read_package(name) -> _Package:
     distribution = importlib.metadata.distribution(name)
-    metadata = distribution.metadata
+    text = distribution.read_text("METADATA")
+    # Without the description after the first empty line, which is many times as long.
+    metadata = distribution.metadata if text is None else HeaderParser().parsestr(text.partition("\n\n")[0])
     return _Package(
         metadata["Version"],
         # `requires` parses the file again; only an old package keeps its requirements elsewhere.
-        tuple(_parse(metadata.get_all("Requires-Dist") or distribution.requires or ())),
+        tuple(metadata.get_all("Requires-Dist") or distribution.requires or ()),
         tuple(metadata.get_all("Provides-Extra", [])),
         _hash_of(distribution),
     )
 
 
-def _parse(lines) -> Iterator[Requirement]:
-    for line in lines:
-        try:
-            yield Requirement(line)
-        except InvalidRequirement:  # in an old package; pip installed it anyway, and a run must not fail because of it
-            continue
+def _is_of_another(line, extra) -> bool:
+    """Tell whether a requirement is of another extra than the one that is asked for, and of nothing else."""
+    found = _OF_AN_EXTRA.search(line)
+    return found is not None and canonicalize_name(found[1]) != canonicalize_name(extra)
+
+
+@functools.cache
+def _parse(line) -> Requirement | None:
+    try:
+        return Requirement(line)
+    except InvalidRequirement:  # in an old package; pip installed it anyway, and a run must not fail because of it
+        return None
 
 
 def _hash_of(distribution) -> str | None:

@@ -11,6 +11,7 @@ from tlmed.data.file_facts import FileFacts
 from tlmed.data.table import Table
 from tlmed.gate.copy_sets import DescribedPair
 from tlmed.gate.frame_measures import FRAME, measure_frames
+from tlmed.gate.kept_evidence import NOWHERE, Memory
 from tlmed.gate.sketches import SKETCH, draw_sketches
 
 _CHUNK = 256  # images whose pixels are held at a time
@@ -33,6 +34,7 @@ class Evidence:
         lacking: Why there are no features; "" if there are.
         copies: Pairs that are known to be near-copies, before more are looked for by features.
         seed: Of everything that is drawn.
+        memory: What checks computed before from the same pixels.
     """
 
     table: Table
@@ -47,6 +49,7 @@ class Evidence:
     lacking: str = ""
     copies: tuple[DescribedPair, ...] = ()
     seed: int = 0
+    memory: Memory = NOWHERE
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -58,13 +61,19 @@ class Evidence:
         return self.lacking.strip().rstrip(".") or "there are no features"
 
 
-def gather(images: ImageSet, seed: int = 0, tell: Callable[[int], None] = lambda count: None) -> Evidence:
-    """Return the evidence of images, without features: their pixels are read once, in chunks.
+def gather(
+    images: ImageSet,
+    seed: int = 0,
+    tell: Callable[[int], None] = lambda count: None,
+    memory: Memory = NOWHERE,
+) -> Evidence:
+    """Return the evidence of images, without features: pixels are read once, in chunks, if they are not known.
 
     Args:
         images: In their splits.
         seed: Of everything that checks draw.
         tell: Is told of how many more images were read.
+        memory: Where it is looked for, and kept.
 
     Raises:
         RunFailed: An image changed while it was read.
@@ -73,12 +82,16 @@ def gather(images: ImageSet, seed: int = 0, tell: Callable[[int], None] = lambda
     sketches, frames = np.empty((n, SKETCH, SKETCH), np.uint8), np.zeros(n, FRAME)
     digests = list(images.pixels.digests or ())
     known = bool(digests)
-    for start in range(0, n, _CHUNK):
-        rows = np.arange(start, min(start + _CHUNK, n))
+    missing = memory.recall_pictures(images.pixels, sketches, frames) if known else np.arange(n)
+    tell(n - len(missing))
+    for start in range(0, len(missing), _CHUNK):
+        rows = missing[start : start + _CHUNK]
         pixels = images.pixels.take(rows)
         sketches[rows], frames[rows] = draw_sketches(pixels), measure_frames(pixels)
         digests += [] if known else [hashlib.sha256(image).digest() for image in pixels]  # about 0.15 ms each
         tell(len(rows))
+    if known:
+        memory.keep_pictures(images.pixels, missing, sketches, frames)
     files = images.pixels.files or (FileFacts(),) * n
     return Evidence(
         table,
@@ -90,6 +103,7 @@ def gather(images: ImageSet, seed: int = 0, tell: Callable[[int], None] = lambda
         sketches,
         frames,
         seed=seed,
+        memory=memory,
     )
 
 

@@ -14,6 +14,7 @@ from tlmed.gate.confirmation import confirm, screen
 from tlmed.gate.copy_findings import describe_pair, make_findings
 from tlmed.gate.copy_sets import DescribedPair, Pair, Sets
 from tlmed.gate.evidence import Evidence
+from tlmed.gate.kept_evidence import address_pairs
 from tlmed.gate.sketches import SKETCH
 from tlmed.words import count
 
@@ -49,7 +50,7 @@ def check_near_copies(evidence: Evidence) -> Checked:
         A finding for each set of copies: an error where it lies in several splits or has several labels.
     """
     look = _begin(evidence)
-    pairs, examined = _find_pairs(evidence.sketches, look.rows, look.sets)
+    pairs, examined = _recall_pairs(evidence, look)
     described = [describe_pair(evidence, pair) for pair in pairs]
     findings, figures = _conclude(evidence, look, (), described)
     return Checked(NEAR_COPIES, findings, {**figures, "candidates": examined}, _say_flat(look.flat))
@@ -121,6 +122,18 @@ def _group_identical(evidence: Evidence) -> Mapping[int, list[int]]:
     for row in range(len(evidence)):
         twins.setdefault(sets.find(row), []).append(row)
     return {rows[0]: rows for rows in twins.values()}
+
+
+def _recall_pairs(evidence, look) -> tuple[list[Pair], int]:
+    """Return what `_find_pairs` does, without comparing images where the same ones were compared before."""
+    address = address_pairs(evidence.sketches, look.rows, evidence.table.groups)
+    if (known := evidence.memory.recall_pairs(address)) is not None:
+        for pair in known[0]:
+            look.sets.join(pair.first, pair.second)
+        return known
+    found = _find_pairs(evidence.sketches, look.rows, look.sets)
+    evidence.memory.keep_pairs(address, *found)
+    return found
 
 
 def _find_pairs(sketches, rows, sets) -> tuple[list[Pair], int]:

@@ -19,6 +19,7 @@ from tlmed.inspection.check_files import CHECK_JSON, CHECK_PAGE, Targets, check_
 from tlmed.inspection.pretrained_features import compute_features
 from tlmed.inspection.subjects import Subject, open_run, open_subject
 from tlmed.recipe import Recipe, read_recipe, shipped_recipes
+from tlmed.run.gate_check import open_memory
 from tlmed.rundir import RunDir, find_run
 from tlmed.targets import writing_out
 from tlmed.training import open_voice
@@ -115,7 +116,9 @@ def inquire(subject: Subject, inquiry: Inquiry, voice: Voice, course: Course) ->
     if subject.undivided:
         course.parts.append(Checked("splits", unchecked=(_say_undivided(subject.undivided),)))
     with voice.count("Looking at images", len(subject.images.table)) as tell:
-        evidence = course.evidence = gather(subject.images, subject.recipe.seed, tell)
+        evidence = course.evidence = gather(
+            subject.images, subject.recipe.seed, tell, open_memory(subject.recipe, voice)
+        )
     with voice.busy("Looking for copies, patients in several splits and shortcuts"):
         course.parts.extend(conduct(evidence, CHEAP))
     if inquiry.quick:

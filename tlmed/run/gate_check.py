@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
+from tlmed.cache import Store, cache_folder, limit_features
 from tlmed.data import ImageSet
 from tlmed.errors import CheckFailed, InputError
 from tlmed.findings import IDENTICAL, MASK, UNREADABLE, WARNING, Finding, shorten
@@ -10,11 +11,14 @@ from tlmed.gate import Findings
 from tlmed.gate.battery import CHEAP, conduct
 from tlmed.gate.evidence import gather
 from tlmed.gate.file_findings import check_files
+from tlmed.gate.kept_evidence import NOWHERE, Memory
+from tlmed.recipe import Recipe
 from tlmed.run.clock import CHECK
 from tlmed.run.job import Job
 from tlmed.run_files import CHECK_JSON
 from tlmed.run_files.check_summary import say_amounts
 from tlmed.rundir import RunDir
+from tlmed.voice import Voice
 
 _MOST = 6  # sentences on a screen
 _DEEPER = (
@@ -41,7 +45,7 @@ def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings 
     if not job.fresh and not job.strict and _has_findings(job.run):
         return None
     with job.clock.stage(CHECK), job.voice.count("Looking at images", len(images.table)) as tell:
-        evidence = gather(images, job.recipe.seed, tell)
+        evidence = gather(images, job.recipe.seed, tell, open_memory(job.recipe, job.voice))
         parts = (check_files(images, job.skip_bad), *conduct(evidence, CHEAP))
         found = Findings(images.table.source, len(images.table), parts)
     if job.strict and found.errors:
@@ -49,6 +53,16 @@ def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings 
     if is_first:
         _tell(job, found, {leak.text for leak in images.leaks})
     return found
+
+
+def open_memory(recipe: Recipe, voice: Voice) -> Memory:
+    """Return where a check of a recipe's images keeps what it computes from their pixels: in the store, if it is used.
+
+    Args:
+        recipe: The recipe.
+        voice: Warns of damaged files.
+    """
+    return NOWHERE if recipe.cache == "off" else Memory(Store(cache_folder(), limit_features()), voice.warn)
 
 
 def _tell(job: Job, found: Findings, leaks: Collection[str]) -> None:
