@@ -107,7 +107,7 @@ def _plan_and_compute(job, backbone, images, early) -> Prepared:
     if early is not None:
         early.ready.wait()  # Keras builds one network at a time
     with clock.stage("plan"), voice.busy("Planning"):
-        prepared = dataclasses.replace(_plan(job.recipe, backbone, images), early=early)
+        prepared = dataclasses.replace(_plan(job.recipe, backbone, images, early is not None), early=early)
     if early is not None and early.is_busy:
         with clock.stage(EARLY), voice.busy("Computing features"):
             early.finish()
@@ -297,12 +297,12 @@ def _find_step_faults(recipe, images) -> list[str]:
     return faults
 
 
-def _plan(recipe, backbone, images) -> Prepared:
+def _plan(recipe, backbone, images, is_known) -> Prepared:
     phases = _schedule(recipe, backbone.model)
     network, task = _assemble(recipe, backbone.model, images.table), recipe.find_task(images.table.is_multi)
     facts = {"task": task, "weights": backbone.name, "window": to_json(images.pixels.rule.intensity)}
     facts |= _describe_preparations(recipe)
-    plan = _make_plan(recipe, network, phases, len(images.splits), **facts)
+    plan = _make_plan(recipe, network, phases, len(images.splits), is_known, **facts)
     needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) if phases else 0
     check_address_space(needed)
     if needed > memory_limit():
@@ -332,7 +332,8 @@ def _assemble(recipe, backbone, table) -> keras.Model:
     return assemble(recipe, backbone, len(table.classes), table.is_multi)
 
 
-def _make_plan(recipe, network, phases, images, **facts) -> dict:
+def _make_plan(recipe, network, phases, images, is_known=False, **facts) -> dict:
+    """Return the plan; `is_known`: it was looked whether the backbone has code of a user's own, and it has none."""
     if isinstance(recipe.head, Hybrid):
         facts["classifier"] = _hybrids().describe(recipe.head)
         facts["classifier"]["cache"] = choose_features(recipe, network)
@@ -347,7 +348,7 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
         images=images,
         room=limit_features() if recipe.cache != "off" else 0,
         views=augment.views,
-        foreign=find_unknown_code(network.parts.backbone),
+        foreign=None if is_known else find_unknown_code(network.parts.backbone),
         device=device_class(),
     )
     return make_plan(network, phases, terms, backbone=recipe.backbone, **facts)
