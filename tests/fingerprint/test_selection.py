@@ -101,6 +101,16 @@ def test_predictive_values_are_those_at_the_stated_prevalence_where_it_is_anothe
     assert not any("ppv" in key for key in places["unknown"])
 
 
+def test_the_expected_cost_is_that_at_the_stated_prevalence_where_it_is_another_one():
+    keys = {
+        prevalence: [choice.key for choice in choose_metrics(ask(costs="unequal", prevalence=prevalence))["also"]]
+        for prevalence in ("same", "other")
+    }
+    assert "metrics.expected_cost" in keys["same"]
+    assert "at_prevalence.expected_cost" in keys["other"]
+    assert "metrics.expected_cost" not in keys["other"]
+
+
 def test_the_auc_of_more_than_two_classes_is_not_said_to_be_free_of_their_shares():
     # The same images, weighted to other shares: the mean of one class against the rest is another one. Classes 0 and 1
     # are mixed up with each other, not with 2.

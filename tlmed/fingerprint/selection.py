@@ -185,10 +185,19 @@ ALSO = (
     ),
     Choice(
         "expected_cost",
-        lambda asked: asked.weighs and not asked.several,
+        lambda asked: asked.weighs and not asked.several and not (asked.two and asked.prevalence == "other"),
         "the cost of an answer on average, in the unit of your costs (`costs` or `cost_ratio` in the recipe), for the "
         "shares of the classes in the test images",
         "Ferrer 2022",
+    ),
+    Choice(
+        "expected_cost",
+        lambda asked: asked.weighs and not asked.several and asked.two and asked.prevalence == "other",
+        "the cost of an answer on average, in the unit of your costs (`costs` or `cost_ratio` in the recipe), at the "
+        "prevalence where it is used, which `tlmed evaluate RUN --prevalence 0.02` takes, or `prevalence=0.02` in the "
+        "recipe",
+        "Ferrer 2022",
+        "at_prevalence.expected_cost",
     ),
     Choice(
         "sensitivity",
