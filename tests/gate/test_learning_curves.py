@@ -79,6 +79,23 @@ def test_images_of_one_owner_make_the_interval_wider_and_the_test_larger():
     assert grouped["sentences"][4].startswith("If they have groups like the training images")
 
 
+@pytest.mark.parametrize(("asked", "main"), [(None, 1), ("class 0", 0), ("class 1", 1)])
+def test_the_positive_class_is_the_one_that_was_asked_for(asked, main):
+    evidence = make_case(400, strength=1.0)
+    # A third of the images of one class are left, so that it matters which class is positive.
+    rows = np.flatnonzero((evidence.table.labels == 1) | (np.arange(400) % 3 == 0))
+    table = replace(evidence.table.take(rows), classes=evidence.table.classes)
+    fewer = {name: getattr(evidence, name)[rows] for name in ("splits", "features", "sketches", "frames")}
+    kept = {name: tuple(getattr(evidence, name)[row] for row in rows) for name in ("sha256", "files")}
+    digests = None if evidence.digests is None else tuple(evidence.digests[row] for row in rows)
+    found = forecast(replace(evidence, table=table, positive=asked, digests=digests, **fewer, **kept)).figures
+    tested = table.labels[fewer["splits"] == "test"]
+    sizes = (int((tested == main).sum()), int((tested != main).sum()))
+    assert found["test"]["width"] == pytest.approx(
+        2 * 1.95996 * hanley_mcneil(found["needed"]["auc"], *sizes), rel=1e-3
+    )
+
+
 def test_wider_intervals_need_fewer_images():
     evidence = make_case(150)
     narrow, wide = (forecast(evidence, width).figures["needed"] for width in (0.05, 0.1))

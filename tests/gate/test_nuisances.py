@@ -5,9 +5,11 @@ import pytest
 
 from tests.gate.made_evidence import make_evidence
 from tlmed.data.file_facts import FileFacts
+from tlmed.gate.evidence import take_asked
 from tlmed.gate.frame_measures import FRAME
 from tlmed.gate.grouped_folds import find_owners
 from tlmed.gate.nuisances import MOST_BINS, bin_numbers, bin_texts, bin_words, list_nuisances
+from tlmed.sections import Images
 
 
 @pytest.mark.parametrize("most", [2, 5, 10])
@@ -40,6 +42,24 @@ def test_texts_are_read_as_numbers_where_there_are_many():
     assert (np.diff(bins) >= 0).all()
     words = bin_texts([f"w{number % 20}" for number in range(60)], np.arange(60), 5)
     assert words.max() == MOST_BINS
+
+
+def test_labels_that_classes_are_made_of_are_taken_out_of_names_as_those_of_classes_are():
+    paths = [f"all/{label} ({number}).png" for label in ("benign", "cyst", "malignant") for number in range(30)]
+    evidence = make_evidence(paths, [0] * 60 + [1] * 30, classes=("other", "ill"))
+    asked = Images("x", classes={"other": ("benign", "cyst"), "ill": ("malignant",)}, positive="ill")
+    told = take_asked(evidence, asked)
+    assert told.positive == "ill"
+
+    def list_words(one):
+        owners = find_owners(one)
+        return {it.name: it.bins for it in list_nuisances(one, owners) if "file names" in it.name}
+
+    before, after = list_words(evidence), list_words(told)
+    assert len(set(before["words in file names"])) > 1
+    assert len(set(after.get("words in file names", [0]))) == 1
+    assert "number 1 in file names" in before
+    assert "number 1 in file names" not in after
 
 
 def make_facts(n=40):

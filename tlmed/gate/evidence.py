@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tlmed.gate.copy_sets import DescribedPair
 from tlmed.gate.frame_measures import FRAME, measure_frames
 from tlmed.gate.kept_evidence import NOWHERE, Memory
 from tlmed.gate.sketches import SKETCH, draw_sketches
+from tlmed.sections import Images
 
 _CHUNK = 256  # images whose pixels are held at a time
 
@@ -34,6 +35,8 @@ class Evidence:
         lacking: Why there are no features; "" if there are.
         copies: Pairs that are known to be near-copies, before more are looked for by features.
         seed: Of everything that is drawn.
+        positive: The positive one of two classes, if it was asked for; None: the default.
+        merged: The labels of the data that classes are made of, where a recipe makes classes of them.
         memory: What checks computed before from the same pixels.
     """
 
@@ -49,6 +52,8 @@ class Evidence:
     lacking: str = ""
     copies: tuple[DescribedPair, ...] = ()
     seed: int = 0
+    positive: str | None = None
+    merged: tuple[str, ...] = ()
     memory: Memory = NOWHERE
 
     def __len__(self) -> int:
@@ -105,6 +110,17 @@ def gather(
         seed=seed,
         memory=memory,
     )
+
+
+def take_asked(evidence: Evidence, asked: Images) -> Evidence:
+    """Return evidence with what a recipe says of its classes.
+
+    Args:
+        evidence: The images.
+        asked: The recipe's section on data.
+    """
+    merged = tuple(label for labels in (asked.classes or {}).values() for label in labels)
+    return replace(evidence, positive=asked.positive, merged=merged)
 
 
 def list_labels(evidence: Evidence) -> Sequence[tuple[str, np.ndarray, np.ndarray]]:

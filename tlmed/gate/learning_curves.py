@@ -26,6 +26,7 @@ from tlmed.gate.nested_subsets import (
 )
 from tlmed.gate.power_laws import fit_laws
 from tlmed.logistic import project
+from tlmed.metrics import positive_index
 from tlmed.metrics.areas import newcombe
 from tlmed.metrics.proportions import t_95
 from tlmed.seeds import derive
@@ -121,7 +122,7 @@ def _ask(evidence, chosen, whose) -> tuple[list[Question], list[str], list[str]]
         sizes = [len(np.unique(whose[rows[answers == one]])) for one in range(classes)]
         rest = [len(np.unique(whose[rows[answers != one]])) for one in range(classes)]
         good = [one for one in range(classes) if min(sizes[one], rest[one]) >= LEAST_OWNERS]
-        rated = good[1:] if len(good) == 2 and classes == 2 else [] if classes == 2 else good
+        rated = good if classes > 2 else [_find_main(evidence)] if len(good) == 2 else []
         own = [label] if evidence.table.is_multi else [evidence.table.classes[one] for one in rated]
         for one in range(classes):
             if one not in good and (classes > 2 or one == 1 or not evidence.table.is_multi):
@@ -134,6 +135,12 @@ def _ask(evidence, chosen, whose) -> tuple[list[Question], list[str], list[str]]
             questions.append(Question(rows, answers, classes, tuple(rated)))
             names += own
     return questions, names, left
+
+
+def _find_main(evidence) -> int:
+    """Return which of two answers is the positive one; of a label it is that an image has it."""
+    table = evidence.table
+    return 1 if table.is_multi else positive_index(table.classes, evidence.positive)
 
 
 def _sides(question) -> tuple[int, ...]:

@@ -136,7 +136,7 @@ def _list_names(evidence: Evidence, owners: np.ndarray, most: int) -> Iterator[N
     table = evidence.table
     spoken = {"beginning": "beginning of file names", "words": "words in file names", "ending": "ending of file names"}
     spoken |= {"folder": "folder of files", "length": "length of file names", "digits": "digits in file names"}
-    for name, texts in describe_names(table.paths, table.texts, table.classes).items():
+    for name, texts in describe_names(table.paths, table.texts, (*table.classes, *evidence.merged)).items():
         yield Nuisance(spoken.get(name, f"{name} in file names"), NAME, bin_texts(texts, owners, most))
 
 

@@ -9,7 +9,7 @@ from tlmed.findings import shorten
 from tlmed.gate import Checked, Findings
 from tlmed.gate.battery import CHEAP, DESCRIBING, WITH_FEATURES, conduct
 from tlmed.gate.corrected_table import correct_table, name_left_out, write_corrected
-from tlmed.gate.evidence import Evidence, gather
+from tlmed.gate.evidence import Evidence, gather, take_asked
 from tlmed.gate.file_findings import check_files
 from tlmed.gate.learning_curves import forecast
 from tlmed.gate.near_copies import NEAR_COPIES, read_pairs
@@ -116,9 +116,8 @@ def inquire(subject: Subject, inquiry: Inquiry, voice: Voice, course: Course) ->
     if subject.undivided:
         course.parts.append(Checked("splits", unchecked=(_say_undivided(subject.undivided),)))
     with voice.count("Looking at images", len(subject.images.table)) as tell:
-        evidence = course.evidence = gather(
-            subject.images, subject.recipe.seed, tell, open_memory(subject.recipe, voice)
-        )
+        evidence = gather(subject.images, subject.recipe.seed, tell, open_memory(subject.recipe, voice))
+        evidence = course.evidence = take_asked(evidence, subject.recipe.data)
     with voice.busy("Looking for copies, patients in several splits and shortcuts"):
         course.parts.extend(conduct(evidence, CHEAP))
     if inquiry.quick:

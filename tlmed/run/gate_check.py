@@ -9,7 +9,7 @@ from tlmed.errors import CheckFailed, InputError
 from tlmed.findings import IDENTICAL, MASK, UNREADABLE, WARNING, Finding, shorten
 from tlmed.gate import Findings
 from tlmed.gate.battery import CHEAP, conduct
-from tlmed.gate.evidence import gather
+from tlmed.gate.evidence import gather, take_asked
 from tlmed.gate.file_findings import check_files
 from tlmed.gate.kept_evidence import NOWHERE, Memory
 from tlmed.recipe import Recipe
@@ -46,6 +46,7 @@ def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings 
         return None
     with job.clock.stage(CHECK), job.voice.count("Looking at images", len(images.table)) as tell:
         evidence = gather(images, job.recipe.seed, tell, open_memory(job.recipe, job.voice))
+        evidence = take_asked(evidence, job.recipe.data)
         parts = (check_files(images, job.skip_bad), *conduct(evidence, CHEAP))
         found = Findings(images.table.source, len(images.table), parts)
     if job.strict and found.errors:
