@@ -136,7 +136,7 @@ def test_a_phase_ends_in_the_same_bits_wherever_it_was_stopped(fields, kills, de
 FLIPPED = {"changes": {"flip": "both"}}  # tracing every change takes longer than the steps here
 
 
-# In the second epoch all are on their way; what epochs leave behind is more in the last.
+# By the second epoch each of them is at work. In the last one there is more that earlier epochs have left behind.
 STEPPED = [
     ({"schedule": "cosine", "warmup": 0.3, "clip_norm": 0.1, "weight_decay": 0.1, "block_decay": 0.5}, (4,)),
     ({"schedule": "plateau", "learning_rate": 0.3}, (13,)),

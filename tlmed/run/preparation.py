@@ -333,7 +333,7 @@ def _assemble(recipe, backbone, table) -> keras.Model:
 
 
 def _make_plan(recipe, network, phases, images, is_known=False, **facts) -> dict:
-    """Return the plan; `is_known`: it was looked whether the backbone has code of a user's own, and it has none."""
+    """Return the plan. `is_known`: the backbone was searched for code of a user's own, and has none."""
     if isinstance(recipe.head, Hybrid):
         facts["classifier"] = _hybrids().describe(recipe.head)
         facts["classifier"]["cache"] = choose_features(recipe, network)
