@@ -60,7 +60,7 @@ def test_other_images_are_not_called_synthetic(finished, images):
 
 def test_scoring_phantoms_says_so(run, monkeypatch):
     said = []
-    monkeypatch.setattr("tlmed.inference.rescoring._recall", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("tlmed.inference.scored_images._recall", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         inference.evaluate(run, voice=Voice(say=said.append))
     assert [sentence for sentence in said if "Data: synthetic phantoms" in sentence]

@@ -41,9 +41,10 @@ FILES = (
 )
 EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
+ENSEMBLE = "ensemble.json"  # the file that tells an ensemble from a run, and names its members
 WORKER = "tlmed-worker-"  # begins the name of the folder where a worker that is not the chief writes: it is no run
 _FOLDERS = (FOLDS, EXAMPLES, "tensorboard", "progress")
-OWN = {*FILES, f"{FOLDS}.csv", "UNFINISHED", *_FOLDERS}  # names in the directory that belong to the run
+OWN = {*FILES, f"{FOLDS}.csv", "UNFINISHED", ENSEMBLE, *_FOLDERS}  # names in the directory that belong to the run
 _PROGRESS = ("start", "status.json", "*.phase", "*.weights")  # beside the lock and the checkpoints
 _PICTURE = re.compile(r"(right|wrong|uncertain)-\d+\.png")
 _LOOK_SECONDS = 1.0  # for which a starting run waits, because `is_running` holds the lock for a moment
@@ -76,7 +77,13 @@ class RunDir:
     @property
     def exists(self) -> bool:
         """Tell whether a run was started here: a file of one of its names alone does not make a directory a run."""
-        return self.marker.exists() or all((self / name).exists() for name in ("recipe.json", "metrics.json"))
+        first = ENSEMBLE if self.is_ensemble else "recipe.json"
+        return self.marker.exists() or all((self / name).exists() for name in (first, "metrics.json"))
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Tell whether `tlmed ensemble` wrote here: several runs that answer together."""
+        return (self / ENSEMBLE).exists()
 
     @property
     def complete(self) -> bool:
@@ -126,7 +133,7 @@ class RunDir:
             raise InputError(
                 f"`--out` must be a directory that can be made. Received: {self.path}: {error}."
             ) from error
-        if not self.exists and self._name_obstacles():
+        if self.is_ensemble or (not self.exists and self._name_obstacles()):
             raise InputError(f"`--out` must be a new or empty directory, or a run's. Received: {self.path}.")
         self._check_kinds()
         with self._locked():
@@ -289,36 +296,47 @@ def _remove_empty(folder: Path) -> None:
             os.rmdir(path)
 
 
-def find_run(path: str | Path, complete: bool = True) -> RunDir:
+def find_run(path: str | Path, complete: bool = True, several: bool = False) -> RunDir:
     """Return the directory of a run.
 
     Args:
         path: Where it is.
         complete: Whether it has to be complete, and one network's.
+        several: Whether it may be complete and have several networks: a cross-validation, or an ensemble.
 
     Raises:
-        InputError: If there is none at `path`, or it is unfinished or a cross-validation and should not be.
+        InputError: If there is none at `path`, or it is unfinished or of several networks and should not be.
     """
     run = RunDir(Path(path))
     if not run.exists:
         raise InputError(f"RUN must be the directory of a run, as `tlmed train` makes it. Received: {str(path)!r}.")
     if complete and not run.complete:
         raise InputError(f"RUN must be complete; the same `tlmed train` command continues it. Received: {str(path)!r}.")
-    if complete:
+    if complete and not several:
         check_single(run)
     return run
 
 
 def check_single(run: RunDir) -> None:
-    """Refuse a cross-validation where the run of one network is wanted.
+    """Refuse a cross-validation or an ensemble where the run of one network is wanted.
 
     Raises:
-        InputError: With the directories of its folds.
+        InputError: With the directories of its folds or members.
     """
     if folds := run.folds:
-        names = ", ".join(str(fold.path) for fold in (folds if len(folds) < 4 else folds[:2]))
-        more = f" to {folds[-1].path}" if len(folds) >= 4 else ""  # the first two, and the last
+        names = _name_runs([str(fold.path) for fold in folds])
         raise InputError(
-            f"RUN must be the run of one network; of a cross-validation give one of its folds: {names}{more}. "
+            f"RUN must be the run of one network; of a cross-validation give one of its folds: {names}. "
             f"Received: {str(run.path)!r}, a cross-validation of {len(folds)} folds."
         )
+    if run.is_ensemble:
+        raise InputError(
+            f"RUN must be the run of one network; give one of the members that `{ENSEMBLE}` names. "
+            f"Received: {str(run.path)!r}, an ensemble."
+        )
+
+
+def _name_runs(paths) -> str:
+    """Name all of a few runs; of many the first two, and the last."""
+    few = len(paths) < 4
+    return ", ".join(paths if few else paths[:2]) + ("" if few else f" to {paths[-1]}")

@@ -12,6 +12,7 @@ from tlmed.cli.backbones_command import backbones
 from tlmed.cli.cache_commands import cache
 from tlmed.cli.compare_command import compare
 from tlmed.cli.data_commands import data
+from tlmed.cli.ensemble_command import ensemble
 from tlmed.cli.evaluate_command import evaluate
 from tlmed.cli.export_command import export
 from tlmed.cli.launch_command import launch
@@ -39,7 +40,22 @@ def cli():
 
 
 for _command in (
-    *(train, plan, data, evaluate, predict, compare, reproduce, metrics, export, status, launch, recipes, cache),
+    *(
+        train,
+        plan,
+        data,
+        evaluate,
+        predict,
+        compare,
+        ensemble,
+        reproduce,
+        metrics,
+        export,
+        status,
+        launch,
+        recipes,
+        cache,
+    ),
     backbones,
 ):
     cli.add_command(_command)

@@ -107,7 +107,7 @@ def evaluate(
     stated, thresholds = read_stated(settings), _read_thresholds(thresholds)
     from tlmed.rundir import find_run
 
-    run = find_run(run) if run is not None else None
+    run = find_run(run, several=True) if run is not None else None
     check_place(data)
     screen = Screen(sys.stdout, waits=False)
     voice = open_voice(screen, "inference")

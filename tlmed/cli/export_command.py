@@ -23,7 +23,7 @@ def export(run, form, out, hashes, force):
     from tlmed.export import check_target, save, write_card, write_requirements
     from tlmed.rundir import find_run
 
-    run = find_run(run)
+    run = find_run(run, several=True)
     if out is not None:
         check_target(out, force)
     text = write_requirements(run, hashes) if form == "requirements" else write_card(run)

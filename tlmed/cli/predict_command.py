@@ -45,7 +45,7 @@ def predict(run, paths, out, skip_bad, explain, method, block, labels, force):
     from tlmed.targets import writing_out
     from tlmed.whole_files import format_csv, write_csv
 
-    run = find_run(run)
+    run = find_run(run, several=True)
     if out is not None:
         check_table(out, force, paths)
     screen = Screen(sys.stderr, waits=False)  # standard output is the table's

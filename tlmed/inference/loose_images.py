@@ -11,15 +11,16 @@ import numpy as np
 from tlmed import metrics
 from tlmed.answer_units import FILE
 from tlmed.data import read_files
+from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
-from tlmed.data.recorded import read_rule
+from tlmed.data.pipeline import FileImages
 from tlmed.data.tones import describe_tones, describe_unwindowed, note_tones
+from tlmed.errors import InputError
 from tlmed.evaluation.decision_lines import describe_choice
-from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place
 from tlmed.evaluation.label_lines import describe_choices
 from tlmed.evaluation.lines import describe_worse
-from tlmed.evaluation.pooling import number_units, pool_scores, read_pooling, say_how
+from tlmed.evaluation.pooling import number_units, pool_scores, say_how
 from tlmed.evaluation.predicted_tables import list_columns
 from tlmed.inference.explained_images import (
     Answers,
@@ -29,11 +30,10 @@ from tlmed.inference.explained_images import (
     show_classes,
     show_labels,
 )
-from tlmed.inference.scorer import BATCH_SIZE, load_scorer, name_files
-from tlmed.intact import check_intact
+from tlmed.inference.panel import describe_panel, open_panel
+from tlmed.inference.scorer import BATCH_SIZE, load_scorer
 from tlmed.part_names import split_part
-from tlmed.recipe import from_json
-from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON
+from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
 from tlmed.slicing import VIEWS
 from tlmed.synthetic import describe_learned
@@ -62,7 +62,7 @@ def predict(
     of the sample which speaks most for its class.
 
     Args:
-        run: A complete run.
+        run: A complete run, a cross-validation or an ensemble, whose networks answer together.
         paths: Files and folders.
         skip_bad: Leave out images that cannot be read, instead of refusing all.
         explain: A folder for a picture of each image that shows where the evidence for its class lies; of several
@@ -85,22 +85,27 @@ def predict(
         InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
             folder for the pictures lies in one of `paths` or holds files that may not be written over.
     """
-    old, settings, decision = METRICS_JSON.read(run), from_json(RECIPE_JSON.read(run)).data, read_decision(run)
+    panel = open_panel(run)
+    old, settings, decision = panel.metrics, panel.recipe.data, panel.decision
     classes, several = old["classes"], read_task(old) == MULTI_LABEL
     check_stated(labels, old)
-    for warning in check_intact(run, name_files(old, "environment.json", "plan.json")):
+    if explain is not None:
+        panel.refuse_several("`--explain`")
+    for warning in panel.check_intact("environment.json", "plan.json"):
         voice.warn(warning)
     for warning in describe_learned(settings.source):
         voice.warn(warning)
-    names, files, broken = read_files(paths, read_rule(run), skip_bad, settings.slicing)
-    tones, usual = files.pixels.tones, read_usual(run)
+    names, views, broken = _read(panel, paths, skip_bad)
+    files = views[panel.first.rule]
+    tones, usual = files.pixels.tones[files.rows], read_usual(panel.first.run)
+    formats, extras = ([part[row] for row in files.rows] for part in (files.pixels.formats, files.pixels.extras))
     odd = describe_tones(names, tones, usual=usual)
-    odd += describe_unwindowed(names, tones, files.pixels.formats, files.pixels.rule.intensity)
+    odd += describe_unwindowed(names, tones, formats, files.pixels.rule.intensity)
     flat = _describe_flat(names, settings.channels)
-    for warning in (*files.notes, *flat, *odd, *describe_extras(names, files.pixels.extras)):
+    for warning in (*files.notes, *flat, *odd, *describe_extras(names, extras)):
         voice.warn(warning)
-    scorer, pooling = load_scorer(run), read_pooling(old)
-    explainer = None if explain is None else scorer.explainer(method, block)
+    pooling = panel.pooling
+    explainer = None if explain is None else load_scorer(panel.first.run).explainer(method, block)
     if explainer is not None:
         # Before scoring, so that a folder that cannot be used costs no time.
         place = Place(explain, names, force)
@@ -108,7 +113,7 @@ def predict(
             pictures = open_label_pictures(place, paths, explainer, classes, labels or classes)
         else:
             open_pictures(place, paths, explainer)
-    scores = scorer(files.batches(BATCH_SIZE))
+    scores = panel.score(lambda member, scorer: scorer(views[member.rule].batches(BATCH_SIZE)))
     main = None if several else metrics.positive_index(classes, old["positive"])
     units, members = number_units(replace(pooling, by=FILE).name(names, None))
     pooled = pool_scores(scores, members, pooling.how, main, read_task(old)) if pooling.how else scores
@@ -122,7 +127,7 @@ def predict(
             show_classes(place, files, answers, explainer, old)
     tables = np.concatenate([pooled, decision.calibrate(pooled)], axis=1, dtype=float)
     said = describe_choices(old) if several else describe_choice(old)
-    for line in (*_describe_units(pooling, old["positive"]), *said, *describe_worse(old)):
+    for line in (*describe_panel(panel), *_describe_units(pooling, old["positive"]), *said, *describe_worse(old)):
         voice.say(line)
     notes = _join_notes(note_tones(tones, usual), members)
     lines = zip(units, chosen, tables.tolist(), notes, strict=True)
@@ -130,6 +135,23 @@ def predict(
         (name, *(choice.tolist() if several else [classes[choice]]), *row, note) for name, choice, row, note in lines
     ]
     return list_columns(classes, several), rows, broken
+
+
+def _read(panel, paths, skip_bad) -> tuple[list[str], dict[PixelRule, FileImages], list[tuple[str, str]]]:
+    """Read files by the rule of each member; left out are those that one of them cannot read."""
+    rules = dict.fromkeys(member.rule for member, weight in zip(panel.members, panel.weights, strict=True) if weight)
+    slicing = panel.recipe.data.slicing
+    found = {rule: read_files(paths, rule, skip_bad, slicing) for rule in {panel.first.rule: None, **rules}}
+    common = set.intersection(*(set(names) for names, _, _ in found.values()))
+    if not common:
+        raise InputError("One image or more must be readable by the rules of all members. Received: none.")
+    views = {}
+    for rule, (names, files, _) in found.items():
+        rows = [place for place, name in enumerate(names) if name in common]
+        views[rule] = files if len(rows) == len(names) else replace(files, rows=files.rows[rows])
+    names = next(names for names, _, _ in found.values())
+    broken = dict(pair for _, _, broken in found.values() for pair in broken)
+    return [name for name in names if name in common], views, list(broken.items())
 
 
 def _describe_flat(names, channels) -> list[str]:

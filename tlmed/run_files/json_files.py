@@ -9,7 +9,7 @@ from typing import Generic, Required, TypedDict, TypeVar
 from tlmed.answer_units import IMAGE, POOLED_BY, POOLS
 from tlmed.errors import InputError
 from tlmed.run_files.checking import find_fault, find_missing
-from tlmed.rundir import RunDir
+from tlmed.rundir import ENSEMBLE, RunDir
 from tlmed.whole_files import write_json
 
 Content = TypeVar("Content")
@@ -24,11 +24,13 @@ class JsonFile(Generic[Content]):
         kind: What it holds. Parts may be missing, because an older tlmed did not write them or this run does not need
             them; only those that are `Required` must be there.
         check: Returns what else is wrong, in words; "" where all is well.
+        maker: The command that writes it.
     """
 
     name: str
     kind: type[Content]
     check: Callable[[Content], str] = lambda content: ""
+    maker: str = "tlmed train"
 
     def read(self, run: RunDir, *needed: str) -> Content:
         """Return what the file holds.
@@ -44,7 +46,7 @@ class JsonFile(Generic[Content]):
         content = run.json(self.name)
         if fault := find_fault(content, self.kind) or find_missing(content, needed) or self.check(content):
             raise InputError(
-                f"`{self.name}` of a run must be as `tlmed train` writes it. Received: {run / self.name}: {fault}."
+                f"`{self.name}` of a run must be as `{self.maker}` writes it. Received: {run / self.name}: {fault}."
             )
         return content
 
@@ -233,6 +235,7 @@ class Metrics(TypedDict, total=False):
     folds: list[FoldScores]  # of a cross-validation
     baselines: dict[str, dict[str, object]]
     evaluated: dict[str, object]  # of an evaluation: what was scored
+    ensemble: dict[str, object]  # of an ensemble: how many members scored each test image
 
 
 BASELINE = "baseline"  # the name of the extraction of a baseline's features, after training
@@ -244,6 +247,22 @@ class Extraction(TypedDict, total=False):
     name: str
     images: float | None
     computed: float | None  # the others came from the cache
+
+
+class EnsembleMember(TypedDict, total=False):
+    """A run whose network answers together with others."""
+
+    path: Required[str]  # from the directory of the ensemble
+    weight: Required[float]  # its share of the answer, 0..1
+    files: Required[dict[str, str]]  # the SHA-256 of each of its files that decides its answer
+
+
+class Ensemble(TypedDict, total=False):
+    """`ensemble.json`: which runs answer together, and how much each counts."""
+
+    weights: Required[str]  # "mean" or "fitted"
+    members: Required[list[EnsembleMember]]
+    files: Required[dict[str, str]]  # the SHA-256 of the ensemble's own files
 
 
 class Timing(TypedDict, total=False):
@@ -318,4 +337,5 @@ METRICS_JSON = JsonFile("metrics.json", Metrics, _find_pooling_fault)
 TIMING_JSON = JsonFile("timing.json", Timing)
 FREEZE_JSON = JsonFile("freeze.json", Freeze)
 CHECK_JSON = JsonFile("check.json", Check)
+ENSEMBLE_JSON = JsonFile(ENSEMBLE, Ensemble, maker="tlmed ensemble")
 STATUS_JSON = JsonFile("progress/status.json", Status)

@@ -1,0 +1,17 @@
+"""Several finished runs that answer together: their shares, their decision, and honest scores."""
+
+import tlmed.tensorflow_start
+
+from tlmed.ensembles.making import FITTED, MEAN, Made, describe_ensemble, gather_runs, make_ensemble
+from tlmed.ensembles.writing import check_new_folder, write_ensemble
+
+__all__ = [
+    "FITTED",
+    "MEAN",
+    "Made",
+    "check_new_folder",
+    "describe_ensemble",
+    "gather_runs",
+    "make_ensemble",
+    "write_ensemble",
+]
