@@ -3,12 +3,13 @@
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.intact import checksum
 from tlmed.regular_files import sha256
 from tlmed.run_files import ENSEMBLE_JSON
-from tlmed.rundir import ENSEMBLE, RunDir, find_run
+from tlmed.rundir import ENSEMBLE, FOLDS, RunDir, find_run
 from tlmed.words import join_names, listed
 
 CHECKSUM = "sha256"
@@ -32,12 +33,6 @@ class Member:
     run: RunDir
     weight: float = 1.0
 
-    @property
-    def name(self) -> str:
-        """Return what it is called among the others: its directory; of a fold with that of its cross-validation."""
-        path = self.run.path.resolve()
-        return "/".join(path.parts[-3:]) if path.name.isdecimal() else path.name
-
 
 def list_members(run: RunDir, names: Collection[str] = DECIDING) -> tuple[Member, ...]:
     """Return the runs that answer for a run: itself, its folds in equal shares, or the members of an ensemble.
@@ -55,7 +50,9 @@ def list_members(run: RunDir, names: Collection[str] = DECIDING) -> tuple[Member
     if not run.is_ensemble:
         return (Member(run),)
     content = _read_verified(run)
-    members = tuple(Member(RunDir(run.path / entry["path"]), float(entry["weight"])) for entry in content["members"])
+    members = tuple(
+        Member(RunDir((run.path / entry["path"]).resolve()), float(entry["weight"])) for entry in content["members"]
+    )
     if gone := [str(member.run.path) for member in members if not member.run.complete]:
         raise InputError(
             "The members of an ensemble must be where they were, and complete: put them back, or make the ensemble "
@@ -116,3 +113,26 @@ def write_members(folder: RunDir, members: Sequence[Member], weights: str, files
         "files": {name: sha256(folder / name) for name in files},
     }
     ENSEMBLE_JSON.write(folder, {**content, CHECKSUM: checksum(content)})
+
+
+def name_members(members: Sequence[Member]) -> list[str]:
+    """Return what each member is called: as much of its path as tells it from the others."""
+    return shorten([member.run.path.resolve() for member in members])
+
+
+def shorten(paths: Sequence[Path]) -> list[str]:
+    """Return the shortest end of each path that differs from all others; for a fold with its run.
+
+    >>> shorten([Path("/a/one/run"), Path("/a/two/run"), Path("/a/other"), Path("/a/cv/folds/01")])
+    ['one/run', 'two/run', 'other', 'cv/folds/01']
+    """
+    return [_shorten_one(path, [other for other in paths if other != path]) for path in paths]
+
+
+def _shorten_one(path, others) -> str:
+    # The end of a fold's path is RUN/folds/01: the number alone does not tell of which run.
+    for count in range(3 if path.parent.name == FOLDS else 1, len(path.parts) + 1):
+        ending = path.parts[-count:]
+        if all(other.parts[-count:] != ending for other in others):
+            return "/".join(ending)
+    return str(path)

@@ -27,7 +27,7 @@ from tlmed.cli.predict_command import EXPLANATIONS, _show_predictions
 from tlmed.errors import RunFailed, TlmedError
 from tlmed.evaluation.explanations import METHODS
 from tlmed.evaluation.lines import describe_worse
-from tlmed.export.card import write_card
+from tlmed.export import write_card
 from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, to_json, to_source
 from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv

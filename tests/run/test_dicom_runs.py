@@ -17,7 +17,7 @@ from tlmed.data import open_source
 from tlmed.data.recorded import find_recorded_leaks
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.export.card import write_card
+from tlmed.export import write_card
 from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.inference import evaluate
 from tlmed.recipe import override

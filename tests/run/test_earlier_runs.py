@@ -11,7 +11,7 @@ import tlmed
 from tests.conftest import draw
 from tests.run.test_run import small
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.export.card import write_card
+from tlmed.export import write_card
 from tlmed.inference import evaluate
 from tlmed.run.preparation import preview
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON

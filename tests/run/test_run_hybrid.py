@@ -13,7 +13,7 @@ from tests.conftest import CLASSES, draw, write_images
 from tlmed import inference
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions
-from tlmed.export.card import write_card
+from tlmed.export import write_card
 from tlmed.heads.skops_files import load_classifier
 from tlmed.recipe import load_recipe, override
 from tlmed.run import hybrids, scoring

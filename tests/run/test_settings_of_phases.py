@@ -11,7 +11,7 @@ import tlmed
 from tests.conftest import SMALL
 from tlmed.data.decode_and_resize import decode_resized
 from tlmed.digests import list_history
-from tlmed.export.card import write_card
+from tlmed.export import write_card
 from tlmed.plan.tables import describe_phases
 from tlmed.recipe import override
 from tlmed.run.story import rehearse

@@ -30,6 +30,7 @@ def ensemble(runs, out, weights):
         find_run(run, several=True)  # before TensorFlow, which takes seconds to load
     voice = open_voice(screen, "ensembles")
     from tlmed import ensembles
+    from tlmed.evaluation.ensemble_lines import describe_ensemble
     from tlmed.evaluation.lines import describe_metrics
     from tlmed.report.evaluations import write_ensemble_page
 
@@ -38,6 +39,6 @@ def ensemble(runs, out, weights):
     with screen.busy(f"Reading the predictions of {len(found)} runs"):
         made = ensembles.make_ensemble(found, weights, voice)
         folder = ensembles.write_ensemble(out, made)
-        said = ensembles.describe_ensemble(made.result)
+        said = describe_ensemble(made.result)
         page = write_ensemble_page(folder.path, made.pooled.units, made.result, said)
-    screen.show([*describe_metrics(made.result), *said, f"Ensemble: {out}\nReport: {page}"])
+    screen.show([*describe_metrics(made.result), *said, f"Ensemble: {out}", f"Report: {page}"])

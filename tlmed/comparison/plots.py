@@ -18,7 +18,7 @@ from tlmed.metrics import macro_auc, roc_curve
 from tlmed.metrics.label_metrics import macro_area
 from tlmed.sections.image_attributes import MODALITIES
 
-MARKERS = dict(zip(APPROACHES, "os^D*Pv", strict=True))
+MARKERS = dict(zip(APPROACHES, "os^D*PvX", strict=True))
 MODALITY_MARKERS = dict(zip((*MODALITIES, UNSTATED), "os^Dv<>Pp*hX", strict=True))
 _WIDTH = 5.2  # inches: narrow, so that a phone need not make the letters small
 _LONGEST_NAME = 30

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed import rundir
-from tlmed.comparison.traits import MIXED, UNSTATED, find_approach, find_costs, join_costs
+from tlmed.comparison.traits import ENSEMBLE, MIXED, UNSTATED, add_costs, find_approach, find_costs, join_costs
 from tlmed.errors import InputError
-from tlmed.evaluation.pooled_csv import list_tables, name_table, read_units
+from tlmed.evaluation.pooled_csv import list_tables, name_table, read_samples, read_units
 from tlmed.evaluation.pooling import read_pooling
 from tlmed.evaluation.predictions import Predictions
 from tlmed.intact import check_intact
 from tlmed.label_texts import SEPARATOR
 from tlmed.label_vectors import write_labels
+from tlmed.members import list_members, name_members, shorten
 from tlmed.pages.amounts import join
 from tlmed.run_files import (
     ENVIRONMENT_JSON,
@@ -37,6 +37,7 @@ from tlmed.rundir import RunDir, find_run
 from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import listed
 
+_OF_MEMBERS = ("recipe.json", "splits.csv", "metrics.json", "predictions.csv")  # that a comparison relies on
 _SHOWN = ("metrics.auc", "metrics.accuracy")  # of every run
 
 
@@ -57,6 +58,7 @@ class Result:
         test: The predictions of the test images, or of the files or groups that they make up; None for a
             cross-validation, whose folds have them.
         folds: The runs of a cross-validation's folds; empty for the run of one network.
+        members: The runs that an ensemble is made of; empty for others.
         unchecked: Sentences that say which of its files nothing shows to be as they were written.
         check: What the check of the data found before training; None in runs of older versions.
     """
@@ -73,6 +75,7 @@ class Result:
     folds: tuple["Result", ...] = ()
     unchecked: tuple[str, ...] = ()
     check: CheckSummary | None = None
+    members: tuple["Result", ...] = ()
 
     def of(self, split: str) -> Mapping[str, Mapping[str, str]]:
         """Return path and row of the images of one split."""
@@ -122,7 +125,9 @@ class Result:
 
     @property
     def approach(self) -> str:
-        """Return which of the review's approaches it is."""
+        """Return which of the review's approaches it is, or that it is an ensemble."""
+        if self.members:
+            return ENSEMBLE
         if not self.folds:
             return find_approach(self.recipe, self.plan, self.metrics)
         found = {fold.approach for fold in self.folds}
@@ -131,6 +136,8 @@ class Result:
     @cached_property
     def costs(self) -> dict[str, float | None]:
         """Return what it cost, by the names in `tlmed.comparison.traits.COSTS`."""
+        if self.members:
+            return add_costs([member.costs for member in self.members], self.timing)
         if self.folds:
             return join_costs([fold.costs for fold in self.folds], self.timing)
         return find_costs(self.plan, self.metrics, self.timing, len(self.of("train")))
@@ -166,31 +173,15 @@ def _use_titles(results: Sequence[Result]) -> tuple[Result, ...]:
     )
 
 
-def shorten(paths: Sequence[Path]) -> list[str]:
-    """Return the shortest end of each path that differs from all others; for a fold with its run.
-
-    >>> shorten([Path("/a/one/run"), Path("/a/two/run"), Path("/a/other"), Path("/a/cv/folds/01")])
-    ['one/run', 'two/run', 'other', 'cv/folds/01']
-    """
-    return [_shorten_one(path, [other for other in paths if other != path]) for path in paths]
-
-
-def _shorten_one(path, others) -> str:
-    # The end of a fold's path is RUN/folds/01: the number alone does not tell of which run.
-    for count in range(3 if path.parent.name == rundir.FOLDS else 1, len(path.parts) + 1):
-        ending = path.parts[-count:]
-        if all(other.parts[-count:] != ending for other in others):
-            return "/".join(ending)
-    return str(path)
-
-
 def _find(path) -> RunDir:
     # A complete cross-validation counts as a whole; `find_run` refuses any other that is not one finished network.
     run = find_run(path, complete=False)
-    return run if run.complete and run.folds else find_run(path)
+    return find_run(path, several=True) if run.complete else find_run(path)
 
 
 def _read(run: RunDir, name: str) -> Result:
+    if run.is_ensemble:
+        return read_ensemble(run, name)
     folds = tuple(_read_single(fold, fold.path.name) for fold in run.folds)
     if not folds:
         return dataclasses.replace(_read_single(run, name), check=read_summary(run))
@@ -210,6 +201,43 @@ def _read_single(run, name) -> Result:
     compared = ("recipe.json", "metrics.json", "plan.json", "environment.json", "splits.csv", *list_tables(metrics))
     unchecked = check_intact(run, [file for file in compared if (run / file).exists()])
     return Result(run.path, name, recipe, plan, environment, timing, metrics, splits, test, unchecked=tuple(unchecked))
+
+
+def read_ensemble(run: RunDir, name: str) -> Result:
+    """Return an ensemble as one of the runs that are compared: its test images are those that it scored.
+
+    An image counts as trained on, or validated on, where it is so for all members.
+    """
+    found = list_members(run, _OF_MEMBERS)
+    members = tuple(_read_single(it.run, called) for it, called in zip(found, name_members(found), strict=True))
+    first, metrics = members[0], METRICS_JSON.read(run, *_SHOWN)
+    scored = set(read_samples(run.path, metrics).paths)
+    splits = {}
+    for path, row in first.splits.items():
+        used = {member.splits[path]["split"] for member in members}
+        if path in scored or (len(used) == 1 and used != {"test"}):
+            splits[path] = {**row, "split": "test" if path in scored else row["split"]}
+    recipe = merge_recipes([member.recipe for member in members]) | {"name": None, "seed": first.recipe.get("seed", 0)}
+    recipe |= {field: list(dict.fromkeys(getattr(it, field) for it in members)) for field in ("backbone", "weights")}
+    # What earlier runs know, the members have left out of their own test images already.
+    environment = {part: content for part, content in first.environment.items() if part != "earlier"}
+    test, unchecked = _read_test(run, splits, metrics), dict.fromkeys(said for it in members for said in it.unchecked)
+    whole = (recipe, {}, environment, TIMING_JSON.find(run), metrics, splits, test)
+    return Result(run.path, name, *whole, unchecked=tuple(unchecked), check=read_summary(run), members=members)
+
+
+def merge_recipes(parts: Sequence):
+    """Return what recipes have in common; where they differ, the texts of all values.
+
+    >>> merge_recipes([{"seed": 1, "data": {"image_size": [32, 32]}}, {"seed": 1, "data": {"image_size": [64, 64]}}])
+    {'seed': 1, 'data': {'image_size': '[32, 32] / [64, 64]'}}
+    """
+    if all(part == parts[0] for part in parts):
+        return parts[0]
+    if all(isinstance(part, Mapping) for part in parts):
+        names = dict.fromkeys(name for part in parts for name in part)
+        return {name: merge_recipes([part.get(name) for part in parts]) for name in names}
+    return " / ".join(dict.fromkeys(map(str, parts)))
 
 
 def _order_labels(row: Mapping[str, str], metrics) -> Mapping[str, str]:

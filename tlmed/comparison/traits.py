@@ -10,9 +10,10 @@ FINE_TUNING = "fine-tuning"
 FROM_SCRATCH = "fine-tuning from scratch"
 RANDOM = "random initialisation"
 MIXED = "differs by fold"
+ENSEMBLE = "ensemble"
 UNKNOWN = "unknown"
 UNSTATED = "not stated"  # of a modality
-APPROACHES = (FEATURE_EXTRACTOR, HYBRID, FINE_TUNING, FROM_SCRATCH, RANDOM, MIXED, UNKNOWN)
+APPROACHES = (FEATURE_EXTRACTOR, HYBRID, FINE_TUNING, FROM_SCRATCH, RANDOM, MIXED, UNKNOWN, ENSEMBLE)
 
 COSTS = ("train_images", "training_seconds", "trainable_parameters", "peak_memory_mb", "images_per_second")
 
@@ -84,6 +85,17 @@ def join_costs(folds: Sequence[Mapping[str, float | None]], timing: Mapping) -> 
     found |= {name: sum(known[name]) / len(folds) for name in ("train_images", "images_per_second") if name in known}
     found["training_seconds"] = to_number(timing.get("training_seconds"))
     return {name: found.get(name) for name in COSTS}
+
+
+def add_costs(members: Sequence[Mapping[str, float | None]], timing: Mapping) -> dict[str, float | None]:
+    """Return the cost of an ensemble: as of folds, but with the parameters of all members, as all of them answer.
+
+    Args:
+        members: What `find_costs` returns, of each member.
+        timing: `timing.json` of the whole.
+    """
+    trainable = [member["trainable_parameters"] for member in members]
+    return join_costs(members, timing) | {"trainable_parameters": None if None in trainable else sum(trainable)}
 
 
 def say_images(amount: float) -> str:

@@ -2,7 +2,7 @@
 
 import tlmed.tensorflow_start
 
-from tlmed.ensembles.making import FITTED, MEAN, Made, describe_ensemble, gather_runs, make_ensemble
+from tlmed.ensembles.making import FITTED, MEAN, Made, gather_runs, make_ensemble
 from tlmed.ensembles.writing import check_new_folder, write_ensemble
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "MEAN",
     "Made",
     "check_new_folder",
-    "describe_ensemble",
     "gather_runs",
     "make_ensemble",
     "write_ensemble",

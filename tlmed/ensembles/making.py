@@ -1,13 +1,12 @@
 """Make an ensemble of finished runs: its shares, its decision, and scores of images that its members have not seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from tlmed.ensembles.out_of_sample import (
-    TRAIT,
     Answers,
     answer,
     count_members,
@@ -28,12 +27,12 @@ from tlmed.inference.scorer import name_files
 from tlmed.inference.stated_costs import find_costs
 from tlmed.inference.trained_runs import Trained, read_trained
 from tlmed.intact import check_intact
-from tlmed.members import Member
+from tlmed.members import Member, name_members
 from tlmed.regular_files import sha256
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
 from tlmed.rundir import RunDir, find_run
 from tlmed.voice import SILENT, Voice
-from tlmed.words import count, join_names, thousandths
+from tlmed.words import join_names
 
 MEAN, FITTED = "mean", "fitted"
 _NETWORK = ("model.keras", "classifier.skops")
@@ -119,9 +118,9 @@ def make_ensemble(runs: Sequence[RunDir], weights: str = MEAN, voice: Voice = SI
     decision = table.decide(np.ones(len(runs), bool), shares)
     unseen = find_unseen(members, table)
     names = name_members(found)
-    answers = answer(table, unseen.by, shares, decision, names)
-    if not len(answers.rows):
+    if not unseen.by[shares > 0].any():
         raise describe_nothing_left(table, members)
+    answers = answer(table, unseen.by, shares, decision, names)
     told = [*unsure, *unseen.unsure, *_note_rules(members, names)]
     result = _score(table, answers, decision, members[0])
     undecided = unseen.undecided[:, answers.rows][shares > 0].any(axis=0)
@@ -157,14 +156,6 @@ def _fit(table: MemberScores) -> np.ndarray:
             "Received: members that give none."
         )
     return shares
-
-
-def name_members(members: Sequence[Member]) -> list[str]:
-    """Return what each member is called: its directory, or where two have the same, its whole path."""
-    names = [member.name for member in members]
-    return [
-        name if names.count(name) == 1 else str(member.run.path) for name, member in zip(names, members, strict=True)
-    ]
 
 
 def _note_rules(members, names) -> list[str]:
@@ -222,43 +213,3 @@ def _add_up(members, names) -> dict:
         {"name": name, "seconds": timing.get("total_seconds")} for name, timing in zip(names, timings, strict=True)
     ]
     return {**found, "stages": stages}
-
-
-def describe_ensemble(result: Mapping) -> list[str]:
-    """Say who answers, how many members scored each test image, and what that means for the scores.
-
-    Args:
-        result: The content of `metrics.json` of an ensemble.
-    """
-    about = result["ensemble"]
-    members = [entry for entry in about["members"] if entry["weight"] > 0]
-    shares = join_names([f"{entry['name']} {thousandths(entry['weight'])}" for entry in about["members"]])
-    said = [f"{count(len(about['members']), 'member')}, weights ({about['weights']}): {shares}."]
-    unit = result.get("unit", "image")
-    amounts = [f"{count(n, f'test {unit}')} by {number}" for number, n in about["scored_by"].items()]
-    said.append(
-        f"Each is scored by the members that have not seen it: {join_names(amounts)} of {len(members)} "
-        f"{'member' if len(members) == 1 else 'members'}."
-    )
-    if left := about["tested"] - about["scored"]:
-        said.append(
-            f"{count(left, 'image')} that some member tests {'is' if left == 1 else 'are'} not scored: training or "
-            "validation of each of these members knows a copy of it, or its patient."
-        )
-    if any(int(number) < len(members) for number in about["scored_by"]):
-        said.append("New images are scored by all members, whose mean may do better than these scores say.")
-    if TRAIT in {*result.get("subgroups", {}), *result.get("subgroups_left_out", {})}:
-        said.append(
-            "Scores of different networks stand in one ranking here, which may lower an AUC: the same score may mean "
-            "something else for each of them."
-        )
-    if all_ := about.get("by_all"):
-        scores = join_names(
-            [
-                f"{name} {thousandths(entry['value'])}"
-                for name, entry in all_["metrics"].items()
-                if entry["value"] is not None
-            ]
-        )
-        said.append(f"On the {count(all_['n'], unit)} that all members scored: {scores}.")
-    return said

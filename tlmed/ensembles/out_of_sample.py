@@ -8,14 +8,13 @@ import numpy as np
 
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, apply_decision
+from tlmed.evaluation.ensemble_lines import TRAIT
 from tlmed.evaluation.pooling import Pooled, number_units
 from tlmed.evaluation.predictions import Predictions
 from tlmed.inference.member_scores import MemberScores
 from tlmed.inference.seen_images import find_earlier, list_leaked, list_undecided
 from tlmed.inference.trained_runs import Trained
 from tlmed.words import count, join_names
-
-TRAIT = "members"  # the subgroups of images that the same members scored
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array

@@ -5,6 +5,7 @@ Hub: a README.md with front matter.
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from tlmed.answer_units import unit_of
 from tlmed.backbones.ancestry import list_weights
@@ -12,7 +13,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.balanced_training import say_balanced
 from tlmed.evaluation.label_lines import say_means
 from tlmed.evaluation.missing_images import describe_read_units
-from tlmed.export.card_facts import read_card_facts
+from tlmed.export.card_facts import CardFacts, read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.label_tables import count_label_images
@@ -34,8 +35,8 @@ from tlmed.tabulation.markdown import block, bullets, code, plain
 from tlmed.words import RANDOM, join_names, name_pooling, quote_commas, say_preparation, thousandths
 
 
-def write_card(run: RunDir) -> str:
-    """Return the model card of a finished run, as the README.md of a repository on the Hugging Face Hub.
+def write_run_card(run: RunDir) -> str:
+    """Return the model card of the finished run of one network, a README.md of the Hugging Face Hub.
 
     No path of this machine, no file name and no group is in it.
 
@@ -66,12 +67,13 @@ def _write(content) -> str:
         "How to use it": show_usage(content),
         "How to repeat it": _describe_run(content),
     }
-    parts = [write_front_matter(content), f"# {plain(content.title)}", _introduce(content)]
+    parts = [write_front_matter(content), f"# {plain(content.title)}", introduce(content)]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items()]
     return "\n\n".join(parts) + "\n"
 
 
-def _introduce(content) -> str:
+def introduce(content: CardFacts) -> str:
+    """Return what the model is, and what it must not be used for, in a paragraph each."""
     classes = ", ".join(map(plain, quote_commas(content.metrics["classes"])))
     backbones = " and ".join(plain(name_weights(name)) for name in content.backbones)
     sentences = [
@@ -189,7 +191,7 @@ def _describe_data(content) -> str:
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
         *filter(None, [plain(say_formats(content.environment))]),
         f"Splits: {describe_splits(content.environment, content.recipe)}.",
-        _count_groups(splits, content.recipe["data"], identifiers.pseudonyms),
+        count_groups(splits, content.recipe["data"], identifiers.pseudonyms),
         *describe_earlier(list_weights(content.environment, content.recipe), identifiers, splits, alone),
     ]
     if left_out := list_left_out(content.environment):
@@ -210,7 +212,14 @@ def _count_images(classes, splits) -> str:
     return Table(texts("Images") + numbers(*SPLITS), [*rows, ("all", *totals)]).markdown()
 
 
-def _count_groups(splits, data, pseudonyms) -> str:
+def count_groups(splits: Sequence[Mapping], data: Mapping, pseudonyms: bool) -> str:
+    """Say how many groups each split has.
+
+    Args:
+        splits: The rows of `splits.csv`.
+        data: `data` of `recipe.json`.
+        pseudonyms: Whether tlmed named the groups.
+    """
     groups = {split: {row["group"] for row in splits if row["split"] == split and row["group"]} for split in SPLITS}
     if not any(groups.values()):
         # Runs of older versions recorded no such switch.

@@ -19,8 +19,8 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # canonical, as PEP 503 defines i
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def write_requirements(run: RunDir, hashes: bool = False) -> str:
-    """Return a requirements file with the packages of a run.
+def write_run_requirements(run: RunDir, hashes: bool = False) -> str:
+    """Return a requirements file with the packages of the run of one network.
 
     pip checks the hashes of all lines or of none. So they are options of the lines where all are known, and comments
     after them otherwise. tlmed itself is on no index, so its line is a comment.

@@ -55,7 +55,7 @@ def show_score_section(content: CardFacts) -> str:
         f"{metrics['n']:,} {unit_of(metrics)}s{groups}, split {code(metrics['split'])}. {meaning}",
         *([plain(say_pooling(metrics))] if "pool" in metrics else []),
         *map(plain, describe_size(metrics)),
-        _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
+        tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
         *([] if several else show_further(metrics)),
         *(f"**{plain(said)}**" for said in (*describe_reversed(metrics), *describe_validation(metrics))),
         *(f"**{plain(said)}**" for said in content.unchecked),
@@ -84,11 +84,11 @@ def _show_without_leaks(metrics) -> list[str]:
     if not found["metrics"]:
         return [said]
     entries = {name_metric(name): entry for name, entry in found["metrics"].items()}
-    return [said, _tabulate(found["metrics"], notes=list_notes(entries.items(), ("note",)))]
+    return [said, tabulate(found["metrics"], notes=list_notes(entries.items(), ("note",)))]
 
 
-def _tabulate(entries: Mapping, footnote: str = "", notes: Sequence[str] = ()) -> str:
-    """Return metrics by name as a table of values and intervals."""
+def tabulate(entries: Mapping, footnote: str = "", notes: Sequence[str] = ()) -> str:
+    """Return metrics by name as a table of values and intervals in Markdown."""
     rows = [(name_metric(name), *show_entry(entry)) for name, entry in entries.items()]
     return Table(texts("Metric") + numbers("Value", "95 % interval"), rows, notes, footnote).markdown()
 
@@ -104,7 +104,7 @@ def _show_prevalence(metrics) -> list[str]:
     if not found:
         return []
     said = f"PPV and NPV hold for the mix of classes in the split. At a prevalence of {found['prevalence']:g}:"
-    return [said, _tabulate({name: found[name] for name in list_at_prevalence(found)})]
+    return [said, tabulate({name: found[name] for name in list_at_prevalence(found)})]
 
 
 def _note(part) -> str:

@@ -193,7 +193,11 @@ def describe_panel(panel: Panel) -> list[str]:
     shares = panel.weights[panel.weights > 0]
     equal = np.allclose(shares, shares[0])
     how = "mean" if equal and len(shares) == len(panel.members) else "weighted mean"
-    return [f"{len(shares)} networks answer together, by the {how} of their probabilities: {_name(panel)}."]
+    said = f"{len(shares)} networks answer together, by the {how} of their probabilities: {_name(panel)}."
+    if not panel.run.folds:
+        return [said]
+    chosen = "Their threshold and temperature are" if len(panel.first.classes) == 2 else "Their temperature is"
+    return [f"{said} {chosen} chosen on the validation images of all folds, each scored by those validated on it."]
 
 
 def _name(panel) -> str:

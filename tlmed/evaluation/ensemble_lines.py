@@ -1,0 +1,48 @@
+"""Who of an ensemble scored which test images, as sentences from `metrics.json`."""
+
+from collections.abc import Mapping
+
+from tlmed.answer_units import unit_of
+from tlmed.words import count, join_names, thousandths
+
+TRAIT = "members"  # the subgroups of images that the same members scored
+
+
+def describe_ensemble(result: Mapping) -> list[str]:
+    """Say who answers, how many members scored each test image, and what that means for the scores.
+
+    Args:
+        result: The content of `metrics.json` of an ensemble.
+    """
+    about = result["ensemble"]
+    members = [entry for entry in about["members"] if entry["weight"] > 0]
+    shares = join_names([f"{entry['name']} {thousandths(entry['weight'])}" for entry in about["members"]])
+    said = [f"{count(len(about['members']), 'member')}, weights ({about['weights']}): {shares}."]
+    unit = unit_of(result)
+    amounts = [f"{count(n, f'test {unit}')} by {number}" for number, n in about["scored_by"].items()]
+    said.append(
+        f"Each is scored by the members that have not seen it: {join_names(amounts)} of {len(members)} "
+        f"{'member' if len(members) == 1 else 'members'}."
+    )
+    if left := about["tested"] - about["scored"]:
+        said.append(
+            f"{count(left, 'image')} that some member tests {'is' if left == 1 else 'are'} not scored: training or "
+            "validation of each of these members knows a copy of it, or its patient."
+        )
+    if any(int(number) < len(members) for number in about["scored_by"]):
+        said.append("New images are scored by all members, whose mean may do better than these scores say.")
+    if TRAIT in {*result.get("subgroups", {}), *result.get("subgroups_left_out", {})}:
+        said.append(
+            "Scores of different networks stand in one ranking here, which may lower an AUC: the same score may mean "
+            "something else for each of them."
+        )
+    if all_ := about.get("by_all"):
+        scores = join_names(
+            [
+                f"{name} {thousandths(entry['value'])}"
+                for name, entry in all_["metrics"].items()
+                if entry["value"] is not None
+            ]
+        )
+        said.append(f"On the {count(all_['n'], unit)} that all members scored: {scores}.")
+    return said
