@@ -287,7 +287,7 @@ def test_an_ensemble_is_compared_and_described_as_a_run(ensemble):
 
 
 def test_an_ensemble_is_exported_as_a_run(ensemble):
-    run, folder = ensemble
+    folder = ensemble[1]
     card = write_card(write_ensemble(folder / "card", make(folder / "a", folder / "b")))
     assert "An ensemble: 2 networks answer together" in card
     assert "| a | 0.500 | LeNet5 | none | 16 x 16 | 0 |" in card
@@ -420,7 +420,7 @@ def test_the_command_makes_a_new_directory_and_says_who_scored_what(tmp_path):
     status, out, _ = here("status", tmp_path / "both")
     assert (status, "both: complete." in out) == (0, True)
     status, _, err = here("train", "feature_extractor", "--out", tmp_path / "both")
-    assert status == 2
+    assert (status, "both, an ensemble." in err) == (2, True)
 
 
 def test_scores_are_read_with_nothing_where_a_run_gave_none(tmp_path):

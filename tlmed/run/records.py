@@ -164,7 +164,11 @@ def _complete_recipe(run, there) -> dict:
 
 
 def holds_complete(job: Job) -> bool:
-    """Tell whether a run is complete; a run of another recipe is an error, as always."""
+    """Tell whether a run is complete; a run of another recipe is an error, as always, and so is an ensemble."""
+    if job.run.is_ensemble:
+        raise InputError(
+            f"`--out` must be a new or empty directory, or a run's. Received: {job.run.path}, an ensemble."
+        )
     return job.run.exists and holds_same_recipe(job.run, job.recipe) and job.run.complete
 
 
