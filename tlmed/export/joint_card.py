@@ -2,21 +2,24 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.ensemble_lines import describe_ensemble
 from tlmed.evaluation.lines import describe_size
 from tlmed.export.card import count_groups, introduce, write_run_card
 from tlmed.export.card_facts import CardFacts, read_card_facts
+from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.label_tables import count_label_images
 from tlmed.export.naming import name_data, name_weights
-from tlmed.export.score_section import show_score_section, tabulate
+from tlmed.export.score_section import show_score_section, show_without_leaks, tabulate
 from tlmed.identifiers import read_identifiers
 from tlmed.members import Member, list_members, name_members
 from tlmed.metrics.names import list_once
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
+from tlmed.run_files.check_summary import read_summary, say_errors
 from tlmed.rundir import RunDir
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tabulation.markdown import block, bullets, code, plain
@@ -74,6 +77,7 @@ def _join(run, parts: Sequence[CardFacts]) -> CardFacts:
         environment={**first.environment, "weights": list(sources.values())},
         metrics=METRICS_JSON.read(run),
         timing=TIMING_JSON.find(run),
+        check=read_summary(run) if run.folds else first.check,
         unchecked=list(dict.fromkeys(said for part in parts for said in part.unchecked)),
     )
 
@@ -125,12 +129,13 @@ def _describe_data(content) -> str:
         if content.is_multi
         else Table(texts("Images") + numbers("all"), [(name, f"{counts[name]:,}") for name in classes]).markdown()
     )
-    licence = data.get("licence")
+    licence, alone = data.get("licence"), content.recipe["data"].get("groups") is False
     of_weights = " The licence that this card begins with is that of the weights." if find_licence(content) else ""
     points = [
         f"Source: {code(name_data(content.recipe['data']['source']))}.",
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
         "The images are those of all members together; each trained on its own training split of them.",
+        *describe_earlier(list_weights(content.environment, content.recipe), read_identifiers(data), splits, alone),
         f"Of the first member: {count_groups(splits, content.recipe['data'], read_identifiers(data).pseudonyms)}",
     ]
     return f"{table}\n\n{bullets(points)}"
@@ -139,16 +144,23 @@ def _describe_data(content) -> str:
 def _show_scores(content) -> str:
     if "folds" not in content.metrics:
         return f"{bullets(map(plain, describe_ensemble(content.metrics)))}\n\n{show_score_section(content)}"
-    return _show_means(content.metrics)
+    return _show_means(content)
 
 
-def _show_means(metrics: Mapping) -> str:
-    """Return the means of a cross-validation: no image was scored by all of its networks without being known to one."""
+def _show_means(content) -> str:
+    """Return the means of a cross-validation: any image of it is known to all of its networks but one or few."""
+    metrics = content.metrics
     said = (
-        f"Means over {count(len(metrics['folds']), 'fold')}, each scored on the images that its network does not know. "
-        "They tell what one such network does; all together may do better."
+        f"Means over {count(len(metrics['folds']), 'fold')}, each scored on its own test images. They tell what one such "
+        "network does; all together may do better."
     )
-    return "\n\n".join([said, *map(plain, describe_size(metrics)), tabulate(list_once(metrics))])
+    parts = [
+        *map(plain, describe_size(metrics)),
+        tabulate(list_once(metrics)),
+        *(f"**{plain(doubt)}**" for doubt in (*content.unchecked, *say_errors(content.check))),
+        *show_without_leaks(metrics),
+    ]
+    return "\n\n".join([said, *parts])
 
 
 def _show_usage() -> str:

@@ -59,7 +59,7 @@ def show_score_section(content: CardFacts) -> str:
         *([] if several else show_further(metrics)),
         *(f"**{plain(said)}**" for said in (*describe_reversed(metrics), *describe_validation(metrics))),
         *(f"**{plain(said)}**" for said in content.unchecked),
-        *_show_without_leaks(metrics),
+        *show_without_leaks(metrics),
         *(f"**{plain(said)}**" for said in say_errors(content.check)),
         *(show_labels(metrics) if several else [_show_classes(metrics)]),
         *_show_prevalence(metrics),
@@ -69,7 +69,7 @@ def show_score_section(content: CardFacts) -> str:
     return "\n\n".join(parts)
 
 
-def _show_without_leaks(metrics) -> list[str]:
+def show_without_leaks(metrics: Mapping) -> list[str]:
     """Return the scores without the test images that training or validation has seen, if there are such images."""
     if not (found := metrics.get("without_leaks")):
         return [f"**{said}**"] if (said := say_all_undecided(metrics)) else []
