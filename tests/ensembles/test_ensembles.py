@@ -22,6 +22,7 @@ from tlmed.ensembles.shares import fit_shares
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import decide
 from tlmed.evaluation.ensemble_lines import describe_ensemble
+from tlmed.evaluation.label_predictions_csv import write_label_predictions
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.export import write_card, write_requirements
@@ -29,10 +30,12 @@ from tlmed.heads.dense import PROBABILITIES
 from tlmed.inference.member_scores import average_scores, read_member_scores
 from tlmed.inference.panel import describe_panel, open_panel
 from tlmed.inference.trained_runs import read_trained
+from tlmed.label_vectors import write_labels
 from tlmed.members import list_members
 from tlmed.metrics import apply_temperature
 from tlmed.recipe import load_recipe, override, to_json
 from tlmed.rundir import RunDir, find_run
+from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
 from tlmed.voice import Voice
 from tlmed.whole_files import write_csv, write_json
 
@@ -421,6 +424,63 @@ def test_the_command_makes_a_new_directory_and_says_who_scored_what(tmp_path):
     assert (status, "both: complete." in out) == (0, True)
     status, _, err = here("train", "feature_extractor", "--out", tmp_path / "both")
     assert (status, "both, an ensemble." in err) == (2, True)
+
+
+@pytest.fixture(params=["labels", "grades", "volumes"])
+def members(request, tmp_path):
+    """Give three runs with different splits that answer another question than one class per image."""
+    kind, random = request.param, np.random.default_rng(8)
+    classes = ("edema", "mass") if kind == "labels" else ("0", "1", "2") if kind == "grades" else TWO
+    task = {"labels": MULTI_LABEL, "grades": ORDINAL}.get(kind, SINGLE_LABEL)
+    n = 120
+    paths = [f"{i // 2:03}.nii#plane={i % 2}" if kind == "volumes" else f"{i:03}.png" for i in range(n)]
+    labels = random.integers(2, size=(n, 2)) if kind == "labels" else np.arange(n) // 2 % len(classes)
+    for seed, name in enumerate("abc"):
+        folder, splits = tmp_path / name, np.array(divide(n, 2 * seed))
+        write_member(folder, splits.tolist(), seed, classes=classes[:2])
+        truth = labels if kind == "labels" else np.eye(len(classes))[labels]
+        scores = np.random.default_rng(seed).dirichlet(np.ones(len(classes)), n) + 0.4 * truth
+        scores = scores / 1.4 if kind == "labels" else scores / scores.sum(axis=1, keepdims=True)
+        rows = np.flatnonzero(splits != "train")
+        texts = write_labels(labels, classes)
+        digests = [f"{i:064}" for i in range(n)]
+        lines = zip(paths, texts, [""] * n, splits, digests, strict=True)
+        write_csv(folder / "splits.csv", ("path", "label", "group", "split", "sha256"), lines)
+        own = [paths[row] for row in rows], splits[rows], labels[rows], scores[rows], labels[rows]
+        write = write_label_predictions if kind == "labels" else write_predictions
+        write(folder / "predictions.csv", Predictions(*own, classes, task=task))
+        pool = {"unit": "file", "pool": "mean", "per_sample": {"n": 1, "metrics": {}}} if kind == "volumes" else {}
+        content = json.loads((folder / "metrics.json").read_text()) | {"task": task, "classes": classes, **pool}
+        write_json(folder / "metrics.json", content | {"positive": classes[1] if kind == "volumes" else None})
+        (folder / "pooled.csv").touch()
+    return kind, tmp_path, labels, scores
+
+
+def test_other_questions_are_answered_together_too(members):
+    kind, folder, labels, _ = members
+    made = make(*(folder / name for name in "abc"))
+    units, result = made.pooled.units, made.result
+    assert result["ensemble"]["scored_by"] == {"1": 60 if kind == "volumes" else 120}
+    assert result["unit"] == ("file" if kind == "volumes" else "image")
+    if kind == "volumes":
+        means = {path: [] for path in units.paths}
+        for path, scores in zip(made.pooled.samples.paths, made.pooled.samples.scores, strict=True):
+            means[path.partition("#")[0]].append(scores)
+        np.testing.assert_allclose(units.scores, [np.mean(means[path], axis=0) for path in units.paths])
+        return
+    rows = [int(path[:3]) for path in units.paths]
+    np.testing.assert_array_equal(units.labels, labels[rows])
+    if kind == "labels":
+        own = [sklearn.metrics.roc_auc_score(labels[rows][:, it], units.scores[:, it]) for it in range(2)]
+        assert result["metrics"]["auc"]["value"] == pytest.approx(np.mean(own))
+        assert set(result["per_class"]["edema"]["operating_point"]) >= {"threshold", "n"}
+    else:
+        kappa = sklearn.metrics.cohen_kappa_score(labels[rows], units.predictions, weights="quadratic")
+        assert result["metrics"]["quadratic_kappa"]["value"] == pytest.approx(kappa)
+    run = write_ensemble(folder / "together", made)
+    panel = open_panel(run)
+    assert panel.first.task == result["task"]
+    assert [sum(row["split"] == name for row in panel.rows) for name in ("train", "val", "test")] == [120, 0, 0]
 
 
 def test_scores_are_read_with_nothing_where_a_run_gave_none(tmp_path):

@@ -151,8 +151,8 @@ def _show_means(content) -> str:
     """Return the means of a cross-validation: any image of it is known to all of its networks but one or few."""
     metrics = content.metrics
     said = (
-        f"Means over {count(len(metrics['folds']), 'fold')}, each scored on its own test images. They tell what one such "
-        "network does; all together may do better."
+        f"Means over {count(len(metrics['folds']), 'fold')}, each scored on its own test images. They tell what one "
+        "such network does; all together may do better."
     )
     parts = [
         *map(plain, describe_size(metrics)),

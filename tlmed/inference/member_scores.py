@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -91,20 +92,24 @@ class MemberScores:
             members: Which runs, bool [m].
             weights: As for `average`.
         """
-        members = members & (np.asarray(weights) > 0)
-        by = (self.splits == "val") & members[:, None]
+        asked = np.flatnonzero(members & (np.asarray(weights) > 0))
+        by = self.splits[asked] == "val"
         rows = np.flatnonzero(by.any(axis=0))
-        pooled, recipe = self.pool(rows, self.average(by, weights)[rows], "val"), self.first.recipe
+        shares = np.where(by[:, rows], np.asarray(weights)[asked, None], 0.0)
+        scores = average_scores(self.scores[np.ix_(asked, rows)], shares)
+        pooled, recipe = self.pool(rows, scores, "val"), self.first.recipe
         costs = find_costs(recipe, self.first.classes)
-        rule = recipe.threshold if self.first.task == MULTI_LABEL else self._find_rule(recipe)
-        decision = decide(pooled.units, self.positive, rule, costs, recipe.prevalence)
-        return _note_fewer(decision, by[:, rows].sum(axis=0).mean(), int(members.sum()))
-
-    def _find_rule(self, recipe):
-        counts = np.sum(
-            [np.bincount(self.labels[own == "train"], minlength=self.scores.shape[2]) for own in self.splits], 0
+        rule = (
+            recipe.threshold if self.first.task == MULTI_LABEL else find_rule(recipe, self.first.classes, self._counts)
         )
-        return find_rule(recipe, self.first.classes, counts)
+        decision = decide(pooled.units, self.positive, rule, costs, recipe.prevalence)
+        return _note_fewer(decision, by[:, rows].sum(axis=0).mean(), len(asked))
+
+    @cached_property
+    def _counts(self) -> np.ndarray:
+        """Return how many training images of each class the runs have, those of all added up, int [k]."""
+        amount = self.scores.shape[2]
+        return np.sum([np.bincount(self.labels[own == "train"], minlength=amount) for own in self.splits], axis=0)
 
 
 def average_scores(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
