@@ -159,7 +159,7 @@ def test_metrics_name_the_table_that_they_are_of(unit, pool, tmp_path):
 def test_every_text_file_of_a_run_has_its_reader():
     elsewhere = {"predictions.csv", "pooled.csv", "lock.json"}
     texts = {name for name in FILES if name.endswith((".json", ".csv"))}
-    assert texts - elsewhere == {file.name for file in FILES_READ} - {"folds.csv", STATUS_JSON.name}
+    assert texts - elsewhere == {file.name for file in FILES_READ} - {"folds.csv", "ensemble.json", STATUS_JSON.name}
 
 
 def test_no_other_module_reads_the_json_of_a_run():
