@@ -1,6 +1,9 @@
-"""The names of splits: train, val and test, and how data spell them."""
+"""The names of splits: train, val and test, and how data spell them; and of what a run leaves aside of train."""
 
 SPLITS = ("train", "val", "test")
+UNUSED = "unused"  # training images that `data.train_share` leaves aside: no data can give this split
+PLACES = (*SPLITS, UNUSED)  # where an image of a run can be
+LEARNED = ("train", "val")  # what a network knows: it was trained on these, or chosen by them
 # As data say it, in any case. Not "dev": in clinical papers the development set is what a model is trained on.
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),

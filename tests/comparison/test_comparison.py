@@ -493,7 +493,12 @@ def test_runs_whose_test_images_differ_are_refused_by_name(two, change, words):
 def test_many_other_images_are_counted_and_the_seed_is_named(made, tmp_path):
     other = write_run(tmp_path / "other", first=30, seed=1)
     edit(other / "recipe.json", lambda recipe: recipe.update(seed=1))
-    refuse([made[0], other], "depends on the `seed`", "30 test images missing (benign/0.png", "and 27 more")
+    refuse(
+        [made[0], other],
+        "depends on `data.split_seed`, or else on the `seed`",
+        "30 test images missing (benign/0.png",
+        "and 27 more",
+    )
     with pytest.raises(InputError) as caught:
         compare([*made[:2], other, write_run(tmp_path / "third", first=60)])
     assert len(caught.value.faults) == 2

@@ -41,14 +41,19 @@ def check_comparable(results: Sequence[Result]) -> None:
     rule = "Runs must have the same test images to be compared"
     if first.folds:
         rule = "Cross-validations must have the same folds to be compared"
-    if any(other.recipe.get("seed") != first.recipe.get("seed") for other in others):
-        rule += "; a split that tlmed makes depends on the `seed`"
+    if any(_find_split_seed(other) != _find_split_seed(first) for other in others):
+        rule += "; a split that tlmed makes depends on `data.split_seed`, or else on the `seed`"
     faults = [f"{rule}. Received: {fault}." for other in others if (fault := _find_difference(first, other))]
     if faults:
         raise InputError(faults)
     _check_units(results)
     for result in results:
         _check_agreement(result)
+
+
+def _find_split_seed(result):
+    own = result.recipe.get("data", {}).get("split_seed")
+    return result.recipe.get("seed") if own is None else own
 
 
 def _check_units(results) -> None:

@@ -12,6 +12,7 @@ from tlmed.evaluation.measures import Scoring, list_part_metrics, measure, score
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.part_names import file_of, split_part
 from tlmed.pseudonyms import is_file_group
+from tlmed.split_names import LEARNED
 from tlmed.words import count, join_names
 
 _COUNTED = ("metrics", "per_class", "groups", "largest_group")  # parts of `metrics.json` that depend on groups
@@ -130,7 +131,7 @@ def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
     by_weights = set(result.environment.get("earlier", {}).get("known", ()))
     owners = {find_owner(path) for path in by_weights}
     for path, row in result.splits.items():
-        if row["split"] != "test":
+        if row["split"] in LEARNED:
             known.add(row["sha256"])
             owners.add(find_owner(path))
     return {

@@ -5,8 +5,9 @@ import tlmed.tensorflow_start
 from tlmed.data.decode_and_resize import decode, resize
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.orders import balanced_order, describe_sampling, epoch_order
-from tlmed.data.pipeline import ImageSet, Share, divide, load, read_files
+from tlmed.data.pipeline import ImageSet, divide, load, read_files
 from tlmed.data.readers import readable_endings
+from tlmed.data.replica_shares import Share
 from tlmed.data.sources import open_source
 from tlmed.data.table import Table
 from tlmed.data.units import join_units

@@ -18,6 +18,7 @@ from tlmed.data.learned import Learned, list_learned, recognise_images
 from tlmed.data.pipeline import ImageSet
 from tlmed.label_texts import DOUBT, split_text
 from tlmed.part_names import file_of
+from tlmed.split_names import LEARNED
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
@@ -91,7 +92,7 @@ def compare_with_run(
 
 def _find_identical(images, there, elsewhere) -> np.ndarray:
     """Tell which images the run was trained or validated on, or the runs before it know, bool [n]."""
-    used = [any(row["split"] != "test" for row in rows) for rows in there]
+    used = [any(row["split"] in LEARNED for row in rows) for rows in there]
     return np.array(used, bool) | recognise_images(elsewhere.values(), images.sha256, None)
 
 

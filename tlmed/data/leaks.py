@@ -11,6 +11,7 @@ from tlmed.data.units import find_repeated, list_present, spell_all
 from tlmed.findings import AMOUNT, CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, WARNING, Finding
 from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.pseudonyms import names_owner
+from tlmed.split_names import LEARNED
 from tlmed.words import NAMED, count, listed, percent, quote_commas
 
 
@@ -210,7 +211,7 @@ def find_leaked(
     """Tell which test images a network has seen: an identical one, or one of the same group, is in train or val.
 
     Names of groups that differ only in spelling count as one. Images that earlier runs, from which the weights come,
-    were trained or validated on count as seen too.
+    were trained or validated on count as seen too. Images that the run left aside are not known.
 
     Args:
         sha256: The digest of every image's content.
@@ -224,10 +225,10 @@ def find_leaked(
     >>> find_leaked(["a", "a", "b", "c"], ["p", "q", "r", "r"], np.array(["train", "test", "test", "val"])).tolist()
     [False, True, True, False]
     """
-    test, leaked = splits == "test", np.zeros(len(splits), bool)
+    test, learned, leaked = splits == "test", np.isin(splits, LEARNED), np.zeros(len(splits), bool)
     for keys in (sha256, spell_all(groups)):
         # "" stands for no group, which two images cannot share.
-        known = {key for key, tested in zip(keys, test, strict=False) if key and not tested}
+        known = {key for key, is_learned in zip(keys, learned, strict=False) if key and is_learned}
         leaked |= test & np.array([key in known for key in keys] or False)
     return leaked | find_known_by_weights(sha256, groups, splits, elsewhere or {})
 

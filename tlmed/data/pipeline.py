@@ -19,11 +19,13 @@ from tlmed.data.masks import describe_two_values, find_masks
 from tlmed.data.orders import balanced_order, epoch_order
 from tlmed.data.readers import describe_endings, is_image
 from tlmed.data.reading import Pixels, Unmeasured, read_all, settle
+from tlmed.data.replica_shares import ALONE, Share
 from tlmed.data.samples import take_samples
 from tlmed.data.sources import open_source
-from tlmed.data.splits import assign_splits, describe, find_scheme_faults
+from tlmed.data.splits import assign_splits, count_folds, describe, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_files, describe_skipped
 from tlmed.data.tones import describe_tones, describe_unwindowed
+from tlmed.data.training_share import leave_aside
 from tlmed.data.walking import describe_unfollowed, find_hidden, find_unfollowed, naming_unreadable, visible_files
 from tlmed.errors import InputError
 from tlmed.findings import Finding
@@ -31,46 +33,8 @@ from tlmed.regular_files import check_exists, read_regular
 from tlmed.sections import KFold
 from tlmed.slicing import WHOLE, Slicing, Tiling
 from tlmed.source_forms import TABLE, find_form
+from tlmed.split_names import UNUSED
 from tlmed.words import count
-
-
-@dataclass(frozen=True)
-class Share:
-    """The replicas that one process feeds: each gets consecutive images of a batch; amounts differ by at most one.
-
-    Attributes:
-        replicas: How many replicas there are in all.
-        first: The number of this process's first one.
-        count: How many of them are this process's.
-    """
-
-    replicas: int = 1
-    first: int = 0
-    count: int = 1
-
-    def split(self, rows: tf.data.Dataset) -> tf.data.Dataset:
-        """Return, of each batch of row numbers, the part of each of this process's replicas, one after the other.
-
-        >>> rows = tf.data.Dataset.from_tensor_slices([5, 6, 7, 8, 9]).batch(5)
-        >>> [part.tolist() for part in Share(replicas=3, first=1, count=2).split(rows).as_numpy_iterator()]
-        [[7, 8], [9]]
-        """
-        if self.replicas == 1:
-            return rows
-        own = tf.data.Dataset.range(self.first, self.first + self.count)
-
-        def cut(batch: tf.Tensor) -> tf.data.Dataset:
-            # The first `more` replicas get one image more than `small`.
-            small, more = tf.size(batch) // self.replicas, tf.size(batch) % self.replicas
-
-            def take(number: tf.Tensor) -> tf.Tensor:
-                number = tf.cast(number, tf.int32)
-                start = number * small + tf.minimum(number, more)
-                return batch[start : start + small + tf.cast(number < more, tf.int32)]
-
-            return own.map(take)
-
-        return rows.flat_map(cut)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +43,7 @@ class ImageSet:
 
     Args:
         table: The usable images, sorted by path.
-        splits: "train", "val" or "test" for every image.
+        splits: "train", "val" or "test" for every image; "unused" for those that `data.train_share` leaves aside.
         sha256: The digest of every image's content (of its pixels for `.npz`).
         image_size: Height and width in pixels.
         broken: Path and reason of every image that was left out.
@@ -110,6 +74,11 @@ class ImageSet:
         """Return the row numbers of a split, int64, ascending."""
         return np.flatnonzero(self.splits == split)
 
+    @property
+    def used(self) -> np.ndarray:
+        """Return the row numbers of the images of train, val and test, int64, ascending."""
+        return np.flatnonzero(self.splits != UNUSED)
+
     def batches(self, indices: Sequence[int], batch_size: int) -> tf.data.Dataset:
         """Return batches in the order of `indices`, once; the last one may be smaller.
 
@@ -129,7 +98,7 @@ class ImageSet:
         batch_size: int,
         seed: int,
         begin: tuple[int, int] = (0, 0),
-        share: Share = Share(),
+        share: Share = ALONE,
         balanced: bool = False,
     ) -> tf.data.Dataset:
         """Return the batches of one epoch after the other, without end.
@@ -209,7 +178,7 @@ def load(
             images.
         split: The parts of train, val and test for splits that tlmed makes, which add up to 1; or one fold of a
             cross-validation. None makes every image a test image, whatever split it is given in: an external set.
-        seed: The run's seed; it decides the splits.
+        seed: Decides the splits.
         skip_bad: Leave broken images out and list them, instead of refusing the data.
         memory_bytes: Resized pixels are kept in memory if they take no more than this, otherwise in a nameless file in
             the cache directory. If there is no room for it, every epoch decodes them again. Batches are the same.
@@ -269,6 +238,27 @@ def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> Image
         InputError: They cannot be divided so.
     """
     return _put(images, *assign_splits(images.table, images.sha256, split, seed), isinstance(split, KFold))
+
+
+def thin(images: ImageSet, split: Sequence[float] | KFold, seed: int, share: float) -> ImageSet:
+    """Return the same images with a share of those in train; the others are unused. No image is read again.
+
+    Args:
+        images: The images, as `divide` returns them.
+        split: As for `divide`. Before the first fold of a cross-validation, the share is checked in all of them.
+        seed: As for `divide`.
+        share: Above 0, up to 1.
+
+    Raises:
+        InputError: The share leaves no training image of a class.
+    """
+    if share == 1:
+        return images
+    is_fold = isinstance(split, KFold)
+    if is_fold and split.fold == 1:
+        count_folds(images.table, images.sha256, split, seed, share)
+    splits = leave_aside(images.table, images.sha256, images.splits, share, seed)
+    return _put(images, splits, images.split_made, is_fold)
 
 
 def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:

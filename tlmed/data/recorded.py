@@ -26,7 +26,7 @@ from tlmed.label_texts import DOUBT, split_text
 from tlmed.label_vectors import read_labels
 from tlmed.run_files import PLAN_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
-from tlmed.split_names import SPLITS
+from tlmed.split_names import SPLITS, UNUSED
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
@@ -112,8 +112,9 @@ def find_moved(
 def _find_given(made) -> dict[str, str]:
     """Return, for each split of a run, the split in which its images came; splits that were made have none."""
     if set(made) == {"val"}:
-        return {"train": "train", "val": "train", "test": "test"}
-    return {split: split for split in SPLITS if split not in made}
+        return {"train": "train", "val": "train", "test": "test", UNUSED: "train"}
+    given = {split: split for split in SPLITS if split not in made}
+    return given | ({UNUSED: "train"} if "train" in given else {})
 
 
 def to_rows(images: ImageSet) -> list[dict[str, str]]:
@@ -267,11 +268,12 @@ def _find_strange(recorded, classes, several) -> list[str]:
 def _name_moved(table, rows, made) -> tuple[str, ...]:
     """Name images for which the source gives another split than the one that a run recorded."""
     found = dict(zip(table.paths, table.splits or (), strict=False))
-    drawn = "val" in made and "val" not in found.values()  # val was split off train, and would be again
+    # What was taken from a given train would be taken again.
+    anew = {UNUSED, "val"} if "val" in made and "val" not in found.values() else {UNUSED}
     return tuple(
         f"{path} ({was} there, {now} now)"
         for path, now in found.items()
-        if (was := rows[path]["split"]) != now and not (drawn and (was, now) == ("val", "train"))
+        if (was := rows[path]["split"]) != now and not (now == "train" and was in anew)
     )
 
 

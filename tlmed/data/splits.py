@@ -9,6 +9,7 @@ from tlmed.columns import describe_traits, is_missing, name_spellings, suggest_s
 from tlmed.data.repeated_images import describe_copies
 from tlmed.data.stratification import split_vectors
 from tlmed.data.table import Table, describe_classes
+from tlmed.data.training_share import leave_aside
 from tlmed.data.units import find_repeated, join_units, list_present, split_units
 from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError
@@ -37,7 +38,7 @@ def assign_splits(
         table: Usable images only, in canonical order.
         sha256: The digest of every image's content.
         scheme: The parts of train, val and test, 0..1, which add up to 1; or one fold of a cross-validation.
-        seed: The run's seed.
+        seed: Decides the splits.
 
     Returns:
         An array of "train", "val" and "test"; and which of them were decided here: all, none, or "val" alone, which
@@ -94,7 +95,9 @@ def _divide_folds(table, units, scheme: KFold, numbers: Collection[int], seed: i
     }
 
 
-def count_folds(table: Table, sha256: Sequence[str], scheme: KFold, seed: int) -> dict[str, list[int]]:
+def count_folds(
+    table: Table, sha256: Sequence[str], scheme: KFold, seed: int, share: float = 1.0
+) -> dict[str, list[int]]:
     """Return how many images of train, val and test each fold of a cross-validation has, in the order of the folds.
 
     Groups and identical files stay together, so folds differ in size; a large group makes its fold large.
@@ -103,7 +106,11 @@ def count_folds(table: Table, sha256: Sequence[str], scheme: KFold, seed: int) -
         table: Usable images only, in canonical order.
         sha256: The digest of every image's content.
         scheme: The cross-validation; its `fold` has no influence.
-        seed: The run's seed.
+        seed: Decides the splits.
+        share: The share of the training images of each fold that is trained on.
+
+    Raises:
+        InputError: The share leaves no training image of a class in some fold.
 
     >>> from tlmed.data.table import Table
     >>> paths = tuple(f"{number}.png" for number in range(8))
@@ -112,6 +119,8 @@ def count_folds(table: Table, sha256: Sequence[str], scheme: KFold, seed: int) -
     [4, 4]
     """
     found = _divide_folds(table, join_units(table.groups, sha256), scheme, range(1, scheme.folds + 1), seed)
+    for number, splits in found.items():
+        found[number] = leave_aside(table, sha256, splits, share, seed, f" in fold {number} of {scheme.folds}")
     return {split: [int((splits == split).sum()) for splits in found.values()] for split in SPLITS}
 
 

@@ -33,7 +33,7 @@ def split_vectors(labels: np.ndarray, units: np.ndarray, fractions: Sequence[flo
     >>> [labels[parts == part].sum(axis=0).tolist() for part in (0, 1)]
     [[1, 1], [1, 1]]
     """
-    held = _count_rarer(labels, units)
+    held = count_rarer(labels, units)
     amounts = np.bincount(units, minlength=len(held))
     sizes = np.array(fractions, float)
     lacks, lacks_all = np.outer(sizes, held.sum(axis=0)), sizes * len(labels)
@@ -62,8 +62,13 @@ def split_vectors(labels: np.ndarray, units: np.ndarray, fractions: Sequence[flo
     return part_of[units].astype(np.int64)
 
 
-def _count_rarer(labels, units) -> np.ndarray:
-    """Return how many images of each unit have the rarer value of each label, int [units, k]."""
+def count_rarer(labels: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Return how many images of each unit have the rarer value of each label, int [units, k].
+
+    Args:
+        labels: As for `split_vectors`, as are `units`.
+        units: See there.
+    """
     positive, negative = labels == POSITIVE, labels == NEGATIVE
     common = positive.sum(axis=0) > negative.sum(axis=0)
     found = np.zeros((int(units.max(initial=-1)) + 1, labels.shape[1]), int)

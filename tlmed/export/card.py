@@ -16,7 +16,7 @@ from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.export.card_facts import CardFacts, read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
-from tlmed.export.label_tables import count_label_images
+from tlmed.export.label_tables import count_label_images, list_places
 from tlmed.export.naming import name_data, name_weights
 from tlmed.export.score_section import show_score_section
 from tlmed.export.training_section import show_training, tell_classifier
@@ -207,9 +207,10 @@ def _describe_data(content) -> str:
 
 def _count_images(classes, splits) -> str:
     counts = Counter((row["label"], row["split"]) for row in splits)
-    rows = [(name, *(f"{counts[name, split]:,}" for split in SPLITS)) for name in classes]
-    totals = [f"{sum(counts[name, split] for name in classes):,}" for split in SPLITS]
-    return Table(texts("Images") + numbers(*SPLITS), [*rows, ("all", *totals)]).markdown()
+    places = list_places(splits)
+    rows = [(name, *(f"{counts[name, place]:,}" for place in places)) for name in classes]
+    totals = [f"{sum(counts[name, place] for name in classes):,}" for place in places]
+    return Table(texts("Images") + numbers(*places), [*rows, ("all", *totals)]).markdown()
 
 
 def count_groups(splits: Sequence[Mapping], data: Mapping, pseudonyms: bool) -> str:

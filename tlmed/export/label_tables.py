@@ -9,7 +9,7 @@ from tlmed.label_texts import NEGATIVE, NOTHING, POSITIVE, UNDECIDED
 from tlmed.label_vectors import read_labels
 from tlmed.metrics.names import name_metric
 from tlmed.pages.entries import list_notes
-from tlmed.split_names import SPLITS
+from tlmed.split_names import PLACES, SPLITS, UNUSED
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tabulation.markdown import plain
 from tlmed.words import join_names, thousandths
@@ -29,14 +29,24 @@ def count_label_images(names: Sequence[str], splits: Sequence[Mapping]) -> str:
         splits: The rows of `splits.csv`.
     """
     labels = read_labels([row["label"] for row in splits], names, several=True)
-    where = [[i for i, row in enumerate(splits) if row["split"] == split] for split in SPLITS]
+    places = list_places(splits)
+    where = [[i for i, row in enumerate(splits) if row["split"] == place] for place in places]
     rows = [(name, *(_say_amount(labels[own, column]) for own in where)) for column, name in enumerate(names)]
     without = {NOTHING: (labels == NEGATIVE).all(axis=1)}
     without[UNDECIDED] = (labels != POSITIVE).all(axis=1) & ~without[NOTHING]
     rows += [(name, *(f"{own[part].sum():,}" for part in where)) for name, own in without.items() if own.any()]
     rows += [("all images", *(f"{len(own):,}" for own in where))]
     said = f"Images that have the label, of those of which it is known. {NOTHING}: all labels known, and none there."
-    return Table(texts("Label") + numbers(*SPLITS), rows, footnote=said).markdown()
+    return Table(texts("Label") + numbers(*places), rows, footnote=said).markdown()
+
+
+def list_places(splits: Sequence[Mapping]) -> tuple[str, ...]:
+    """Return the splits that a card has columns for, with "unused" where a run left training images aside.
+
+    >>> list_places([{"split": "train"}])
+    ('train', 'val', 'test')
+    """
+    return PLACES if any(row["split"] == UNUSED for row in splits) else SPLITS
 
 
 def _say_amount(labels) -> str:

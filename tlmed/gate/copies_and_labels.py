@@ -102,7 +102,7 @@ def _tell(evidence: Evidence, rows: Sequence[int], same: str, labels: Sequence[s
         yield Finding(IDENTICAL, f"{same} are in {' and '.join(where)}: {name_files(files)}.", files, ERROR, cure)
     elif not conflict:
         divided = len(np.unique(evidence.splits)) > 1
-        place = f" are in {where[0]} alone" if divided else ""
+        place = f" are in {where[0]} alone" if divided and where and len(where) == len({*evidence.splits[rows]}) else ""
         text = f"{same}{place}, {len(rows):,} of them: {name_files(files, NAMED)}."
         yield Finding(IDENTICAL, text, files, WARNING, _WITHIN)
 

@@ -6,18 +6,19 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from tlmed.data.units import list_present
 from tlmed.findings import ERROR, NEAR_COPY, WARNING, Finding
 from tlmed.gate.changes import are_numbered, describe_place, describe_tones, place_whole
 from tlmed.gate.content import cut_out
 from tlmed.gate.copy_sets import DescribedPair, Pair
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.registration import warp
+from tlmed.split_names import UNUSED
 from tlmed.words import count, join_names, listed, percent
 
 # The cure of the one finding that sums up sets, each of which lies in one group.
 WITHIN_GROUPS = "Nothing leaks. If they are copies rather than frames, keep one of each."
 _NAMED = 4  # files in one text; the others are counted
-_ORDER = ("train", "val", "test")
 
 
 def describe_pair(evidence: Evidence, pair: Pair) -> DescribedPair:
@@ -104,8 +105,8 @@ def _say_cure(splits, labels) -> str:
 
 
 def _list_splits(evidence, rows) -> list[str]:
-    present = {str(evidence.splits[row]) for row in rows}
-    return sorted(present, key=_ORDER.index)
+    present = list_present(evidence.splits[list(rows)])
+    return present or [UNUSED]
 
 
 def _list_labels(evidence, rows) -> list[str]:

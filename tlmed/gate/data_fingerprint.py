@@ -13,7 +13,7 @@ from tlmed.gate.verdict import FINGERPRINT
 from tlmed.logistic import project
 from tlmed.metrics import binary_auc
 from tlmed.seeds import derive
-from tlmed.split_names import SPLITS
+from tlmed.split_names import PLACES
 
 _COMPONENTS = 64  # principal components of features, in which distances are measured
 _MOST = 4000  # images whose distances are measured: all pairs are
@@ -67,7 +67,7 @@ def _count_splits(evidence: Evidence) -> dict:
             name: int((table.has(number) & (evidence.splits == split)).sum())
             for number, name in enumerate(table.classes)
         }
-        for split in SPLITS
+        for split in PLACES
         if (evidence.splits == split).any()
     }
 

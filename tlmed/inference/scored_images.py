@@ -157,7 +157,7 @@ def _recall(trained, source) -> tuple[ImageSet, np.ndarray, list[str]]:
         )
     tested = sum(row["split"] == "test" for row in recorded)
     # Validation images are predicted too, as in the run's own table; only test images are scored.
-    rows = np.flatnonzero(found.same & (splits != "train"))
+    rows = np.flatnonzero(found.same & np.isin(splits, ("val", "test")))
     table = found.images.table.take(rows)
     pixels = found.images.pixels
     held = describe_tones(table.paths, pixels.tones[rows], table.labels, table.classes)

@@ -11,7 +11,7 @@ from tlmed.label_texts import NEGATIVE, NOTHING, POSITIVE, UNDECIDED
 from tlmed.label_vectors import are_vectors
 from tlmed.plan.plan_json import cut, describe_block
 from tlmed.sections.phase_words import say_phases
-from tlmed.split_names import SPLITS
+from tlmed.split_names import PLACES, SPLITS, UNUSED
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tasks import MULTI_LABEL
 from tlmed.words import decimals, listed, name_pooling, tell_apart
@@ -59,12 +59,13 @@ def describe_images(
     else:
         rows = {name: labels == label for label, name in enumerate(classes)}
     rows |= {"all": every}
-    parts = [*(splits == split for split in SPLITS), every]
+    places = PLACES if (splits == UNUSED).any() else SPLITS
+    parts = [*(splits == place for place in places), every]
     table = [(name, *(f"{(chosen & part).sum():,}" for part in parts)) for name, chosen in rows.items()]
     if groups is not None:
         owners = np.array(groups, dtype=object)
         table.append(("groups", *(f"{len(set(owners[part])):,}" for part in parts)))
-    return Table(texts("label" if several else "class") + numbers(*SPLITS, "all"), table)
+    return Table(texts("label" if several else "class") + numbers(*places, "all"), table)
 
 
 def describe_blocks(plan: dict) -> list[Table | str]:

@@ -87,7 +87,8 @@ class Recipe:
         stated: The numbers at which some metrics are reported, such as the sensitivity at a specificity.
         deterministic: Let TensorFlow use only operations that give the same bits each time. False is quicker, and two
             runs differ in their last digits; in a process that has trained deterministically it changes nothing.
-        seed: Decides splits, initial weights, order, dropout, augmentation and resampling.
+        seed: Decides splits (unless `data.split_seed` does), initial weights, order, dropout, augmentation and
+            resampling.
         baselines: Also score a linear classifier on the features of randomly initialised weights, and one on colour
             histograms. The majority class is always reported.
         examples: How many test images of each kind the report shows explained: those where the result is surest and
@@ -173,6 +174,11 @@ class Recipe:
     def __post_init__(self):
         if faults := find_faults(self):
             raise InputError(faults)
+
+    @property
+    def split_seed(self) -> int:
+        """Return the seed that decides the splits."""
+        return self.seed if self.data.split_seed is None else self.data.split_seed
 
     @property
     def resolved_task(self) -> str:

@@ -23,6 +23,7 @@ from tlmed.report.image_counts import (
     count_splits,
     describe_splits,
     find_made,
+    find_split_seed,
     is_synthetic,
     list_left_out,
     say_attributes,
@@ -127,7 +128,7 @@ def _tell_partition(content, titles) -> Answer:
         ""
         if made == ()
         else ": at random, stratified by class, groups and identical files kept whole, "
-        f"seed {content.recipe.get('seed', '')}"
+        f"seed {find_split_seed(content.recipe)}"
     )
     left = "" if made == SPLITS else "How the given ones were assigned"
     return Answer(say(f"{said}{how}{';' if how else ':'} {sizes}.", *_see(titles, "Data")), left)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from tlmed.findings import IDENTICAL, NEAR_COPY
 from tlmed.run_files.check_summary import CheckSummary, say_repeated
 from tlmed.run_files.kept_findings import KeptFindings
+from tlmed.split_names import UNUSED
 from tlmed.words import count, join_names
 
 NOT_SOUGHT = "pictures that were saved anew were not looked for"
@@ -23,7 +24,7 @@ def say_identical(splits: Sequence[Mapping[str, str]], unit: str) -> str:
     ('1 byte-identical file in several partitions', 'Images of equal pixels: 1 set in several partitions')
     """
     where: dict[str, set[str]] = {}
-    for row in splits:
+    for row in (row for row in splits if row["split"] != UNUSED):
         where.setdefault(row["sha256"], set()).add(row["split"])
     shared = sum(len(names) > 1 for names in where.values())
     if unit == "pixel":

@@ -23,7 +23,7 @@ from tlmed.report.calibration_section import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.data_check import SEE, show_fold_checks
 from tlmed.report.frame import frame
-from tlmed.report.image_counts import is_synthetic, say_attributes
+from tlmed.report.image_counts import is_synthetic, say_attributes, say_seeds
 from tlmed.report.label_sections import show_label_thresholds, show_mean_label_calibration, tabulate_labels
 from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
@@ -160,7 +160,7 @@ def _tell_story(content) -> Markup:
         changed=say_augmentation(recipe.get("augment", {})),
         classifier=content.classifier,
         model=content.model,
-        seed=recipe.get("seed"),
+        seed=say_seeds(recipe),
         split=recipe["data"]["split"],
         unknown=say_unknown(
             recipe["data"].get("groups", True),

@@ -11,7 +11,7 @@ from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.label_texts import DOUBT, NOTHING, UNDECIDED, split_text
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
-from tlmed.split_names import SPLITS
+from tlmed.split_names import SPLITS, UNUSED
 from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -101,7 +101,8 @@ def list_left_out(environment: Mapping) -> list[str]:
 
     Args:
         environment: The content of `environment.json`. What reading a source left out (masks, copies, other labels)
-            stands among its warnings, as "Left out, as" with the reason, the amount and names.
+            stands among its warnings, as "Left out, as" with the reason, the amount and names; what was left aside of
+            the training images, which are listed in `splits.csv`, as a number.
 
     >>> said = "Left out, as masks of other images: 2 files ('x_mask.png', 'y_mask.png')."
     >>> list_left_out({"warnings": [said], "data": {"left_out": [{"path": "z.png", "reason": "cut short"}]}})
@@ -110,7 +111,9 @@ def list_left_out(environment: Mapping) -> list[str]:
     unreadable = len(environment.get("data", {}).get("left_out", []))
     others = filter(None, map(_LEFT_OUT.match, environment.get("warnings", [])))
     said = [f"{count(unreadable, 'image')} as unreadable"] if unreadable else []
-    return said + [f"{found['amount']} as {found['why']}" for found in others]
+    said += [f"{found['amount']} as {found['why']}" for found in others]
+    aside = environment.get("data", {}).get("aside", 0)
+    return said + ([f"{count(aside, 'training image')} by data.train_share"] if aside else [])
 
 
 def show_counts(
@@ -148,6 +151,7 @@ def show_counts(
         images=_tabulate(images, "all images", kind, classes or ()),
         groups=_tabulate(groups, "all groups", kind, classes or ()) if groups else None,
         shared=count_shared_groups(rows),
+        aside=sum(row["split"] == UNUSED for row in rows),
         left_out=[f"{path}: {reason}" for path, reason in left_out],
         lacking=list(lacking),
     )
@@ -196,6 +200,29 @@ def say_formats(environment: Mapping) -> str:
         for name, found in formats.items()
     ]
     return " ".join([f"Formats: {', '.join(parts)}.", *unused])
+
+
+def say_seeds(recipe: Mapping) -> str:
+    """Return the seed of a run, and the one that decided its splits where that is another.
+
+    Args:
+        recipe: The content of `recipe.json`.
+
+    >>> say_seeds({"seed": 3, "data": {"split_seed": 0}}), say_seeds({"seed": 3, "data": {}})
+    ('3; of the splits 0', '3')
+    """
+    apart = find_split_seed(recipe)
+    return f"{recipe.get('seed')}" + (f"; of the splits {apart}" if apart != recipe.get("seed") else "")
+
+
+def find_split_seed(recipe: Mapping) -> int | None:
+    """Return the seed that decided the splits of a run, by its `recipe.json`; older ones have no seed for that alone.
+
+    >>> find_split_seed({"seed": 3, "data": {}})
+    3
+    """
+    own = recipe.get("data", {}).get("split_seed")
+    return recipe.get("seed") if own is None else own
 
 
 def find_made(environment: Mapping, recipe: Mapping) -> tuple[str, ...] | None:
@@ -270,7 +297,7 @@ def order_splits(names: Iterable[str]) -> list[str]:
 
 def count_shared_groups(splits: Sequence[Mapping]) -> int:
     """Return how many groups have images in several splits; `splits` are the rows of `splits.csv`."""
-    found = {(row["group"], row["split"]) for row in splits if row.get("group")}
+    found = {(row["group"], row["split"]) for row in splits if row.get("group") and row["split"] != UNUSED}
     return sum(number > 1 for number in Counter(group for group, _ in found).values())
 
 

@@ -17,6 +17,7 @@ from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, nu
 from tlmed.pages.templating import render
 from tlmed.recipe import find_parts, flatten
 from tlmed.report.data_check import SEE
+from tlmed.report.image_counts import say_seeds
 from tlmed.report.loaded_files import RunContent
 from tlmed.run_files.check_summary import say_errors
 from tlmed.sections.augment_words import say_augmentation
@@ -39,7 +40,7 @@ def tell_story(content: RunContent) -> Markup:
         start=name_start(recipe.get("weights")),
         size=" x ".join(map(str, data.get("image_size", ["?", "?"]))),
         training=_name_training(content),
-        seed=recipe.get("seed"),
+        seed=say_seeds(recipe),
         done=_do(content),
         found=f"{where} {say_primary(metrics)}. {name_weakest(metrics)}",
         doubts=[*list_doubts(metrics), *say_errors(content.summary, SEE)],

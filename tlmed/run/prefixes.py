@@ -77,7 +77,7 @@ def feed(
         train, views = images.indices("train"), recipe.augment.views
         pixels = Views(images.pixels, train, model.parts.augment, views, recipe.seed) if views else images.pixels
         name = model.phase.name
-        found = _keep(job, model.route.frozen.net, pixels, name, early)
+        found = _keep(job, model.route.frozen.net, pixels, images, name, early)
         if found is None and views:
             raise RunFailed(
                 "`augment.views` must be 0 where the cache cannot be used, because without it the network would be "
@@ -127,7 +127,7 @@ def choose_features(recipe: Recipe, network: keras.Model) -> dict:
 def features_of(
     job: Job, network: keras.Model, images: ImageSet, name: str, early: EarlyFeatures | None = None
 ) -> np.ndarray:
-    """Return what a frozen network from images to features gives for every image: float32 [n, d].
+    """Return what a frozen network from images to features gives for every image: float32 [n, d], 0 for unused ones.
 
     Args:
         job: The run, whose clock takes a note of the extraction; with `cache="off"` nothing is looked up or kept.
@@ -136,14 +136,23 @@ def features_of(
         name: What the features are for.
         early: An engine, and features, that may be ready for the network.
     """
-    rows = np.arange(len(images.splits))
+    rows = images.used
     kept = choose_features(job.recipe, network)["on"]
-    found = _keep(job, network, images.pixels, name, early) if kept else None
+    found = _keep(job, network, images.pixels, images, name, early) if kept else None
     if found is None:
-        return predict_rows(job.recipe, network, images, rows)
+        return _spread(predict_rows(job.recipe, network, images, rows), images)
     activations, extraction = found
     job.clock.extractions.append(extraction)
-    return activations.take(rows)
+    return _spread(activations.take(rows), images)
+
+
+def _spread(features: np.ndarray, images: ImageSet) -> np.ndarray:
+    """Return the features of used images in rows of all images."""
+    if len(features) == len(images.splits):
+        return features
+    found = np.zeros((len(images.splits), *features.shape[1:]), features.dtype)
+    found[images.used] = features
+    return found
 
 
 def list_means(recipe: Recipe) -> Means:
@@ -157,8 +166,10 @@ def list_means(recipe: Recipe) -> Means:
     )
 
 
-def _keep(job, prefix, pixels, name, early) -> tuple[Activations, dict] | None:
-    """Return the features of all images. Each of several workers computes its share first, then finds the others'.
+def _keep(job, prefix, pixels, images, name, early) -> tuple[Activations, dict] | None:
+    """Return the features of all images that are used, and of versions of them.
+
+    Each of several workers computes its share first, then finds the others'.
 
     Workers that share no store compute what they do not find.
     """
@@ -167,14 +178,15 @@ def _keep(job, prefix, pixels, name, early) -> tuple[Activations, dict] | None:
     def keep(rows: np.ndarray | None):
         return keep_features(prefix, pixels, name, job.voice, means, rows, **ready)
 
+    rows = np.concatenate([images.used, np.arange(len(images.splits), len(pixels.digests))])
     number, count = workers()
     if count == 1:
-        return keep(None)
-    own = keep(np.array_split(np.arange(len(pixels.digests)), count)[number])
+        return keep(rows)
+    own = keep(np.array_split(rows, count)[number])
     # If the cache fails in one worker, all of them must train without it, or their weights would differ.
     if not all_agree(own is not None):
         return None
-    found = keep(None)
+    found = keep(rows)
     if not all_agree(found is not None):
         return None
     sums = {name: own[1][name] + found[1][name] for name in ("computed", "batches", "seconds", "preparation_seconds")}

@@ -13,6 +13,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
 from tlmed.data import ImageSet, describe_sampling, divide
+from tlmed.data.pipeline import thin
 from tlmed.data.splits import count_folds
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
@@ -83,7 +84,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
                 early = _prepare_early(stack, recipe, backbone)
             if recipe.cache != "off" and (writers := find_writers(cache_folder())):
                 voice.warn(writers)
-            images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read_of(job, early)
+            images = _divide_anew(recipe, read) if read is not None else _read_of(job, early)
             images = examine_images(recipe, images)
             faults += _find_label_faults(recipe, images)
             faults += _find_step_faults(recipe, images)
@@ -121,6 +122,8 @@ def _prepare_early(stack, recipe, backbone) -> EarlyFeatures | None:
     anew = not is_hybrid and recipe.augment.changes_images and not recipe.augment.views
     if recipe.cache == "off" or anew or not frozen or random_norms(backbone) or replicas() * workers()[1] > 1:
         return None
+    if recipe.data.train_share < 1:  # which images are used is known once all are read
+        return None
     if find_unknown_code(backbone.model):
         return None
     tap = (recipe.head.tap,) if is_hybrid else ()
@@ -133,6 +136,11 @@ def _read_of(job, early) -> ImageSet:
     start = None if job.fresh or job.window is not None else read_start(job.run)
     window = job.window if start is None else from_json(start.get("window"))
     return read_images(job.recipe, job.skip_bad, window, None if early is None else early.add)
+
+
+def _divide_anew(recipe, read) -> ImageSet:
+    images = divide(read, recipe.data.split, recipe.split_seed)
+    return thin(images, recipe.data.split, recipe.split_seed, recipe.data.train_share)
 
 
 def _import(recipe) -> None:
@@ -174,10 +182,10 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         raise InputError(faults)
     phases = expand(recipe.schedule, network)
     classifier = _assemble(recipe, network, images.table)
-    _check_memory(recipe, classifier, phases, len(images.splits))
+    _check_memory(recipe, classifier, phases, len(images.used))
     facts = {"task": recipe.find_task(images.table.is_multi), "window": to_json(images.pixels.rule.intensity)}
     facts |= _describe_preparations(recipe)
-    plan = _make_plan(recipe, classifier, phases, len(images.splits), **facts)
+    plan = _make_plan(recipe, classifier, phases, len(images.used), **facts)
     parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
         *describe_synthetic(recipe),
@@ -191,7 +199,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         images.pixels.room.describe(),
         *describe_found(images),
     ]
-    return [*words, *_describe_folds(folds, images, recipe.seed)], plan, expand(recipe.phases, network)
+    return [*words, *_describe_folds(folds, images, recipe)], plan, expand(recipe.phases, network)
 
 
 def _describe_augmentation(recipe) -> list[str]:
@@ -199,14 +207,14 @@ def _describe_augmentation(recipe) -> list[str]:
     return [f"Augmentation of training images, at most: {said}"] if said else []
 
 
-def _describe_folds(split, images: ImageSet, seed) -> list[str]:
+def _describe_folds(split, images: ImageSet, recipe) -> list[str]:
     """Say how many folds a cross-validation has and the least and most images of each; nothing for other splits."""
     if split is None:
         return []
     if split.fold is not None:
         return [f"Cross-validation: fold {split.fold} of {split.folds} alone"]
     times = f", repeated {split.repeats} times: {split.folds} runs" if split.repeats > 1 else ": a run for each"
-    sizes = count_folds(images.table, images.sha256, split, seed)
+    sizes = count_folds(images.table, images.sha256, split, recipe.split_seed, recipe.data.train_share)
     each = ", ".join(f"{name} {_say_span(amounts)}" for name, amounts in sizes.items())
     return [f"Cross-validation: {split.k} folds{times}, with {each} images; the first fold is shown"]
 
@@ -302,8 +310,8 @@ def _plan(recipe, backbone, images, is_known) -> Prepared:
     network, task = _assemble(recipe, backbone.model, images.table), recipe.find_task(images.table.is_multi)
     facts = {"task": task, "weights": backbone.name, "window": to_json(images.pixels.rule.intensity)}
     facts |= _describe_preparations(recipe)
-    plan = _make_plan(recipe, network, phases, len(images.splits), is_known, **facts)
-    needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) if phases else 0
+    plan = _make_plan(recipe, network, phases, len(images.used), is_known, **facts)
+    needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.used))) if phases else 0
     check_address_space(needed)
     if needed > memory_limit():
         raise refuse_size(recipe.data.batch_size, recipe.data.image_size)

@@ -11,7 +11,7 @@ from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.leaks import describe_undecided, name_givers
-from tlmed.data.pipeline import recognise
+from tlmed.data.pipeline import recognise, thin
 from tlmed.data.splits import find_scheme_faults
 from tlmed.errors import InputError
 from tlmed.evaluation.pooling import Pooling, choose_pooling, find_pooling_faults
@@ -23,6 +23,7 @@ from tlmed.recipe import Recipe
 from tlmed.run.scoring import describe_lacking
 from tlmed.run.task_faults import find_task_faults
 from tlmed.sections import KFold
+from tlmed.split_names import PLACES, UNUSED
 from tlmed.synthetic import describe_source
 from tlmed.tabulation import Table
 from tlmed.tasks import MULTI_LABEL, ORDINAL
@@ -48,7 +49,8 @@ def read_images(
     rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
     options = {"watch": watch} if watch else {}
     known = KnownPixels(cache_folder(), rule, **options) if recipe.cache != "off" else None
-    return load(table, rule, settings.split, recipe.seed, skip_bad, known=known)
+    images = load(table, rule, settings.split, recipe.split_seed, skip_bad, known=known)
+    return thin(images, settings.split, recipe.split_seed, settings.train_share)
 
 
 def read_leniently(recipe: Recipe) -> tuple[ImageSet, str]:
@@ -65,14 +67,15 @@ def read_leniently(recipe: Recipe) -> tuple[ImageSet, str]:
         InputError: There is no image, none can be read, or the source cannot be opened.
     """
     recipe = take_first_fold(recipe)
-    settings, seed = recipe.data, recipe.seed
+    settings, seed = recipe.data, recipe.split_seed
     table = open_source(settings.source, recipe.layout, fewest=1)
     rule = PixelRule(settings.image_size, resolve(settings.window), settings.fit, settings.spacing)
     known = KnownPixels(cache_folder(), rule) if recipe.cache != "off" else None
     try:
         if faults := find_scheme_faults(table, settings.split):
             raise InputError(faults)
-        return load(table, rule, settings.split, seed, skip_bad=True, known=known), ""
+        images = load(table, rule, settings.split, seed, skip_bad=True, known=known)
+        return thin(images, settings.split, seed, settings.train_share), ""
     except InputError as error:  # where it is not the division, reading them without one raises it again
         return load(table, rule, None, seed, skip_bad=True, known=known), error.faults[0]
 
@@ -136,7 +139,8 @@ def describe_synthetic(recipe) -> list[str]:
 
 def describe_counts(recipe, images) -> str:
     """Return how many images there are, by split, and the classes or labels, in a line."""
-    counts = ", ".join(f"{split} {len(images.indices(split)):,}" for split in ("train", "val", "test"))
+    places = [place for place in PLACES if place != UNUSED or len(images.used) < len(images.splits)]
+    counts = ", ".join(f"{place} {len(images.indices(place)):,}" for place in places)
     names, task, asked = images.table.classes, recipe.find_task(images.table.is_multi), recipe.data.positive is not None
     main = None if images.table.is_multi else metrics.positive_index(names, recipe.data.positive)
     marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")

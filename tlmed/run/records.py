@@ -343,6 +343,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
             "formats": describe_formats(images.pixels.formats, images.pixels.rule.intensity),
             "unused": count_extras(images.pixels.extras),
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
+            **({"aside": aside} if (aside := len(images.splits) - len(images.used)) else {}),
         },
         "warnings": [*leaks, *images.warnings],
         "leaks": leaks,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tlmed.errors import InputError
 from tlmed.rundir import FOLDS, RunDir
-from tlmed.split_names import SPLITS
+from tlmed.split_names import PLACES
 from tlmed.whole_files import read_csv, write_csv
 
 
@@ -80,7 +80,7 @@ def _check_images(rows: list[dict[str, str]]) -> str:
     if not rows:
         return "it names no image"
     for line, row in enumerate(rows, 2):
-        if row["split"] not in SPLITS or not re.fullmatch("[0-9a-f]{64}", row["sha256"]):
+        if row["split"] not in PLACES or not re.fullmatch("[0-9a-f]{64}", row["sha256"]):
             return f"split={row['split']!r} and sha256={row['sha256']!r} in row {line}"
     twice = [path for path, number in Counter(row["path"] for row in rows).items() if number > 1]
     return f"{twice[0]!r} twice" if twice else ""

@@ -10,6 +10,7 @@ from tlmed.findings import ERROR, IDENTICAL, NEAR_COPY
 from tlmed.run_files.csv_files import SPLITS_CSV
 from tlmed.run_files.json_files import CHECK_JSON, Check
 from tlmed.rundir import RunDir
+from tlmed.split_names import LEARNED
 
 COPIES = (IDENTICAL, NEAR_COPY)  # kinds of which a finding is a set of images that show one picture
 
@@ -90,7 +91,7 @@ def keep(content: Check | Mapping, rows: Sequence[Mapping[str, str]]) -> KeptFin
 
 def _list_known(rows) -> frozenset[str]:
     """Return the test images whose file, or whose group in any spelling, is in train or val."""
-    learned = [row for row in rows if row["split"] != "test"]
+    learned = [row for row in rows if row["split"] in LEARNED]
     digests, groups = {row["sha256"] for row in learned}, {spell(row["group"]) for row in learned} - {""}
     return frozenset(
         row["path"]

@@ -97,6 +97,10 @@ class Images:
         image_size: Height and width, in pixels, that every image is resized to.
         split: Fractions of train, validation and test, used where the data brings no split of its own; or a `KFold`,
             for data that brings none.
+        split_seed: Decides the splits that tlmed makes, folds too, and which images `train_share` takes. None: the
+            `seed` of the recipe does. With a number, runs of other seeds have the same images in train, val and test.
+        train_share: The share of the training images that is trained on; the others are left aside. Those of a smaller
+            share are all in a larger one. Validation and test images stay the same.
         batch_size: Images per training step.
         positive: The positive class of a two-class task; by default the second in sorted order, numbers by their size:
             malignant of benign and malignant, 1 of 0 and 1, 10 of 9 and 10.
@@ -164,6 +168,10 @@ class Images:
         lambda split: isinstance(split, KFold) or (all(map(positive, split)) and abs(sum(split) - 1) < 1e-6),
         default=(0.70, 0.15, 0.15),
     )
+    split_seed: int | None = must(
+        "a whole number from 0 to 2**32 - 1, or None", lambda seed: seed is None or 0 <= seed < 2**32, default=None
+    )
+    train_share: float = must("a share above 0 and up to 1", lambda share: 0 < share <= 1, default=1.0)
     batch_size: int = count(default=32)
     positive: str | None = must("the name of a class, or None", lambda name: name != "", default=None)
     group_column: str | None = column()
