@@ -9,7 +9,7 @@ import pytest
 
 import tlmed
 from tests.run.test_run import small
-from tlmed.export.card import write_card
+from tlmed.export.card import write_run_card
 from tlmed.inference import evaluate
 from tlmed.lock import compare_inputs, describe_inputs, read_lock
 from tlmed.lock.inputs import repeat_recipe
@@ -63,7 +63,7 @@ def test_pages_and_the_terminal_count_them(images, thinned):
     assert "Unused: 21 training images left aside" in report
     assert "Seed 3; of the splits 0." in report
     assert "left out: 21 training images by data.train_share" in report  # the checklist
-    card = write_card(thinned)
+    card = write_run_card(thinned)
     assert "| all | 21 | 9 | 9 | 21 |" in card
     assert "Left out: 21 training images by data.train" in card
 

@@ -24,7 +24,7 @@ from tlmed.members import Member, list_members
 from tlmed.recipe import Recipe
 from tlmed.run_files import METRICS_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
-from tlmed.split_names import SPLITS
+from tlmed.split_names import PLACES
 from tlmed.tasks import MULTI_LABEL
 from tlmed.words import join_names, listed
 
@@ -79,7 +79,7 @@ class Panel:
         used = {row["path"]: {row["split"]} for row in first}
         for row in (row for rows in others for row in rows):
             used[row["path"]].add(row["split"])
-        return [{**row, "split": next(name for name in SPLITS if name in used[row["path"]])} for row in first]
+        return [{**row, "split": next(name for name in PLACES if name in used[row["path"]])} for row in first]
 
     def check_intact(self, *names: str) -> list[str]:
         """Refuse members with a file that differs from their lock; return why this cannot be told of some.
