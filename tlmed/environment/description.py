@@ -1,5 +1,6 @@
 """What a run ran on: versions, processor, devices, threads, the state of the code."""
 
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -49,11 +50,18 @@ def describe_environment() -> dict:
 
 def describe_code() -> dict:
     """Return tlmed's version, the git commit that it is at (None outside git), and the SHA-256 of all its code."""
+    commit, digest = _read_code()
+    return {"version": importlib.metadata.version("tlmed"), "git_commit": commit, "sha256": digest}
+
+
+# Once: a process goes on with the code that it has loaded, and each fold of a cross-validation asks for it.
+@functools.cache
+def _read_code() -> tuple[str | None, str]:
+    """Return the git commit and the SHA-256 of tlmed's code."""
     folder, found = Path(__file__).parent.parent, hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         found.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
-    version = importlib.metadata.version("tlmed")
-    return {"version": version, "git_commit": git_commit(folder), "sha256": found.hexdigest()}
+    return git_commit(folder), found.hexdigest()
 
 
 def count_cores() -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tlmed.errors import InputError
 from tlmed.recipe.recipe import Recipe, find_faults
+from tlmed.sections.rules import find_types
 
 UNDECIDING = ("name",)  # fields that change neither training nor scores
 
@@ -71,7 +72,7 @@ def _restore(value, hint):
     if origin is dict and isinstance(value, dict):
         return {key: _restore(item, args[1]) for key, item in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        hints = typing.get_type_hints(hint)
+        hints = find_types(hint)
         return hint(**{name: _restore(item, hints.get(name, object)) for name, item in value.items()})
     return value
 

@@ -13,7 +13,7 @@ from tlmed.recipe.suggestions import suggest
 from tlmed.sections import Augment, Degrees, Phase, Stated
 from tlmed.sections.augment_presets import PRESETS, suggest_preset
 from tlmed.sections.rules import find_faults as find_section_faults
-from tlmed.sections.rules import fits
+from tlmed.sections.rules import find_types, fits
 from tlmed.words import shorten
 
 _NUMBER = re.compile(r"-?[0-9]+")
@@ -125,7 +125,7 @@ def _replace(part, keys, text, path):
         )
     if name not in specs:
         raise _UnknownField(path, name, type(part))
-    value, hint = getattr(part, name), typing.get_type_hints(type(part))[name]
+    value, hint = getattr(part, name), find_types(type(part))[name]
     if rest and (items := _find_items(hint)):
         return _with(part, name, _replace_entry(value or {}, rest, text, items))
     nested = dataclasses.is_dataclass(value) or isinstance(value, dict) or name == "phases"

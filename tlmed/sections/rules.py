@@ -5,6 +5,7 @@ import functools
 import math
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -133,7 +134,7 @@ def find_faults(part, path: str = "") -> list[str]:
         f"Received: {name}={shorten(repr(value))}."
         for name, value in part._unknown.items()
     ]
-    hints = typing.get_type_hints(type(part))
+    hints = find_types(type(part))
     for name, spec in specs.items():
         value = getattr(part, name)
         if not fits(value, hints[name]) or not spec.metadata["test"](value):
@@ -150,6 +151,17 @@ def find_faults(part, path: str = "") -> list[str]:
     if not faults and hasattr(part, "find_conflicts"):
         faults += part.find_conflicts(path)
     return faults
+
+
+@functools.cache  # Python works them out anew each time, and a recipe is checked many times
+def find_types(kind: type) -> Mapping[str, object]:
+    """Return the types that the fields of a dataclass declare.
+
+    >>> from tlmed.sections import Phase
+    >>> find_types(Phase)["epochs"]
+    <class 'int'>
+    """
+    return types.MappingProxyType(typing.get_type_hints(kind))
 
 
 def fits(value, hint) -> bool:
