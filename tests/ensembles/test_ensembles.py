@@ -253,6 +253,9 @@ def ensemble(tmp_path_factory):
 
 def test_an_ensemble_answers_with_the_mean_of_networks_that_read_images_each_by_its_own_rule(ensemble):
     run, folder = ensemble
+    first_own, second_own = (entry.get("own", []) for entry in run.json("metrics.json")["ensemble"]["members"])
+    assert first_own == []
+    assert [line[:22] for line in second_own] == ["Shape: 20 x 20 pixels,"]
     header, rows, _ = inference.predict(run, [folder / "images"])
     alone = [inference.predict(RunDir(folder / name), [folder / "images"])[1] for name in "ab"]
     assert [row[0] for row in rows] == [row[0] for row in alone[0]]

@@ -21,7 +21,7 @@ from tlmed.evaluation.measures import Scoring, list_part_metrics, measure, score
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import Pooled
 from tlmed.evaluation.predictions import describe_ties
-from tlmed.inference.member_scores import MemberScores, note_differences, read_member_scores
+from tlmed.inference.member_scores import MemberScores, describe_reading, note_differences, read_member_scores
 from tlmed.inference.panel import check_members
 from tlmed.inference.scorer import name_files
 from tlmed.inference.stated_costs import find_costs
@@ -113,12 +113,12 @@ def make_ensemble(runs: Sequence[RunDir], weights: str = MEAN, voice: Voice = SI
     """
     found, members = [Member(run) for run in runs], [read_trained(run) for run in runs]
     check_members(found, members)
-    unsure = [said for run in runs for said in _check_intact(run)]
+    names, unsure = name_members(found), [said for run in runs for said in _check_intact(run)]
+    own = {name: describe_reading(members[0], member) for name, member in zip(names, members, strict=True)}
     table = read_member_scores(members)
     shares = np.full(len(runs), 1 / len(runs)) if weights == MEAN else _fit(table)
     decision = table.decide(np.ones(len(runs), bool), shares)
     unseen = find_unseen(members, table)
-    names = name_members(found)
     if not unseen.by[shares > 0].any():
         raise describe_nothing_left(table, members)
     answers = answer(table, unseen.by, shares, decision, names)
@@ -126,7 +126,7 @@ def make_ensemble(runs: Sequence[RunDir], weights: str = MEAN, voice: Voice = SI
     result = _score(table, answers, decision, members[0])
     undecided = unseen.undecided[:, answers.rows][shares > 0].any(axis=0)
     result |= {"undecided": amount} if (amount := _count_units(answers, undecided)) else {}
-    result["ensemble"] = _describe(table, answers, shares, weights, names)
+    result["ensemble"] = _describe(table, answers, shares, weights, own)
     ties = describe_ties(answers.pooled.units)
     for warning in (told := [*dict.fromkeys(told), *ties]):
         voice.warn(warning)
@@ -192,14 +192,25 @@ def _count_units(answers, chosen) -> int:
     return len(set(answers.pooled.members[chosen].tolist()))
 
 
-def _describe(table, answers, shares, weights, names) -> dict:
-    """Return what `metrics.json` says of the members and of how many of them scored each unit."""
+def _describe(table, answers, shares, weights, own) -> dict:
+    """Return what `metrics.json` says of the members and of how many of them scored each unit.
+
+    Args:
+        table: The images and scores of all members.
+        answers: From `answer`.
+        shares: The members' weights.
+        weights: How they were found.
+        own: By the name of each member, how it finds its answer in another way than the first.
+    """
     first = np.unique(answers.pooled.members, return_index=True)[1]
     amounts, whole = answers.amounts[first], int((shares > 0).sum())
     tested = (table.splits == "test").any(axis=0)
     found = {
         "weights": weights,
-        "members": [{"name": name, "weight": float(share)} for name, share in zip(names, shares, strict=True)],
+        "members": [
+            {"name": name, "weight": float(share)} | ({"own": said} if said else {})
+            for (name, said), share in zip(own.items(), shares, strict=True)
+        ],
         "scored_by": count_members(amounts),
         "tested": int(tested.sum()),
         "scored": len(answers.rows),

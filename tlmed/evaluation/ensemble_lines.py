@@ -18,6 +18,7 @@ def describe_ensemble(result: Mapping) -> list[str]:
     members = [entry for entry in about["members"] if entry["weight"] > 0]
     shares = join_names([f"{entry['name']} {thousandths(entry['weight'])}" for entry in about["members"]])
     said = [f"{count(len(about['members']), 'member')}, weights ({about['weights']}): {shares}."]
+    said += [f"{entry['name']}: {line}." for entry in about["members"] for line in entry.get("own", ())]
     unit = unit_of(result)
     amounts = [f"{count(n, f'test {unit}')} by {number}" for number, n in about["scored_by"].items()]
     said.append(

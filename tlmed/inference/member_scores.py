@@ -213,3 +213,10 @@ def note_differences(first: Trained, other: Trained) -> list[str]:
     names = ("threshold", "costs", "cost_ratio", "logit_adjustment", "prevalence")
     pairs = {name: (getattr(first.recipe, name), getattr(other.recipe, name)) for name in names}
     return [f"{name}={theirs!r}, not {ours!r}" for name, (ours, theirs) in pairs.items() if ours != theirs]
+
+
+def describe_reading(first: Trained, other: Trained) -> list[str]:
+    """Return how a run finds its answer in another way than the first one does, which is no fault. One line each."""
+    known, classifier = first.rule.describe(), METRICS_JSON.read(other.run).get("classifier")
+    said = [line for line in other.rule.describe() if line not in known]
+    return said + ([f"Hybrid: {classifier['name']} on the features of its network"] if classifier else [])
