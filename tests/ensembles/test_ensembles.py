@@ -22,6 +22,7 @@ from tlmed.ensembles.shares import fit_shares
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import decide
 from tlmed.evaluation.ensemble_lines import describe_ensemble
+from tlmed.evaluation.label_lines import describe_choices
 from tlmed.evaluation.label_predictions_csv import write_label_predictions
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
@@ -480,6 +481,17 @@ def test_other_questions_are_answered_together_too(members):
     else:
         kappa = sklearn.metrics.cohen_kappa_score(labels[rows], units.predictions, weights="quadratic")
         assert result["metrics"]["quadratic_kappa"]["value"] == pytest.approx(kappa)
+    for number, name in enumerate("abc", 1):
+        shutil.copytree(folder / name, folder / "cv" / "folds" / f"0{number}")
+    for name in ("recipe.json", "metrics.json"):
+        shutil.copy(folder / "a" / name, folder / "cv" / name)
+    folds = open_panel(RunDir(folder / "cv"))
+    if kind == "labels":
+        points = [result["per_class"][name]["operating_point"]["threshold"] for name in ("edema", "mass")]
+        assert folds.decision.thresholds == points
+        assert f"{points[0]:.3f}" in " ".join(describe_choices(folds.metrics))
+    else:
+        assert folds.decision.temperature == result["calibration"]["temperature"]
     run = write_ensemble(folder / "together", made)
     panel = open_panel(run)
     assert panel.first.task == result["task"]

@@ -23,13 +23,16 @@ from tlmed.data import divide, load
 from tlmed.data import splits as splits_module
 from tlmed.data.leaks import find_leaks
 from tlmed.data.splits import assign_splits
+from tlmed.ensembles import gather_runs, make_ensemble
 from tlmed.errors import InputError, Interrupted
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.predictions import Predictions
+from tlmed.export import write_card
 from tlmed.findings import GROUP, IDENTICAL
 from tlmed.inference import evaluate
+from tlmed.inference.panel import open_panel
 from tlmed.lock import write_lock
 from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source
 from tlmed.report.folds import write_folds_report
@@ -748,6 +751,23 @@ def test_where_one_network_is_wanted_the_folds_are_named(crossed):
         with pytest.raises(InputError, match=r"one of its folds: .*/folds/01, .*/folds/02, .*/folds/03\. Received"):
             call()
     assert find_run(crossed[0].path / "folds" / "02").complete
+
+
+def test_all_folds_answer_together_and_are_scored_as_each_fold_is_on_its_own_test_images(crossed):
+    path = crossed[0].path
+    panel, made = open_panel(find_run(path, several=True)), make_ensemble(gather_runs([path]))
+    assert [member.run.path.name for member in panel.members] == ["01", "02", "03"]
+    assert panel.decision.temperature == made.result["calibration"]["temperature"]
+    assert made.result["ensemble"]["scored_by"] == {"1": made.result["n"]}
+    rows, units = read_csv(path / "predictions.csv"), made.pooled.units
+    found = {name: place for place, name in enumerate(units.paths)}
+    order = [found.pop(row["path"]) for row in rows]
+    assert not found
+    for kind, scores in (("score_", units.scores), ("calibrated_", units.calibrated)):
+        table = [[float(row[kind + name]) for name in units.classes] for row in rows]
+        np.testing.assert_allclose(scores[order], table, atol=1e-6)
+    assert [units.classes[units.predictions[place]] for place in order] == [row["prediction"] for row in rows]
+    assert "The folds of a cross-validation: 3 networks answer together" in write_card(RunDir(path))
 
 
 def test_a_fold_is_evaluated_checked_and_hands_its_weights_on_as_any_run(crossed):
