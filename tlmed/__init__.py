@@ -10,13 +10,14 @@ _HOMES = {
     "FeatureExtractor": "tlmed.features.extractor",
     "check": "tlmed.inspection",
     "load_recipe": "tlmed.recipe",
+    "sweep": "tlmed.studies",
     "train": "tlmed.run",
 }
 _MODULES = (
     *("backbones", "blocks", "certificate", "data", "evaluation", "features", "heads", "metrics", "phases", "plan"),
     *("recipe", "training"),
 )
-_WITHOUT_KERAS = ("load_recipe", "metrics", "recipe")
+_WITHOUT_KERAS = ("load_recipe", "metrics", "recipe", "sweep")
 __all__ = sorted(_HOMES)
 
 

@@ -83,7 +83,8 @@ def launch(
     with _signals_into(heard):
         try:
             for i, environment in enumerate(environments):
-                processes.append(process := _start([*program, *command], environment))
+                process = start_leashed([*program, *command], environment, subprocess.DEVNULL, subprocess.PIPE)
+                processes.append(process)
                 readers.append(_read_lines(process.stdout, f"[{i}] ", say, heard))
                 readers.append(_read_lines(process.stderr, f"[{i}] ", warn, heard))
             status = _attend(processes, heard, warn, wait, grace)
@@ -139,11 +140,20 @@ def _signals_into(heard: queue.SimpleQueue) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen:
-    """Start a process in a session of its own: Ctrl-C reaches the launcher alone, which passes it on."""
+def start_leashed(command: Sequence[str], environment: Mapping[str, str], stdin, stderr) -> subprocess.Popen:
+    """Start a process in a session of its own that the system kills when the thread that started it has ended.
+
+    In a session of its own, Ctrl-C reaches this process alone, which passes it on.
+
+    Args:
+        command: The program and its arguments.
+        environment: Its environment.
+        stdin: As for `subprocess.Popen`.
+        stderr: Likewise; standard output is a pipe.
+    """
     # -I -S: it needs no packages, and starts faster without them.
     leash = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid())]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": stderr}
     return subprocess.Popen([*leash, *command], env=environment, start_new_session=True, **pipes)
 
 

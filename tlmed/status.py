@@ -1,12 +1,14 @@
 """Tell how far a run is, from its directory, while another process trains."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
+from tlmed.run_files.study_files import CELL_STATES, read_cells
 from tlmed.rundir import WORKER, RunDir
 from tlmed.sealed import DamagedFile, read_facts
 from tlmed.words import count
@@ -20,6 +22,15 @@ def describe_status(run: RunDir) -> list[str]:
     return [f"{run.path}: {state}", _read_words(run), *(_describe_folds(run) or _describe_step(run))]
 
 
+def say_progress(run: RunDir) -> str:
+    """Return where a running run is in a few words; "" before its first phase."""
+    try:
+        now = STATUS_JSON.read(run) if (run / STATUS_JSON.name).exists() else None
+    except InputError:
+        return ""
+    return f"{now['phase']}, epoch {now['epoch']} of {now['epochs']}" if now else ""
+
+
 def find_runs(folder: Path) -> list[RunDir]:
     """Return the runs that lie in a folder, by name; folds belong to their cross-validation."""
     try:
@@ -27,6 +38,21 @@ def find_runs(folder: Path) -> list[RunDir]:
     except OSError:
         return []
     return [run for path in paths if (run := RunDir(path)).exists]
+
+
+def describe_study(folder: Path) -> list[str]:
+    """Return how many cells of a study are complete, which failed and why, and how far the running ones are."""
+    rows = read_cells(folder)
+    counts = Counter(row["state"] for row in rows)
+    said = ", ".join(f"{counts[state]} {state}" for state in CELL_STATES if counts[state])
+    lines = [f"{folder}: a study of {count(len(rows), 'cell')}: {said}."]
+    for row in rows:
+        if row["state"] == "failed":
+            lines.append(f"{row['cell']}: failed: {row['reason']}")
+        if row["state"] == "running":
+            run = RunDir(folder / row["run"])
+            lines.append(f"{row['cell']}: {say_progress(run) or 'running'}{'' if run.is_running else ' elsewhere'}")
+    return lines
 
 
 def list_status(runs: Iterable[RunDir]) -> list[str]:

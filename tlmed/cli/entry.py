@@ -22,6 +22,7 @@ from tlmed.cli.predict_command import predict
 from tlmed.cli.recipes_commands import recipes
 from tlmed.cli.reproduce_command import reproduce
 from tlmed.cli.status_command import status
+from tlmed.cli.sweep_command import sweep
 from tlmed.cli.train_command import train
 from tlmed.errors import CheckFailed, InputError, Interrupted, TlmedError
 from tlmed.screen import Screen
@@ -40,22 +41,8 @@ def cli():
 
 
 for _command in (
-    *(
-        train,
-        plan,
-        data,
-        evaluate,
-        predict,
-        compare,
-        ensemble,
-        reproduce,
-        metrics,
-        export,
-        status,
-        launch,
-        recipes,
-        cache,
-    ),
+    *(train, plan, sweep, data, evaluate, predict, compare, ensemble, reproduce, metrics, export, status, launch),
+    *(recipes, cache),
     backbones,
 ):
     cli.add_command(_command)

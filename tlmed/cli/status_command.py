@@ -13,9 +13,13 @@ from tlmed.screen import Screen
 @click.argument("run", type=click.Path(path_type=Path))
 @debug
 def status(run):
-    """Show how far RUN is, while it trains or after it was stopped; of a folder of runs, how far each is."""
+    """Show how far RUN is, while it trains or after it was stopped; of a study or a folder of runs, how far each is."""
+    from tlmed.run_files.study_files import is_study
     from tlmed.rundir import RunDir, find_run
-    from tlmed.status import describe_status, find_runs, list_status
+    from tlmed.status import describe_status, describe_study, find_runs, list_status
 
+    if is_study(run):
+        Screen(sys.stdout).show(describe_study(run))
+        return
     runs = [] if RunDir(run).exists else find_runs(run)
     Screen(sys.stdout).show(list_status(runs) if runs else describe_status(find_run(run, complete=False)))

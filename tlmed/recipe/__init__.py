@@ -13,6 +13,7 @@ from tlmed.recipe.recipe_files import (
     read_recipe,
     read_text,
     shipped_recipes,
+    shipped_studies,
     summary,
 )
 from tlmed.recipe.resolved import (
@@ -28,6 +29,7 @@ from tlmed.recipe.resolved import (
 )
 from tlmed.recipe.settings import override, parse, read_stated
 from tlmed.recipe.source import to_source
+from tlmed.recipe.study import Cell, Study, names_study, read_study
 from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, KFold, Phase, Stated
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "STRATEGIES",
     "UNDECIDING",
     "Augment",
+    "Cell",
     "Degrees",
     "Dense",
     "Hybrid",
@@ -44,6 +47,7 @@ __all__ = [
     "Recipe",
     "RecipeFile",
     "Stated",
+    "Study",
     "changed_modules",
     "digest",
     "digest_modules",
@@ -56,12 +60,15 @@ __all__ = [
     "join_fields",
     "load_recipe",
     "name_differences",
+    "names_study",
     "override",
     "parse",
     "read_recipe",
     "read_stated",
+    "read_study",
     "read_text",
     "shipped_recipes",
+    "shipped_studies",
     "summary",
     "to_json",
     "to_source",

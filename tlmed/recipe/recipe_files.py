@@ -13,6 +13,7 @@ from tlmed.words import shorten
 
 MOST_BYTES = 2**20  # a recipe is short; a larger file is refused without reading all of it
 _SOURCE = Path(__file__).parents[2] / "recipes"
+_STUDIES = "studies"  # the folder of those that compare several recipes
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,20 @@ class RecipeFile:
 
 def shipped_recipes() -> dict[str, Path]:
     """Return the recipes that come with tlmed: name to file, sorted by name."""
+    return {file.stem: file for file in _list_shipped() if file.parent.name != _STUDIES}
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Return the studies that come with tlmed: name to file, sorted by name."""
+    return {file.stem: file for file in _list_shipped() if file.parent.name == _STUDIES}
+
+
+def _list_shipped() -> list[Path]:
     # An installed tlmed has its recipes in the package `tlmed.recipes`; in the folder of its source there is none.
     spec = importlib.util.find_spec("tlmed.recipes")
     folders = [_SOURCE] if spec is None else spec.submodule_search_locations
     files = [file for folder in folders for file in Path(folder).rglob("*.py") if file.name != "__init__.py"]
-    return {file.stem: file for file in sorted(files, key=lambda file: file.stem)}
+    return sorted(files, key=lambda file: file.stem)
 
 
 def find_recipe(path_or_name: str | Path) -> Path:
@@ -90,6 +100,15 @@ def read_recipe(path_or_name: str | Path) -> RecipeFile:
     if not isinstance(recipe, Recipe):
         raise InputError(f"A recipe file must define `recipe = Recipe(...)`. Received: {file}, {_describe(namespace)}.")
     return RecipeFile(file, text, recipe, modules)
+
+
+def run_file(file: Path) -> dict:
+    """Run the code of a recipe's or a study's file, and return the names that it defines.
+
+    Raises:
+        InputError: If it cannot be read, is no valid Python, or ends in an error.
+    """
+    return _run(_compile(read_text(file), file), file)
 
 
 def read_text(file: Path) -> str:

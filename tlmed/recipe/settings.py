@@ -57,7 +57,10 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
         except InputError as error:
             faults += [f"{fault} Received: --set {shorten(setting)}." for fault in error.faults]
     for key, value in (values or {}).items():
-        recipe = _put(recipe, key.split("."), value)
+        try:
+            recipe = _put(recipe, key.split("."), value)
+        except _UnknownField as error:
+            faults.append(_describe_unknown(error, recipe, f"{key}={value!r}"))
     faults += find_faults(recipe)
     if faults:
         raise InputError(faults)
@@ -157,10 +160,23 @@ def _choose_preset(augment, name) -> Augment:
     return Augment.preset(name, views=augment.views)
 
 
-def _put(part, names, value):
-    """Return `part` with one field replaced, which may be a field of a section inside it."""
+def _put(part, names, value, path=""):
+    """Return `part` with one field replaced, which may be a field of a section inside it, or of all phases."""
     name, *rest = names
-    return _with(part, name, _put(getattr(part, name), rest, value) if rest else value)
+    if isinstance(part, dict):
+        return {**part, ".".join(names): value}
+    if isinstance(part, tuple):
+        chosen = [number for number in range(len(part)) if not _NUMBER.fullmatch(name) or number == int(name)]
+        if _NUMBER.fullmatch(name) and not (chosen and rest):
+            raise _UnknownField(path, name, Phase)
+        keys = rest if _NUMBER.fullmatch(name) else names
+        return tuple(_put(phase, keys, value, path) if number in chosen else phase for number, phase in enumerate(part))
+    if name not in {spec.name for spec in dataclasses.fields(part)}:
+        raise _UnknownField(path, name, type(part))
+    inside = getattr(part, name)
+    if rest and not (dataclasses.is_dataclass(inside) or isinstance(inside, dict | tuple)):
+        raise _UnknownField(f"{path}{name}.", rest[0], type(part))
+    return _with(part, name, _put(inside, rest, value, f"{path}{name}.") if rest else value)
 
 
 def _sections(hint) -> list[type]:

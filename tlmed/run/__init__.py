@@ -2,9 +2,10 @@
 
 import tlmed.tensorflow_start
 
+from tlmed.run.forecasting import forecast
 from tlmed.run.preparation import preview
 from tlmed.run.reading_images import list_found, look
 from tlmed.run.story import Run, rehearse, train
 from tlmed.voice import Voice
 
-__all__ = ["Run", "Voice", "list_found", "look", "preview", "rehearse", "train"]
+__all__ = ["Run", "Voice", "forecast", "list_found", "look", "preview", "rehearse", "train"]

@@ -151,15 +151,31 @@ def _import(recipe) -> None:
         OpenVino.load()
 
 
-def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], dict, tuple[Phase, ...]]:
-    """Return what a recipe would do, without training; what `train` refuses is refused.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Foresight:
+    """What is known of a run before it trains.
+
+    Attributes:
+        recipe: The recipe; of a cross-validation that of the first fold.
+        weights: Where the backbone's weights are.
+        images: The images in their splits.
+        network: The classifier, with random weights; of a hybrid the network that gives its features.
+        plan: The content of `plan.json`.
+    """
+
+    recipe: Recipe
+    weights: str
+    images: ImageSet
+    network: keras.Model
+    plan: dict
+
+
+def foresee(recipe: Recipe, skip_bad: bool = False) -> Foresight:
+    """Read the images and make the plan of a recipe, without its weights; what `train` refuses is refused.
 
     Args:
-        recipe: The recipe. Of a cross-validation the first fold is shown; making it checks how all are divided.
+        recipe: The recipe. Of a cross-validation the first fold is taken; making it checks how all are divided.
         skip_bad: Leave out images that cannot be read.
-
-    Returns:
-        Some sentences and a table of the images, the content of `plan.json`, and the recipe's schedule, expanded.
 
     Raises:
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
@@ -167,7 +183,6 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     """
     # Network and images are checked one after the other even if the first has faults: a user sees all of them at once.
     faults, network, images = [], None, None
-    folds = recipe.data.split if isinstance(recipe.data.split, KFold) else None
     recipe = take_first_fold(recipe)
     size = recipe.data.image_size
     with _collected(faults):
@@ -186,11 +201,31 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     facts = {"task": recipe.find_task(images.table.is_multi), "window": to_json(images.pixels.rule.intensity)}
     facts |= _describe_preparations(recipe)
     plan = _make_plan(recipe, classifier, phases, len(images.used), **facts)
+    return Foresight(recipe, weights, images, classifier, plan)
+
+
+def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], dict, tuple[Phase, ...]]:
+    """Return what a recipe would do, without training; what `train` refuses is refused.
+
+    Args:
+        recipe: The recipe. Of a cross-validation the first fold is shown; making it checks how all are divided.
+        skip_bad: Leave out images that cannot be read.
+
+    Returns:
+        Some sentences and a table of the images, the content of `plan.json`, and the recipe's schedule, expanded.
+
+    Raises:
+        InputError, RunFailed: As `foresee`.
+    """
+    folds = recipe.data.split if isinstance(recipe.data.split, KFold) else None
+    seen = foresee(recipe, skip_bad)
+    recipe, images, plan = seen.recipe, seen.images, seen.plan
+    phases = expand(recipe.phases, seen.network.parts.backbone) if plan["phases"] else ()
     parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
         *describe_synthetic(recipe),
         f"Backbone: {backbones.name_all(recipe.backbone)}, {parameters}",
-        f"Weights: {weights}",
+        f"Weights: {seen.weights}",
         *_describe_augmentation(recipe),
         *describe_sampling(recipe.sampling, images.table.labels[images.splits == "train"], images.table.classes),
         describe_counts(recipe, images),
@@ -199,7 +234,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         images.pixels.room.describe(),
         *describe_found(images),
     ]
-    return [*words, *_describe_folds(folds, images, recipe)], plan, expand(recipe.phases, network)
+    return [*words, *_describe_folds(folds, images, recipe.seed)], plan, phases
 
 
 def _describe_augmentation(recipe) -> list[str]:

@@ -1,0 +1,52 @@
+"""Stands in for the process that trains cells: it takes the same jobs, and writes the few files that a study reads.
+
+What a cell scores follows from its recipe alone, so that a study that was killed must end as one that was not.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def train(job: dict) -> dict:
+    recipe, out = job["recipe"], Path(job["out"])
+    if (told := recipe["backbone"]) == "LeNet5" and recipe["seed"] == 1 and "fail" in sys.argv:
+        return {"state": "failed", "reason": f"no weights for {told}"}
+    if "crash" in sys.argv and recipe["seed"] == 1:
+        os.abort()
+    time.sleep(float(sys.argv[1]))
+    out.mkdir(parents=True, exist_ok=True)
+    share = int(hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:6], 16) / 16**6
+    measured = {"value": share, "low": share / 2, "high": (1 + share) / 2, "method": "none"}
+    split = recipe["data"]["split"]
+    fold = split["fold"] if isinstance(split, dict) else 0
+    digest = hashlib.sha256(f"{fold} {'other' in sys.argv and recipe['seed']}".encode()).hexdigest()
+    files = {
+        "plan.json": {"parameters": 10, "phases": []},
+        "timing.json": {"training_seconds": 0.5, "total_seconds": 1.0},
+        "metrics.json": {
+            "split": "test",
+            "n": 7,
+            "classes": ["x", "y"],
+            "metrics": {"auc": measured, "accuracy": measured},
+        },
+    }
+    for name, content in files.items():
+        (out / name).write_text(json.dumps(content))
+    (out / "splits.csv").write_text(f"path,label,group,split,sha256\na,x,,test,{digest}\n")
+    return {"state": "complete"}
+
+
+def main() -> None:
+    print(json.dumps({"state": "ready"}), flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answer = {"state": "complete", "seconds": 100.0} if asked["kind"] == "forecast" else train(asked)
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""A study from its first cell to its tables; the cells take no time."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.studies.conftest import small
+from tlmed.errors import InputError
+from tlmed.run_files.study_files import read_cells, read_scores
+
+
+def states(folder):
+    return [row["state"] for row in read_cells(folder)]
+
+
+def test_every_cell_is_trained_once_and_its_scores_are_in_both_tables(sweeping):
+    folder, shown = sweeping()
+    rows, scores = read_cells(folder), read_scores(folder)
+    assert states(folder) == ["complete"] * 8
+    assert "Cells: 8 complete of 8." in shown
+    assert len(scores) == 8 * 5  # two metrics and three costs
+    for row in rows:
+        run = folder / row["run"]
+        of_cell = {score["metric"]: score["value"] for score in scores if score["cell"] == row["cell"]}
+        assert (run / "metrics.json").exists()
+        assert of_cell["auc"] == row["auc"] == row["accuracy"]
+        assert float(of_cell["total_seconds"]) == float(row["seconds"]) == 1.0
+    assert {row["backbone"] for row in rows} == {"LeNet5", "AlexNet"}
+    assert {row["weights"] for row in rows if row["backbone"] == "AlexNet"} == {"none"}
+
+
+def test_the_same_command_trains_nothing_twice_and_a_study_may_grow(sweeping):
+    folder, _ = sweeping()
+    before = {run.parent.name: run.stat().st_mtime_ns for run in (folder / "runs").glob("*/metrics.json")}
+    folder, shown = sweeping(small(seeds=3))
+    assert states(folder) == ["complete"] * 12
+    assert shown.count("auc") == 4
+    after = {run.parent.name: run.stat().st_mtime_ns for run in (folder / "runs").glob("*/metrics.json")}
+    assert before.items() <= after.items()
+
+
+def test_a_cell_that_fails_is_told_and_tried_again_by_the_next_command(sweeping):
+    folder, shown = sweeping(words=("fail",))
+    failed = [row for row in read_cells(folder) if row["state"] == "failed"]
+    assert {(row["backbone"], row["seed"], row["reason"]) for row in failed} == {
+        ("LeNet5", "1", "no weights for LeNet5")
+    }
+    assert states(folder).count("complete") == 6
+    assert "Warning: fine_tuning-LeNet5-seed1: no weights for LeNet5" in " ".join(shown.split())
+    assert not {row["cell"] for row in failed} & {row["cell"] for row in read_scores(folder)}
+    folder, _ = sweeping()
+    assert states(folder) == ["complete"] * 8
+
+
+def test_a_process_that_dies_takes_only_its_own_cell_with_it(sweeping):
+    folder, _ = sweeping(words=("crash",))
+    rows = read_cells(folder)
+    assert {row["state"] for row in rows if row["seed"] == "0"} == {"complete"}
+    assert {row["state"] for row in rows if row["seed"] == "1"} == {"failed"}
+    assert {row["reason"] for row in rows if row["seed"] == "1"} == {"its process was ended by SIGABRT"}
+
+
+def test_cells_that_were_judged_by_other_images_are_not_compared(sweeping):
+    folder, _ = sweeping(words=("other",), jobs=1)
+    rows = read_cells(folder)
+    assert {row["seed"] for row in rows if row["state"] == "complete"} == {"0"}
+    assert all("cannot be compared" in row["reason"] for row in rows if row["seed"] == "1")
+
+
+def test_a_directory_belongs_to_one_study_of_one_source(sweeping, tmp_path):
+    sweeping()
+    with pytest.raises(InputError, match=r"a study of other data.*'images' there, 'others' here"):
+        sweeping(data="others")
+    with pytest.raises(InputError, match=r"keeps the cells that it has.*without fine_tuning-LeNet5-seed0"):
+        sweeping(small(recipes=("feature_extractor",)))
+    with pytest.raises(InputError, match=r"whose recipes differ"):
+        sweeping(small(settings={"phases.epochs": 3}))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"a new or empty directory, or a study's"):
+        sweeping(folder=tmp_path / "other")
+
+
+def test_a_budget_begins_no_cell_that_would_end_later(sweeping):
+    with pytest.raises(
+        InputError, match=r"enough for one cell. Received: 50 s, and the shortest cell takes about 1 min 40 s"
+    ):
+        sweeping(budget=50.0)
+    folder, shown = sweeping(budget=150.0, jobs=1)
+    # The first cell takes 1 s instead of 100, so that all others are expected to take so long, too.
+    assert states(folder) == ["complete"] * 8
+    assert "budget is spent" not in shown
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.studies.conftest import program, small
+from tlmed.screen import Screen
+from tlmed.studies import Order, run_cells, worker_pool
+worker_pool.PROGRAM = program(0.02)
+run_cells(small(seeds=4).expand("images"), Order(Path(sys.argv[1]), jobs=2), Screen(sys.stdout, waits=False))
+"""
+
+
+def start(folder):
+    script = SCRIPT.format(root=str(Path(__file__).parents[2]))
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def kill(process):
+    """Kill a command and its workers, which have sessions of their own."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def without_seconds(folder):
+    with (folder / "study.csv").open() as stream:
+        return [row for row in csv.reader(stream) if "seconds" not in row[6]]
+
+
+def test_a_study_that_was_killed_again_and_again_ends_as_one_that_was_not(tmp_path):
+    whole = start(tmp_path / "whole")
+    assert (whole.communicate(), whole.returncode)[1] == 0
+    killed = tmp_path / "killed"
+    for tenths in (6, 9, 12, 15):
+        process = start(killed)
+        time.sleep(tenths / 10)
+        kill(process)
+    last = start(killed)
+    said = last.communicate()[0].decode()
+    assert last.returncode == 0, said
+    assert states(killed) == ["complete"] * 16
+    assert without_seconds(killed) == without_seconds(tmp_path / "whole")
+
+
+def test_two_commands_in_one_directory_share_the_work(tmp_path):
+    first, second = start(tmp_path / "study"), start(tmp_path / "study")
+    said = [process.communicate()[0].decode() for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), said
+    trained = [line.partition(":")[0] for text in said for line in text.splitlines() if "auc" in line]
+    assert len(trained) == len(set(trained)) == 16
+    assert states(tmp_path / "study") == ["complete"] * 16

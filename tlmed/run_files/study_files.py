@@ -1,0 +1,82 @@
+"""The files of a study's directory: what it is, its cells, and their scores as a tidy table."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tlmed.errors import InputError
+from tlmed.rundir import RunDir
+from tlmed.whole_files import read_csv, write_csv, write_json
+
+STUDY_JSON = "study.json"
+CELLS_CSV = "cells.csv"
+STUDY_CSV = "study.csv"
+RUNS = "runs"  # the folder of the cells' runs
+CELL_STATES = ("complete", "failed", "running", "waiting")
+CELL_COLUMNS = (
+    *("cell", "state", "reason", "recipe", "backbone", "weights", "seed", "fold"),
+    *("auc", "accuracy", "seconds", "run"),
+)  # before those of the varied fields
+SCORE_COLUMNS = (("cell", "recipe", "backbone", "weights"), ("seed", "fold", "metric", "value", "low", "high", "n"))
+
+
+def is_study(folder: Path) -> bool:
+    """Tell whether a folder holds a study."""
+    return (folder / STUDY_JSON).is_file()
+
+
+def write_study(folder: Path, content: Mapping) -> None:
+    """Write `study.json`."""
+    write_json(folder / STUDY_JSON, content)
+
+
+def read_study_json(folder: Path) -> dict:
+    """Return `study.json`.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    return RunDir(folder).json(STUDY_JSON)
+
+
+def write_cells(folder: Path, varied: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write `cells.csv`, a row for each cell, with a column for each varied field at the end."""
+    columns = (*CELL_COLUMNS, *varied)
+    write_csv(folder / CELLS_CSV, columns, ([row[name] for name in columns] for row in rows))
+
+
+def write_scores(folder: Path, varied: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write `study.csv`, a row for each complete cell and each of its metrics."""
+    first, last = SCORE_COLUMNS
+    columns = (*first, *varied, *last)
+    write_csv(folder / STUDY_CSV, columns, ([row[name] for name in columns] for row in rows))
+
+
+def read_cells(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of `cells.csv`.
+
+    Raises:
+        InputError: If it cannot be read, or has other columns.
+    """
+    return _read(folder / CELLS_CSV, CELL_COLUMNS)
+
+
+def read_scores(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of `study.csv`.
+
+    Raises:
+        InputError: If it cannot be read, or has other columns.
+    """
+    return _read(folder / STUDY_CSV, SCORE_COLUMNS[0] + SCORE_COLUMNS[1])
+
+
+def _read(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    try:
+        rows = read_csv(file)
+        missing = [name for name in columns if rows and name not in rows[0]]
+        fault = f"no column {missing[0]!r}" if missing else ""
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        fault = f"{type(error).__name__}: {error}"
+    if fault:
+        raise InputError(f"`{file.name}` of a study must be as `tlmed sweep` wrote it. Received: {file}: {fault}.")
+    return rows

@@ -1,0 +1,127 @@
+"""How long the cells of a study will take: a forecast for each configuration, corrected by the cells that are done."""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlmed.recipe import Cell
+from tlmed.screen import Bar, Screen
+from tlmed.status import describe_seconds
+from tlmed.studies.jobs import COMPLETE, FORECAST, write_job
+from tlmed.studies.worker_pool import Pool, say_end
+from tlmed.tabulation import Table
+from tlmed.words import count
+
+_TICK = 0.1  # seconds between two looks at the processes
+
+
+@dataclass
+class Forecasts:
+    """What is expected of cells, by their configuration.
+
+    Attributes:
+        expected: Seconds, as forecast from the operations of each network.
+        faults: Why there is no forecast.
+        taken: Seconds of the cells that are complete.
+    """
+
+    expected: dict[tuple, float] = field(default_factory=dict)
+    faults: dict[tuple, str] = field(default_factory=dict)
+    taken: dict[tuple, list[float]] = field(default_factory=dict)
+
+    def note(self, cell: Cell, seconds: float) -> None:
+        """Note how long a cell has taken."""
+        self.taken.setdefault(cell.configuration, []).append(seconds)
+
+    def expect(self, cell: Cell) -> float:
+        """Return the seconds of a cell: as its like took, else as forecast, corrected; 0 where nothing is known."""
+        if taken := self.taken.get(cell.configuration):
+            return statistics.median(taken)
+        return self.expected.get(cell.configuration, 0.0) * self.correction
+
+    @property
+    def correction(self) -> float:
+        """Return the median ratio of what cells took to what was forecast; 1 where none is complete.
+
+        >>> Forecasts({("a",): 10.0}, taken={("a",): [20.0, 30.0]}).correction
+        2.5
+        """
+        ratios = [
+            statistics.median(seconds) / self.expected[key]
+            for key, seconds in self.taken.items()
+            if self.expected.get(key)
+        ]
+        return statistics.median(ratios) if ratios else 1.0
+
+
+def forecast_all(pool: Pool, cells: Iterable[Cell], skip_bad: bool, screen: Screen) -> Forecasts:
+    """Ask the processes of a pool how long a cell of each configuration will take.
+
+    Args:
+        pool: The processes.
+        cells: The cells.
+        skip_bad: Leave out images that cannot be read.
+        screen: Shows how far it is.
+    """
+    first: dict[tuple, Cell] = {}
+    for cell in cells:
+        first.setdefault(cell.configuration, cell)
+    found, left = Forecasts(), list(first.values())
+    with screen.wait(Bar("Forecasting", total=len(first))) as bar:
+        while len(found.expected) + len(found.faults) < len(first):
+            for worker, answer in pool.listen():
+                cell = worker.job
+                if answer is None:
+                    found.faults[cell.configuration] = say_end(worker)
+                else:
+                    pool.release(worker, keep=True)
+                    if answer["state"] == COMPLETE:
+                        found.expected[cell.configuration] = answer["seconds"]
+                    else:  # it will fail for the same reason when it is trained
+                        found.faults[cell.configuration] = answer.get("reason", "it was stopped")
+                bar.move(bar.done + 1)
+            while left and (worker := pool.find_idle()) is not None:
+                cell = left.pop(0)
+                worker.give(cell, write_job(FORECAST, cell, Path("."), skip_bad))
+            time.sleep(_TICK)
+    return found
+
+
+def describe_forecasts(
+    cells: Sequence[Cell], done: Mapping[str, bool], found: Forecasts, jobs: int
+) -> list[str | Table]:
+    """Return a table of the configurations, and what is left to do.
+
+    Args:
+        cells: The cells.
+        done: Whether each is complete, by its name.
+        found: The forecasts.
+        jobs: How many cells are trained at a time.
+    """
+    of_configuration = Counter(cell.configuration for cell in cells)
+    complete = Counter(cell.configuration for cell in cells if done.get(cell.name))
+    varied = list(dict.fromkeys(name for cell in cells for name in cell.varied))
+    rows, first = [], {}
+    for cell in cells:
+        first.setdefault(cell.configuration, cell)
+    for key, cell in first.items():
+        fault = found.faults.get(key)
+        each = "cannot be trained" if fault else describe_seconds(found.expect(cell))
+        rows.append((*key, str(of_configuration[key]), str(complete[key]), each))
+    table = Table(("recipe", "backbone", "weights", *varied, "cells", "done", "each, about"), rows)
+    left = [cell for cell in cells if not done.get(cell.name) and cell.configuration not in found.faults]
+    seconds = sum(found.expect(cell) for cell in left) / max(1, min(jobs, len(left) or 1))
+    said = f"{count(len(cells), 'cell')}, {len(left)} to be trained: about {describe_seconds(seconds)}"
+    corrected = (
+        f", corrected by a factor of {found.correction:.2f} that complete cells have shown" if found.taken else ""
+    )
+    faults = [f"{' '.join(key)}: {reason}" for key, reason in found.faults.items()]
+    return [
+        table,
+        "",
+        f"{said} with {count(jobs, 'job')} at a time{corrected}. It may be wrong by a factor of three.",
+        *faults,
+    ]

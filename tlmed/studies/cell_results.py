@@ -1,0 +1,98 @@
+"""What a finished cell leaves in the ledger and in the tables of its study."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tlmed.recipe import Cell
+from tlmed.run_files import METRICS_JSON, PLAN_JSON, SPLITS_CSV, TIMING_JSON
+from tlmed.rundir import RunDir
+from tlmed.studies.ledger import Entry
+
+COSTS = ("training_seconds", "total_seconds", "parameters")  # metrics of a cell that are no scores
+_SECONDS = "total_seconds"
+
+
+def read_result(run: RunDir) -> dict:
+    """Return what a study keeps of a finished run.
+
+    Returns:
+        `metrics`: name to value, low, high; `n`: how many answers were scored; `primary`: the metric that decides;
+        `tested`: a digest of the validation and test images; and the costs.
+
+    Raises:
+        InputError: If a file of the run cannot be read.
+    """
+    found, timing, plan = METRICS_JSON.read(run), TIMING_JSON.read(run), PLAN_JSON.read(run)
+    metrics = {
+        name: {bound: measured.get(bound) for bound in ("value", "low", "high")}
+        for name, measured in found["metrics"].items()
+        if measured.get("value") is not None
+    }
+    return {
+        "metrics": metrics,
+        "n": found["n"],
+        "primary": found.get("primary", "auc"),
+        "tested": _digest_images(run),
+        "training_seconds": timing["training_seconds"],
+        "total_seconds": timing["total_seconds"],
+        "parameters": plan["parameters"],
+    }
+
+
+def find_score(result: Mapping) -> float:
+    """Return the score that decides: the primary metric, or the accuracy where it could not be measured."""
+    metrics = result["metrics"]
+    held = metrics.get(result["primary"]) or metrics.get("auc") or metrics["accuracy"]
+    return held["value"]
+
+
+def _digest_images(run) -> str:
+    """Return a digest of the images by which a run was judged: cells with others cannot be compared."""
+    judged = sorted(
+        (row["sha256"], row["label"], row["split"]) for row in SPLITS_CSV.read(run) if row["split"] != "train"
+    )
+    return hashlib.sha256(repr([row for row in judged if row[2] in ("val", "test")]).encode()).hexdigest()
+
+
+def to_cell_row(cell: Cell, entry: Entry | None, folder: Path) -> dict[str, object]:
+    """Return the row of `cells.csv`."""
+    state, reason = (entry.state, entry.reason) if entry is not None else ("waiting", "")
+    result = entry.result if entry is not None else {}
+    metrics = result.get("metrics", {})
+    return {
+        **_describe(cell),
+        "state": state,
+        "reason": reason if state != "complete" else "",
+        "auc": metrics.get("auc", {}).get("value", ""),
+        "accuracy": metrics.get("accuracy", {}).get("value", ""),
+        "seconds": result.get(_SECONDS, ""),
+        "run": result.get("run", "") or (f"{folder.name}/{cell.name}" if state != "waiting" else ""),
+    }
+
+
+def to_score_rows(cell: Cell, entry: Entry) -> Iterator[dict[str, object]]:
+    """Yield the rows of a complete cell in `study.csv`."""
+    result = entry.result
+    for name, measured in result["metrics"].items():
+        bounds = {bound: "" if measured[bound] is None else measured[bound] for bound in ("value", "low", "high")}
+        yield {**_describe(cell), "metric": name, **bounds, "n": result["n"]}
+    for name in COSTS:
+        yield {**_describe(cell), "metric": name, "value": result[name], "low": "", "high": "", "n": result["n"]}
+
+
+def _describe(cell: Cell) -> dict[str, object]:
+    return {
+        "cell": cell.name,
+        "recipe": cell.title,
+        "backbone": cell.backbone,
+        "weights": cell.weights,
+        "seed": cell.seed,
+        "fold": "" if cell.fold is None else cell.fold,
+        **cell.varied,
+    }
+
+
+def list_varied(cells: Sequence[Cell]) -> list[str]:
+    """Return the names of the varied fields, in order."""
+    return list(dict.fromkeys(name for cell in cells for name in cell.varied))

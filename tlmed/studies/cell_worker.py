@@ -1,0 +1,70 @@
+"""A process that trains cells of a study, one after another, as it is told over its standard input.
+
+Each line that comes in is a job as JSON, each line that goes out an answer. Whatever else is printed goes to the log.
+"""
+
+import tlmed.tensorflow_start
+
+import contextlib
+import gc
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TextIO
+
+import keras
+
+from tlmed import stopping
+from tlmed.errors import Interrupted, Terminated, TlmedError
+from tlmed.failures import lacks_memory
+from tlmed.recipe import from_json
+from tlmed.run import forecast, train
+from tlmed.studies.jobs import COMPLETE, FAILED, FORECAST, READY, STOPPED
+
+
+def main() -> None:
+    """Serve over standard input and output; what is printed goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    stopping.listen()
+    with contextlib.suppress(BrokenPipeError):
+        serve(sys.stdin, answers)
+
+
+def serve(jobs: TextIO, answers: TextIO) -> None:
+    """Do the jobs of a stream until it ends, or until the process is asked to stop."""
+    _tell(answers, {"state": READY})
+    try:
+        for line in jobs:
+            _tell(answers, _do(json.loads(line)))
+            keras.utils.clear_session()  # names of layers are counted from the beginning, as in a new process
+            gc.collect()
+    except (Interrupted, Terminated, KeyboardInterrupt):
+        _tell(answers, {"state": STOPPED})
+
+
+def _do(job: dict) -> dict:
+    """Train a cell, or say how long it will take; a fault of the cell is an answer, too."""
+    try:
+        recipe = from_json(job["recipe"])
+        if job["kind"] == FORECAST:
+            return {"state": COMPLETE, "seconds": forecast(recipe, job["skip_bad"])}
+        train(recipe, Path(job["out"]), skip_bad=job["skip_bad"], verbose=False)
+        return {"state": COMPLETE}
+    except (Interrupted, Terminated):
+        raise
+    except TlmedError as error:
+        return {"state": FAILED, "reason": " ".join(error.faults)}
+    except Exception as error:  # a cell must not end the others: its reason is told, and the log shows where
+        if stop := stopping.requested():  # TensorFlow may have turned the request into an error of its own
+            raise stop from error
+        traceback.print_exc()
+        reason = "it ran out of memory" if lacks_memory(error) else f"{type(error).__name__}: {error}"
+        return {"state": FAILED, "reason": reason}
+
+
+def _tell(answers: TextIO, content: dict) -> None:
+    answers.write(json.dumps(content) + "\n")
+    answers.flush()

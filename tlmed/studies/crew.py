@@ -1,0 +1,90 @@
+"""What a process knows while it works on a study, and what it was asked for."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlmed.recipe import Cell
+from tlmed.studies.cell_forecasts import Forecasts
+from tlmed.studies.jobs import name_features
+from tlmed.studies.ledger import Entry, Ledger
+from tlmed.studies.worker_pool import Pool
+
+_ASK_SECONDS = 1.0  # between two questions to the ledger, where nothing has changed here
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a command asks for besides the study.
+
+    Attributes:
+        folder: The directory of the study.
+        jobs: How many cells are trained at a time on this machine; None: as many as fit.
+        budget: Seconds after which no cell begins, or would end; None: no limit.
+        storage: The address of a database; None: a file in the directory.
+        skip_bad: Leave out images that cannot be read.
+    """
+
+    folder: Path
+    jobs: int | None = None
+    budget: float | None = None
+    storage: str | None = None
+    skip_bad: bool = False
+
+
+@dataclass
+class Crew:
+    """What this process knows while it works on a study.
+
+    Attributes:
+        cells: The cells by name.
+        ledger: Who works on which.
+        pool: The processes of this machine.
+        order: What was asked for.
+        running: The trial of each cell that is trained here, by the cell's name.
+        warm: What features are in the store, as `name_features` names them.
+        forecasts: How long cells will take.
+        entries: What the ledger said when it was last asked.
+        asked: When that was.
+        begin: When the work began.
+    """
+
+    cells: dict[str, Cell]
+    ledger: Ledger
+    pool: Pool
+    order: Order
+    running: dict[str, int] = field(default_factory=dict)
+    warm: set[tuple] = field(default_factory=set)
+    forecasts: Forecasts = field(default_factory=Forecasts)
+    begin: float = field(default_factory=time.monotonic)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    asked: float = -_ASK_SECONDS
+
+    def ask(self, at_once: bool = False) -> None:
+        """Ask the ledger what others have done, if that was some time ago: a database may be far away."""
+        if at_once or time.monotonic() - self.asked >= _ASK_SECONDS:
+            self.entries, self.asked = self.ledger.read(), time.monotonic()
+
+    def list_states(self) -> dict[str, str]:
+        """Return the state of each cell."""
+        return {name: self.entries[name].state if name in self.entries else "waiting" for name in self.cells}
+
+    def may_begin(self) -> bool:
+        """Tell whether a cell waits that this process would train now."""
+        return any(state == "waiting" and self.accepts(name) for name, state in self.list_states().items())
+
+    def accepts(self, name: str) -> bool:
+        """Tell whether a cell may begin now: features that another cell computes are waited for, and time must do."""
+        cell = self.cells.get(name)
+        if cell is None:
+            return False
+        features = name_features(cell)
+        computed = {name_features(self.cells[other]) for other in self.running}
+        if features is not None and features not in self.warm and features in computed:
+            return False
+        return self.order.budget is None or self.forecasts.expect(cell) <= self.left
+
+    @property
+    def left(self) -> float:
+        """Return the seconds that are left of the budget."""
+        return self.order.budget - (time.monotonic() - self.begin)

@@ -1,0 +1,67 @@
+"""The directory of a study: made, recognised, and kept for one study of one set of images."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tlmed.errors import InputError
+from tlmed.recipe import Cell, digest
+from tlmed.run_files.study_files import STUDY_JSON, is_study, read_study_json, write_study
+from tlmed.words import listed
+
+_LOCK = ".study.lock"
+_NAMED = 3
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process of this machine read and write the files of a study inside the block."""
+    with (folder / _LOCK).open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def open_directory(folder: Path, cells: Sequence[Cell], about: dict) -> None:
+    """Make the directory of a study, or go on in it; more cells may come to those that are there.
+
+    Args:
+        folder: The directory.
+        cells: The cells of the study.
+        about: What else `study.json` says.
+
+    Raises:
+        InputError: If it cannot be made, holds something else, or a study of other recipes or images.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        others = [path.name for path in folder.iterdir() if path.name != _LOCK]
+    except OSError as error:
+        raise InputError(f"`--out` must be a directory that can be made. Received: {folder}: {error}.") from error
+    if others and not is_study(folder):
+        raise InputError(f"`--out` must be a new or empty directory, or a study's. Received: {folder}.")
+    with one_at_a_time(folder):
+        now = {**about, "cells": {cell.name: digest(cell.recipe) for cell in cells}}
+        if is_study(folder):
+            _compare(folder, read_study_json(folder), now)
+        write_study(folder, now)
+
+
+def _compare(folder: Path, there: dict, here: dict) -> None:
+    """Refuse another study, and the same on other images; a study that has grown is the same."""
+    if there.get("data") != here["data"]:
+        raise InputError(
+            "`--out` holds a study of other data; choose another directory. "
+            f"Received: {folder / STUDY_JSON}: {there.get('data')!r} there, {here['data']!r} here."
+        )
+    cells = there.get("cells", {})
+    if gone := [name for name in cells if name not in here["cells"]]:
+        raise InputError(
+            "`--out` holds another study; a study may grow, but keeps the cells that it has. "
+            f"Received: {folder}: without {listed(gone, _NAMED)}."
+        )
+    if changed := [name for name, known in cells.items() if here["cells"][name] != known]:
+        raise InputError(
+            "`--out` holds another study, whose recipes differ; choose another directory. "
+            f"Received: {folder}: other fields in {listed(changed, _NAMED)}."
+        )

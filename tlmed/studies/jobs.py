@@ -1,0 +1,47 @@
+"""What the coordinator of a study and the processes that train its cells say to each other."""
+
+import json
+from pathlib import Path
+
+from tlmed.recipe import Cell, to_json
+from tlmed.sections import Hybrid
+
+TRAIN, FORECAST = "train", "forecast"  # kinds of jobs
+READY, COMPLETE, FAILED, STOPPED = "ready", "complete", "failed", "stopped"  # states of an answer
+
+
+def write_job(kind: str, cell: Cell, folder: Path, skip_bad: bool) -> str:
+    """Return a job as a line.
+
+    Args:
+        kind: "train" or "forecast".
+        cell: The cell.
+        folder: Where its run goes.
+        skip_bad: Leave out images that cannot be read.
+    """
+    job = {"kind": kind, "recipe": to_json(cell.recipe), "out": str(folder / cell.name), "skip_bad": skip_bad}
+    return json.dumps(job) + "\n"
+
+
+def is_light(cell: Cell) -> bool:
+    """Tell whether nothing but a head is trained, so that a process can go on to the next cell as if it were new."""
+    recipe = cell.recipe
+    if isinstance(recipe.head, Hybrid):
+        return True
+    return isinstance(recipe.phases, tuple) and all(phase.thaw == 0 for phase in recipe.phases)
+
+
+def name_features(cell: Cell) -> tuple | None:
+    """Return what decides the features that a cell begins with; None where it begins with none.
+
+    Cells of one name share features in the store: the first one computes them, and the others wait for it.
+    """
+    recipe = cell.recipe
+    first_frozen = isinstance(recipe.head, Hybrid) or (isinstance(recipe.phases, tuple) and recipe.phases[0].thaw == 0)
+    anew = not isinstance(recipe.head, Hybrid) and recipe.augment.changes_images and not recipe.augment.views
+    if recipe.cache == "off" or anew or not first_frozen:
+        return None
+    data = recipe.data
+    engine = (recipe.engine, recipe.engine_precision, recipe.cache_dtype)
+    pixels = (data.source, data.image_size, str(data.window), data.fit, data.spacing)
+    return recipe.backbone, recipe.weights, *engine, *pixels

@@ -1,0 +1,364 @@
+"""The cells of a study as trials of an Optuna study: who works on which, and what came out, for one machine or many.
+
+Optuna keeps the trials in a file that every process on this machine appends to, or in a database that many machines
+reach. Of a cell that failed or was lost there are several trials; the last one counts.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import (
+    DuplicatedStudyError,
+    ExperimentalWarning,
+    StorageInternalError,
+    UpdateFinishedTrialError,
+)
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from tlmed.errors import InputError, RunFailed
+
+JOURNAL = "journal.log"
+OWNERS = "owners"
+LOST = "lost"  # the reason of a trial whose process ended without a word
+STOPPED = "stopped"  # the reason of one that was asked to stop, and goes on later
+DOUBLE = "double"  # the reason of a trial that two processes entered at the same moment
+BEAT_SECONDS = 10  # between two signs of life in a database
+GRACE_SECONDS = 40  # without one, after which a trial counts as lost
+_STATES = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.FAIL: "failed",
+    TrialState.PRUNED: "failed",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger says of a cell.
+
+    Attributes:
+        cell: Its name.
+        state: "waiting", "running", "complete" or "failed".
+        reason: Why it failed, or waits again.
+        result: What was noted of a complete one.
+        host: The machine that works on it, or did.
+    """
+
+    cell: str
+    state: str
+    reason: str = ""
+    result: Mapping = field(default_factory=dict)
+    host: str = ""
+
+
+class Ledger:
+    """The cells of one study. Every method may be called by several processes at the same time.
+
+    Args:
+        folder: The directory of the study.
+        url: A database, as SQLAlchemy names it (`postgresql://user:password@host/name`); None: a file in the folder.
+        name: Of the study in a database.
+
+    Raises:
+        InputError: If the database cannot be reached, or the address is none.
+    """
+
+    def __init__(self, folder: Path, url: str | None, name: str):
+        self.folder, self.owner, self.url = folder, f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}", url
+        self.storage = _open_storage(folder, url)
+        with self._explained():
+            try:
+                self.study = self.storage.create_new_study([StudyDirection.MAXIMIZE], name)
+            except DuplicatedStudyError:
+                self.study = self.storage.get_study_id_from_name(name)
+        self._lock = None if url else _take_lock(folder / OWNERS / self.owner)
+
+    def close(self) -> None:
+        """Give up what this process holds; its running cells count as lost from now on."""
+        if self._lock is not None:
+            (self.folder / OWNERS / self.owner).unlink(missing_ok=True)
+            self._lock.close()
+        self.storage.remove_session()
+
+    @property
+    def facts(self) -> dict:
+        """Return what was noted of the whole study."""
+        with self._explained():
+            return self.storage.get_study_user_attrs(self.study)
+
+    def note(self, key: str, value) -> None:
+        """Note a fact of the whole study; value is what JSON can hold."""
+        with self._explained():
+            self.storage.set_study_user_attr(self.study, key, value)
+
+    def enter(self, cells: Sequence[str], again: bool) -> None:
+        """Enter cells that are not there yet, and those that were lost.
+
+        Args:
+            cells: Their names, in the order in which they should be trained.
+            again: Whether cells that failed are entered once more.
+        """
+        with self._explained():
+            last = self._read_last()
+            for name in cells:
+                trial = last.get(name)
+                lost = trial is not None and trial.state == TrialState.FAIL
+                if trial is None or (lost and (again or _reason(trial) in (LOST, STOPPED, DOUBLE))):
+                    self._add(name)
+
+    def is_alone(self) -> bool:
+        """Tell whether no other process works on the study now."""
+        self.find_lost()
+        with self._explained():
+            return not any(trial.state == TrialState.RUNNING for trial in self._read_last().values())
+
+    def claim(self, accepts: Callable[[str], bool]) -> tuple[int, str] | None:
+        """Take a waiting cell that nobody else has, and return the trial's number and the cell's name.
+
+        Args:
+            accepts: Tells whether this process would train a cell now.
+        """
+        with self._explained():
+            for trial in self.storage.get_all_trials(self.study, deepcopy=False, states=(TrialState.WAITING,)):
+                name = trial.user_attrs.get("cell")
+                if name is None or not accepts(name) or not self._take(trial._trial_id):
+                    continue
+                if self._is_double(trial, name):
+                    self._end(trial._trial_id, TrialState.FAIL, reason=DOUBLE)
+                    continue
+                return trial._trial_id, name
+        return None
+
+    def finish(self, trial: int, score: float, result: Mapping) -> None:
+        """Note that a cell is complete, and what came out."""
+        self._end(trial, TrialState.COMPLETE, [score], result=json.dumps(result))
+
+    def fail(self, trial: int, reason: str) -> None:
+        """Note that a cell failed, and why."""
+        self._end(trial, TrialState.FAIL, reason=reason)
+
+    def give_back(self, trial: int, name: str) -> None:
+        """Let another process, or a later one, train a cell that this one could not finish."""
+        self._end(trial, TrialState.FAIL, reason=STOPPED)
+        with self._explained():
+            self._add(name)
+
+    def beat(self, trials: Sequence[int]) -> None:
+        """Give a sign of life for cells that are trained here."""
+        if isinstance(self.storage, RDBStorage):
+            with self._explained():
+                for trial in trials:
+                    self.storage.record_heartbeat(trial)
+
+    def find_lost(self) -> list[str]:
+        """Enter the cells of processes that ended without a word once more, and return their names."""
+        with self._explained():
+            names = []
+            for trial in self.storage.get_all_trials(self.study, deepcopy=False, states=(TrialState.RUNNING,)):
+                name = trial.user_attrs.get("cell")
+                if name is None or not self._is_lost(trial):
+                    continue
+                with contextlib.suppress(UpdateFinishedTrialError):  # another process was quicker
+                    self._end(trial._trial_id, TrialState.FAIL, reason=LOST)
+                    self._add(name)
+                    names.append(name)
+            return names
+
+    def read(self) -> dict[str, Entry]:
+        """Return the entry of every cell by its name."""
+        with self._explained():
+            last = self._read_last()
+        return {name: _to_entry(name, trial) for name, trial in last.items()}
+
+    def _read_last(self) -> dict[str, FrozenTrial]:
+        """Return the trial that counts for each cell: a complete or running one, else the last."""
+        found: dict[str, FrozenTrial] = {}
+        for trial in self.storage.get_all_trials(self.study, deepcopy=False):
+            name = trial.user_attrs.get("cell")
+            held = found.get(name)
+            if name is not None and (held is None or _weight(trial) >= _weight(held)):
+                found[name] = trial
+        return found
+
+    def _add(self, name) -> None:
+        self.storage.create_new_trial(self.study, create_trial(state=TrialState.WAITING, user_attrs={"cell": name}))
+
+    def _take(self, trial) -> bool:
+        try:
+            if not self.storage.set_trial_state_values(trial, TrialState.RUNNING):
+                return False
+            self.beat([trial])
+            self.storage.set_trial_user_attr(trial, "owner", self.owner)
+        except UpdateFinishedTrialError:
+            return False
+        return True
+
+    def _is_double(self, trial, name) -> bool:
+        others = self.storage.get_all_trials(self.study, deepcopy=False)
+        live = (TrialState.RUNNING, TrialState.COMPLETE)
+        return any(
+            other.state in live and other.number != trial.number
+            for other in others
+            if other.user_attrs.get("cell") == name
+        )
+
+    def _is_lost(self, trial) -> bool:
+        owner = trial.user_attrs.get("owner")
+        if owner == self.owner:
+            return False
+        if owner is None:  # its process ended, or is just about to write its name
+            return trial.datetime_start is not None and time.time() - trial.datetime_start.timestamp() > GRACE_SECONDS
+        if self.url:
+            return trial._trial_id in self.storage._get_stale_trial_ids(self.study)
+        return not _is_held(self.folder / OWNERS / owner)
+
+    def _end(self, trial, state, values=None, **facts) -> None:
+        with self._explained():
+            for key, value in facts.items():
+                self.storage.set_trial_user_attr(trial, key, value)
+            self.storage.set_trial_state_values(trial, state, values)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (StorageInternalError, SQLAlchemyError) as error:
+            raise RunFailed(
+                f"The storage of the study must stay within reach; the same command goes on. Received: "
+                f"{_say_cause(error)}."
+            ) from error
+
+
+class _Flock:
+    """Lock Optuna's file by the system, which lets go when a process is killed; Optuna's own locks wait 30 s then.
+
+    Optuna calls `acquire` and `release`, as of the locks that come with it.
+    """
+
+    def __init__(self, file: Path):
+        self.file, self.held = file, None
+
+    def acquire(self) -> bool:
+        self.held = self.file.open("a")
+        fcntl.flock(self.held, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        self.held.close()
+
+
+def _open_storage(folder: Path, url: str | None) -> BaseStorage:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if url is None:
+        file = folder / JOURNAL
+        _mend(file)
+        return JournalStorage(JournalFileBackend(str(file), _Flock(folder / f"{JOURNAL}.lock")))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # that heartbeats may change is no user's concern
+            return RDBStorage(
+                _with_driver(url),
+                engine_kwargs={"pool_pre_ping": True},  # a connection may have ended while a cell was trained
+                heartbeat_interval=BEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+            )
+    except (ArgumentError, NoSuchModuleError, SQLAlchemyError, ImportError, RuntimeError) as error:
+        raise InputError(
+            "`--storage` must be the address of a database that can be reached, as "
+            f"postgresql://user:password@host/name. Received: {_hide(url)}: {_say_cause(error)}."
+        ) from error
+
+
+def _with_driver(url: str) -> str:
+    """Return an address for the driver that tlmed installs where an address of PostgreSQL names none."""
+    return f"postgresql+psycopg{url.removeprefix('postgresql')}" if url.startswith("postgresql:") else url
+
+
+def _hide(url: str) -> str:
+    """Return an address without its password.
+
+    >>> _hide("postgresql://ann:secret@db/lab")
+    'postgresql://ann:...@db/lab'
+    """
+    head, at, tail = url.rpartition("@")
+    scheme, slashes, user = head.partition("://")
+    return f"{scheme}{slashes}{user.partition(':')[0]}:...{at}{tail}" if ":" in user else url
+
+
+def _say_cause(error: BaseException) -> str:
+    if isinstance(error, ImportError):
+        return f"{error} (`pip install 'tlmed[postgresql]'` brings the driver of PostgreSQL)"
+    cause = error.__cause__ or error
+    lines = [line.strip() for line in str(getattr(cause, "orig", None) or cause).splitlines() if line.strip()]
+    return (lines or [type(cause).__name__])[0].rstrip(".")
+
+
+def _mend(file: Path) -> None:
+    """Cut off the half of a line that a killed process has left at the end of Optuna's file."""
+    if not file.exists():
+        return
+    with _locked(file.with_name(f"{file.name}.lock")), file.open("r+b") as stream:
+        content = stream.read()
+        if content and not content.endswith(b"\n"):
+            stream.truncate(content.rfind(b"\n") + 1)
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _take_lock(file: Path):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    stream = file.open("a")
+    fcntl.flock(stream, fcntl.LOCK_EX)
+    return stream
+
+
+def _is_held(file: Path) -> bool:
+    """Tell whether the process that took this lock still runs."""
+    try:
+        stream = os.open(file, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(stream)
+
+
+def _weight(trial) -> tuple[bool, bool, int]:
+    return trial.state == TrialState.COMPLETE, trial.state == TrialState.RUNNING, trial.number
+
+
+def _reason(trial) -> str:
+    return trial.user_attrs.get("reason", "")
+
+
+def _to_entry(name, trial) -> Entry:
+    facts = trial.user_attrs
+    owner = facts.get("owner", "")
+    state, reason = _STATES[trial.state], _reason(trial)
+    if reason in (LOST, STOPPED, DOUBLE):  # it is entered once more
+        state = "waiting"
+    return Entry(name, state, reason, json.loads(facts.get("result", "{}")), owner.rpartition("-")[0])

@@ -1,0 +1,295 @@
+"""Train the cells of a study: enter them, share them with others who work on it, watch, and write down what comes."""
+
+import contextlib
+import io
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tlmed.errors import InputError, Interrupted, RunFailed, Terminated, TlmedError
+from tlmed.recipe import Cell, Study
+from tlmed.run_files.study_files import CELL_STATES, RUNS, is_study, read_cells, write_cells, write_scores
+from tlmed.rundir import RunDir
+from tlmed.screen import Screen
+from tlmed.status import describe_seconds
+from tlmed.studies.cell_forecasts import describe_forecasts, forecast_all
+from tlmed.studies.cell_results import find_score, list_varied, read_result, to_cell_row, to_score_rows
+from tlmed.studies.crew import Crew, Order
+from tlmed.studies.directory import one_at_a_time, open_directory
+from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, is_light, name_features, write_job
+from tlmed.studies.ledger import BEAT_SECONDS, Entry, Ledger
+from tlmed.studies.study_bars import Bars
+from tlmed.studies.worker_pool import Pool, choose_jobs, say_end
+from tlmed.words import count
+
+LOGS = "logs"
+_TICK = 0.1  # seconds between two looks at the processes
+_WRITE_SECONDS = 2.0  # between two writings of the tables, at least
+_GRACE = 60.0  # seconds in which a cell that is asked to stop may save
+_LEAST_FREE = 2**30  # bytes of memory without which no further cell begins
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as it is now.
+
+    Attributes:
+        path: Its directory.
+        states: How many cells are "complete", "failed", "running" and "waiting".
+    """
+
+    path: Path
+    states: Mapping[str, int]
+
+
+def sweep(
+    study: Study,
+    out: str | Path,
+    data: str | None = None,
+    *,
+    jobs: int | None = None,
+    budget: float | None = None,
+    storage: str | None = None,
+    verbose: bool = True,
+) -> StudyResult:
+    """Train the cells of a study, and write its tables; what is complete is not trained again.
+
+    Several processes, on this machine or on others with the same storage, share the work. A cell that fails is told
+    with its reason, and the others go on; the next command that begins alone tries it again.
+
+    Args:
+        study: The study.
+        out: Its directory.
+        data: Where the images come from; None: as each recipe says.
+        jobs: How many cells are trained at a time on this machine; None: as many as fit into cores and memory.
+        budget: Seconds: a cell that would end later does not begin; None: no limit.
+        storage: The address of a database that other machines reach, too; None: a file in the directory.
+        verbose: Show what happens.
+
+    Raises:
+        InputError: If the study, the directory or the storage cannot be used.
+        RunFailed: If the storage is lost.
+        Interrupted, Terminated: If it was asked to stop; running cells have saved what they had.
+    """
+    order = Order(Path(out), jobs, budget, storage)
+    return run_cells(study.expand(data), order, Screen(sys.stdout if verbose else io.StringIO(), waits=False))
+
+
+def run_cells(cells: Sequence[Cell], order: Order, screen: Screen) -> StudyResult:
+    """Do what `sweep` does, for cells that were made already.
+
+    Args:
+        cells: As `Study.expand` returns them.
+        order: What else is asked for.
+        screen: Where to show what happens.
+    """
+    open_directory(order.folder, cells, {"data": cells[0].recipe.data.source, "varied": list_varied(cells)})
+    (order.folder / RUNS).mkdir(exist_ok=True)
+    ledger = Ledger(order.folder, order.storage, f"tlmed {order.folder.resolve().name}")
+    try:
+        ledger.enter([cell.name for cell in cells], again=ledger.is_alone())
+        jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
+        crew = Crew({cell.name: cell for cell in cells}, ledger, Pool(jobs, order.folder / LOGS), order)
+        screen.say(f"Study: {count(len(cells), 'cell')}, {count(jobs, 'job')} at a time. Directory: {order.folder}")
+        try:
+            _work(crew, screen)
+        finally:
+            crew.pool.end(_GRACE)
+            crew.ask(at_once=True)
+            _write_tables(crew)
+        return _conclude(crew, screen)
+    finally:
+        ledger.close()
+
+
+def show_plan(cells: Sequence[Cell], order: Order, screen: Screen) -> None:
+    """Show the cells of a study and what they will cost; nothing is written, and nothing trained.
+
+    Args:
+        cells: As `Study.expand` returns them.
+        order: `folder` may hold the study already: what is complete there corrects the forecast.
+        screen: Where to show it.
+    """
+    jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
+    rows = {row["cell"]: row for row in read_cells(order.folder)} if is_study(order.folder) else {}
+    done = {name: row["state"] == "complete" for name, row in rows.items()}
+    with tempfile.TemporaryDirectory() as logs:
+        pool = Pool(jobs, Path(logs))
+        try:
+            found = forecast_all(pool, cells, order.skip_bad, screen)
+        finally:
+            pool.end(_GRACE)
+    for cell in cells:
+        if done.get(cell.name):
+            found.note(cell, float(rows[cell.name]["seconds"]))
+    screen.show(describe_forecasts(cells, done, found, jobs))
+
+
+def _work(crew: Crew, screen: Screen) -> None:
+    """Give jobs to processes until no cell is left that this process may train."""
+    if crew.order.budget is not None:
+        crew.forecasts = forecast_all(crew.pool, crew.cells.values(), crew.order.skip_bad, screen)
+        _check_budget(crew)
+    written = beaten = 0.0
+    with contextlib.ExitStack() as stack:
+        bars = Bars(stack, screen, crew)
+        try:
+            while True:
+                crew.ask(at_once=_hear(crew, screen))
+                _assign(crew)
+                now = time.monotonic()
+                if now - beaten > BEAT_SECONDS / 2:
+                    _show_life(crew, screen)
+                    beaten = now
+                if now - written > _WRITE_SECONDS:
+                    _write_tables(crew)
+                    written = now
+                bars.move()
+                if not crew.running and not _is_left(crew):
+                    return
+                time.sleep(_TICK)
+        except (Interrupted, Terminated, KeyboardInterrupt):
+            _give_back(crew, screen)
+            raise
+
+
+def _show_life(crew: Crew, screen: Screen) -> None:
+    """Tell others that the cells of this process are trained, and take over those of processes that have ended."""
+    crew.ledger.beat(list(crew.running.values()))
+    for name in crew.ledger.find_lost():
+        screen.say(f"{name}: taken over from a process that has ended")
+        crew.ask(at_once=True)
+
+
+def _is_left(crew: Crew) -> bool:
+    """Tell whether a cell waits that this process may train, or one is trained elsewhere and could be lost."""
+    elsewhere = crew.order.budget is None and "running" in crew.list_states().values()
+    return elsewhere or crew.may_begin()
+
+
+def _assign(crew: Crew) -> None:
+    """Give a cell to each idle process."""
+    while crew.may_begin() and (worker := crew.pool.find_idle()) is not None:
+        if crew.running and psutil.virtual_memory().available < _LEAST_FREE:
+            return
+        claimed = crew.ledger.claim(crew.accepts)
+        crew.ask(at_once=True)
+        if claimed is None:
+            return
+        trial, name = claimed
+        crew.running[name] = trial
+        cell = crew.cells[name]
+        worker.give(cell, write_job(TRAIN, cell, crew.order.folder / RUNS, crew.order.skip_bad))
+
+
+def _hear(crew: Crew, screen: Screen) -> bool:
+    """Take the answers of processes; tell whether there were any."""
+    for name in crew.running:
+        features = name_features(crew.cells[name])
+        if features is not None and features not in crew.warm and _has_begun(crew, name):
+            crew.warm.add(features)
+    heard = crew.pool.listen()
+    for worker, answer in heard:
+        cell: Cell = worker.job
+        if cell is None:
+            raise RunFailed(f"A process that trains cells must start. Received: {say_end(worker)}.")
+        trial = crew.running.pop(cell.name)
+        if answer is None:
+            answer = {"state": FAILED, "reason": say_end(worker)}
+        else:
+            crew.pool.release(worker, is_light(cell) and answer["state"] != STOPPED)
+        _settle(crew, screen, cell, trial, answer)
+    return bool(heard)
+
+
+def _has_begun(crew, name) -> bool:
+    """Tell whether a cell has its first features: its first phase has begun to train, or has ended."""
+    run = RunDir(crew.order.folder / RUNS / name)
+    return any((run / file).exists() for file in ("history.csv", "strengths.csv", "search.csv", "metrics.json"))
+
+
+def _settle(crew, screen, cell, trial, answer) -> None:
+    """Note what came of a cell."""
+    if answer["state"] == STOPPED:
+        crew.ledger.give_back(trial, cell.name)
+        return
+    if answer["state"] == COMPLETE:
+        answer = _read_answer(crew, cell)
+    if answer["state"] == FAILED:
+        crew.ledger.fail(trial, answer["reason"])
+        screen.warn(f"{cell.name}: {answer['reason']}")
+        return
+    result = answer["result"]
+    if (features := name_features(cell)) is not None:
+        crew.warm.add(features)
+    crew.forecasts.note(cell, result["total_seconds"])
+    crew.ledger.finish(trial, find_score(result), result)
+    scores = {name: result["metrics"][name]["value"] for name in ("auc", "accuracy") if name in result["metrics"]}
+    said = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+    screen.say(f"{cell.name}: {said}; {result['total_seconds']:.1f} s")
+
+
+def _read_answer(crew, cell) -> dict:
+    """Return the result of a run that is complete, if it was judged by the same images as the others of its fold."""
+    try:
+        result = read_result(RunDir(crew.order.folder / RUNS / cell.name))
+    except TlmedError as error:
+        return {"state": FAILED, "reason": " ".join(error.faults)}
+    key = f"judged by, fold {cell.fold}" if cell.fold is not None else "judged by"
+    known = crew.ledger.facts.get(key)
+    if known is None:
+        crew.ledger.note(key, result["tested"])
+    elif known != result["tested"]:
+        reason = "its validation and test images are not those of the other cells, so that it cannot be compared"
+        return {"state": FAILED, "reason": reason}
+    return {"state": COMPLETE, "result": {**result, "run": f"{RUNS}/{cell.name}"}}
+
+
+def _give_back(crew, screen) -> None:
+    """Ask the cells that are trained here to stop, wait until they have saved, and let others go on with them."""
+    screen.say(f"Stopping: {count(len(crew.running), 'cell')} will save what they have.")
+    crew.pool.end(_GRACE)
+    _hear(crew, screen)
+    for name, trial in crew.running.items():
+        crew.ledger.give_back(trial, name)
+    crew.running.clear()
+
+
+def _write_tables(crew: Crew) -> None:
+    """Write `cells.csv` and `study.csv` as the ledger has them now."""
+    folder, cells = crew.order.folder, list(crew.cells.values())
+    entries, varied = crew.entries, list_varied(cells)
+    complete = [(cell, entries[cell.name]) for cell in cells if _is_complete(entries.get(cell.name))]
+    with one_at_a_time(folder):
+        write_cells(folder, varied, (to_cell_row(cell, entries.get(cell.name), folder / RUNS) for cell in cells))
+        write_scores(folder, varied, (row for cell, entry in complete for row in to_score_rows(cell, entry)))
+
+
+def _is_complete(entry: Entry | None) -> bool:
+    return entry is not None and entry.state == "complete"
+
+
+def _conclude(crew, screen) -> StudyResult:
+    """Say how many cells are complete, and what the others wait for."""
+    states = list(crew.list_states().values())
+    counts = {state: states.count(state) for state in CELL_STATES}
+    said = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
+    screen.say(f"Cells: {said} of {len(states)}.")
+    if counts["waiting"]:
+        screen.say("The budget is spent; the same command goes on." if crew.order.budget else "Others are to come.")
+    if counts["failed"]:
+        screen.say(f"Why cells failed: {crew.order.folder / 'cells.csv'}; the same command tries them again.")
+    return StudyResult(crew.order.folder, counts)
+
+
+def _check_budget(crew: Crew) -> None:
+    if (expected := crew.forecasts.expected) and (least := min(expected.values())) > crew.order.budget:
+        raise InputError(
+            "`--budget` must be enough for one cell. Received: "
+            f"{describe_seconds(crew.order.budget)}, and the shortest cell takes about {describe_seconds(least)}."
+        )
