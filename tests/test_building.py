@@ -16,7 +16,7 @@ from tlmed import building, phases
 from tlmed.errors import InputError
 from tlmed.features.extractor import FeatureExtractor
 from tlmed.recipe import Augment, Dense, Hybrid, Images, Phase, Recipe, Stated, load_recipe, override
-from tlmed.run.preparation import preview
+from tlmed.run.previewing import preview
 from tlmed.sections import KFold
 from tlmed.voice import Voice
 

@@ -34,7 +34,7 @@ from tlmed.plan import Terms
 from tlmed.plan.costs import choose_cache, count_flops, weigh
 from tlmed.recipe import Augment, Phase, load_recipe, override
 from tlmed.run import phase_training
-from tlmed.run.preparation import preview
+from tlmed.run.previewing import preview
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv

@@ -13,7 +13,7 @@ from tests.run.test_run import small
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.export import write_card
 from tlmed.inference import evaluate
-from tlmed.run.preparation import preview
+from tlmed.run.previewing import preview
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice

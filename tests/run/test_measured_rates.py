@@ -12,7 +12,7 @@ from tlmed.plan.tables import describe_phases
 from tlmed.recipe import load_recipe, override
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import phase_training
-from tlmed.run.preparation import preview
+from tlmed.run.previewing import preview
 from tlmed.rundir import RunDir
 
 pytestmark = pytest.mark.usefixtures("empty_figures")

@@ -3,7 +3,7 @@
 import tlmed.tensorflow_start
 
 from tlmed.run.forecasting import forecast
-from tlmed.run.preparation import preview
+from tlmed.run.previewing import preview
 from tlmed.run.reading_images import list_found, look
 from tlmed.run.story import Run, rehearse, train
 from tlmed.voice import Voice

@@ -12,9 +12,8 @@ from tlmed import backbones, metrics
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
-from tlmed.data import ImageSet, describe_sampling, divide
+from tlmed.data import ImageSet, divide
 from tlmed.data.pipeline import thin
-from tlmed.data.splits import count_folds
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.evaluation.pooling import describe_pooling
@@ -35,7 +34,6 @@ from tlmed.run.prepared import Prepared
 from tlmed.run.reading_images import (
     choose_recipe_pooling,
     describe_counts,
-    describe_found,
     describe_synthetic,
     examine_images,
     find_recipe_pooling_faults,
@@ -45,9 +43,7 @@ from tlmed.run.reading_images import (
 )
 from tlmed.run.records import read_start
 from tlmed.run.task_faults import find_prior_faults, find_task_faults
-from tlmed.sections import Hybrid, KFold, Phase
-from tlmed.sections.augment_words import say_augmentation
-from tlmed.tabulation import Table
+from tlmed.sections import Hybrid, Phase
 from tlmed.words import name_start
 
 
@@ -90,7 +86,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
             faults += _find_step_faults(recipe, images)
         if faults:
             raise InputError(faults)
-        said = (describe_counts(recipe, images), *_describe_pooling(recipe, images), images.pixels.room.describe())
+        said = (describe_counts(recipe, images), *describe_pooling_of(recipe, images), images.pixels.room.describe())
         for line in (*said, *images.pixels.rule.describe()):
             voice.say(line)
         prepared = _plan_and_compute(job, backbone, images, early)
@@ -204,61 +200,6 @@ def foresee(recipe: Recipe, skip_bad: bool = False) -> Foresight:
     return Foresight(recipe, weights, images, classifier, plan)
 
 
-def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], dict, tuple[Phase, ...]]:
-    """Return what a recipe would do, without training; what `train` refuses is refused.
-
-    Args:
-        recipe: The recipe. Of a cross-validation the first fold is shown; making it checks how all are divided.
-        skip_bad: Leave out images that cannot be read.
-
-    Returns:
-        Some sentences and a table of the images, the content of `plan.json`, and the recipe's schedule, expanded.
-
-    Raises:
-        InputError, RunFailed: As `foresee`.
-    """
-    folds = recipe.data.split if isinstance(recipe.data.split, KFold) else None
-    seen = foresee(recipe, skip_bad)
-    recipe, images, plan = seen.recipe, seen.images, seen.plan
-    phases = expand(recipe.phases, seen.network.parts.backbone) if plan["phases"] else ()
-    parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
-    words = [
-        *describe_synthetic(recipe),
-        f"Backbone: {backbones.name_all(recipe.backbone)}, {parameters}",
-        f"Weights: {seen.weights}",
-        *_describe_augmentation(recipe),
-        *describe_sampling(recipe.sampling, images.table.labels[images.splits == "train"], images.table.classes),
-        describe_counts(recipe, images),
-        *images.pixels.rule.describe(),
-        *_describe_pooling(recipe, images),
-        images.pixels.room.describe(),
-        *describe_found(images),
-    ]
-    return [*words, *_describe_folds(folds, images, recipe.seed)], plan, phases
-
-
-def _describe_augmentation(recipe) -> list[str]:
-    said = say_augmentation(dataclasses.asdict(recipe.augment))
-    return [f"Augmentation of training images, at most: {said}"] if said else []
-
-
-def _describe_folds(split, images: ImageSet, recipe) -> list[str]:
-    """Say how many folds a cross-validation has and the least and most images of each; nothing for other splits."""
-    if split is None:
-        return []
-    if split.fold is not None:
-        return [f"Cross-validation: fold {split.fold} of {split.folds} alone"]
-    times = f", repeated {split.repeats} times: {split.folds} runs" if split.repeats > 1 else ": a run for each"
-    sizes = count_folds(images.table, images.sha256, split, recipe.split_seed, recipe.data.train_share)
-    each = ", ".join(f"{name} {_say_span(amounts)}" for name, amounts in sizes.items())
-    return [f"Cross-validation: {split.k} folds{times}, with {each} images; the first fold is shown"]
-
-
-def _say_span(amounts) -> str:
-    """Return the smallest and the largest amount, or the one that all are."""
-    return " to ".join(f"{amount:,}" for amount in sorted({min(amounts), max(amounts)}))
-
-
 def check_leaks(job: Job, images: ImageSet) -> None:
     """Warn of leaks between splits, or refuse them if asked to be strict."""
     if job.strict and images.leaks:
@@ -313,7 +254,8 @@ def _can_rank(table, rows) -> bool:
     return any({NEGATIVE, POSITIVE} <= set(column.tolist()) for column in table.labels[rows].T)
 
 
-def _describe_pooling(recipe, images) -> list[str]:
+def describe_pooling_of(recipe, images) -> list[str]:
+    """Return how the scores of samples are pooled, in a sentence; nothing where they are not."""
     table = images.table
     main = None if table.is_multi else metrics.positive_index(table.classes, recipe.data.positive)
     positive = None if main is None else table.classes[main]
