@@ -19,7 +19,7 @@ _TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h|d)?")
 VARY = "A field and its values, such as phases.epochs=5,20; values that hold commas are parted by ;. May be repeated."
 
 
-@click.command(short_help="Train many recipes, backbones, values and seeds, and compare them.")
+@click.command(short_help="Train recipes with many backbones, values and seeds.")
 @click.argument("recipes", nargs=-1, required=True, metavar="[plan] STUDY|RECIPE...")
 @click.option("--data", metavar="SOURCE", help=DATA)
 @click.option("--out", type=click.Path(path_type=Path), help="The directory of the study; again: the study goes on.")
