@@ -302,6 +302,7 @@ def test_an_ensemble_is_exported_as_a_run(ensemble):
     assert "tlmed ensemble MEMBER... --weights mean --out DIR" in card
     assert str(folder) not in card
     both = write_ensemble(folder / "packages", make(folder / "a", folder / "b"))
+    assert write_requirements(both).startswith("# packages: all of its 2 members have these\n")
     assert "keras==3.15" in write_requirements(both)
     environment = json.loads((folder / "b" / "environment.json").read_text())
     write_json(folder / "b" / "environment.json", environment | {"packages": {"keras": "3.16"}})

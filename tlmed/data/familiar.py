@@ -22,7 +22,8 @@ from tlmed.split_names import LEARNED
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
-_USED = {"train": "the run was trained on", "val": "the run was validated on"}
+_USED = {"train": "{} was trained on", "val": "{} was validated on"}
+_ONE = "the run"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ def compare_with_run(
     recorded: Sequence[Mapping[str, str]],
     elsewhere: Mapping[str, Learned],
     pseudonyms: bool = False,
+    run: str = _ONE,
 ) -> Familiar:
     """Find which images of another source a run has seen, and where the source contradicts the run's record.
 
@@ -60,6 +62,7 @@ def compare_with_run(
         recorded: The rows of the run's `splits.csv`.
         elsewhere: What each of the runs learned from that gave the weights, by its directory.
         pseudonyms: Whether names of groups hold in the run's own source alone.
+        run: Words for the run, or for one of several whose records are joined.
     """
     rows = defaultdict(list)
     for row in recorded:
@@ -67,12 +70,12 @@ def compare_with_run(
     there = [rows.get(digest, []) for digest in images.sha256]
     named, given = images.table, images.table.groups
     filled = _fill_groups(images, there) if given is None and not images.table.alone else None
-    sentences = [*_describe_identical(images, there, elsewhere), *_describe_labels(images, there)]
+    sentences = [*_describe_identical(images, there, elsewhere, run), *_describe_labels(images, there)]
     if filled is not None:
         sentences.append(_describe_filled(there, filled))
         images = replace(images, table=replace(images.table, groups=filled))
     identical = _find_identical(images, there, elsewhere)
-    learned = {"the run": list_learned(recorded, pseudonyms)}
+    learned = {run: list_learned(recorded, pseudonyms)}
     learned |= name_givers(elsewhere)
     leaked = recognise_images(learned.values(), images.sha256, images.table.own_groups)
     sentences += _describe_groups(images, there, leaked & ~identical, int((~leaked).sum()))
@@ -119,9 +122,12 @@ def _describe_filled(there, filled) -> str:
     )
 
 
-def _describe_identical(images, there, elsewhere) -> list[str]:
+def _describe_identical(images, there, elsewhere, run) -> list[str]:
     """Name images that trained the run or chose its epoch and threshold, and the run's own test images."""
-    used = {words: [any(row["split"] == split for row in rows) for rows in there] for split, words in _USED.items()}
+    used = {
+        words.format(run): [any(row["split"] == split for row in rows) for rows in there]
+        for split, words in _USED.items()
+    }
     for folder, known in elsewhere.items():
         met = [file_of(digest) in known.digests for digest in images.sha256]
         used[f"{folder}, where the weights come from, knows"] = met
@@ -132,7 +138,8 @@ def _describe_identical(images, there, elsewhere) -> list[str]:
         if (paths := _pick(images.table.paths, chosen))
     ]
     if own := _pick(images.table.paths, [any(row["split"] == "test" for row in rows) for rows in there]):
-        sentences.append(f"{_name_amount(own, images)} among the run's own test images: {listed(own, NAMED)}.")
+        whose = "the run's own test images" if run == _ONE else "test images of all members"
+        sentences.append(f"{_name_amount(own, images)} among {whose}: {listed(own, NAMED)}.")
     return sentences
 
 

@@ -14,6 +14,7 @@ from tlmed.evaluation.predictions import Predictions
 from tlmed.inference.member_scores import MemberScores
 from tlmed.inference.seen_images import find_earlier, list_leaked, list_undecided
 from tlmed.inference.trained_runs import Trained
+from tlmed.split_names import LEARNED
 from tlmed.words import count, join_names
 
 
@@ -38,15 +39,15 @@ def find_unseen(members: Sequence[Trained], table: MemberScores) -> Unseen:
     Units stay whole: a run that has seen a sample of a file or patient is asked about none of them.
     """
     places = {path: place for place, path in enumerate(table.paths)}
-    by, undecided, unsure = table.splits == "test", np.zeros(table.splits.shape, bool), []
+    knows, undecided, unsure = np.isin(table.splits, LEARNED), np.zeros(table.splits.shape, bool), []
     units = number_units(table.pooling.name(table.paths, table.groups))[1]
     for number, member in enumerate(members):
         earlier = find_earlier(member.run)
         unsure += earlier.unsure
-        by[number, [places[path] for path in list_leaked(member.run, earlier.elsewhere)]] = False
+        knows[number, [places[path] for path in list_leaked(member.run, earlier.elsewhere)]] = True
         undecided[number, [places[path] for path in list_undecided(member.run, earlier.elsewhere)]] = True
-        seen = np.bincount(units, weights=~by[number]) > 0
-        by[number] &= ~seen[units]
+        knows[number] = (np.bincount(units, weights=knows[number]) > 0)[units]
+    by = (table.splits == "test") & ~knows
     return Unseen(by, undecided & by, list(dict.fromkeys(unsure)))
 
 

@@ -5,7 +5,7 @@ from tlmed.export.requirements import write_run_requirements
 from tlmed.members import list_members
 from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
-from tlmed.words import listed
+from tlmed.words import count, listed
 
 _NAMED = 5  # packages that an error names; it counts the others
 
@@ -32,4 +32,9 @@ def write_requirements(run: RunDir, hashes: bool = False) -> str:
             )
     if faults:
         raise InputError(faults)
-    return write_run_requirements(first.run, hashes)
+    text = write_run_requirements(first.run, hashes)
+    return (
+        f"# {run.path.resolve().name}: all of its {count(len(others) + 1, 'member')} have them\n{text}"
+        if others
+        else text
+    )

@@ -65,6 +65,11 @@ class Panel:
         return len(self.members) == 1
 
     @property
+    def name(self) -> str:
+        """Return what a sentence calls the one of the networks that it may be about."""
+        return "the run" if self.is_single else "one of the members"
+
+    @property
     def pooling(self) -> Pooling:
         """Return how samples become units."""
         return read_pooling(self.metrics)

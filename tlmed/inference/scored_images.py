@@ -95,12 +95,12 @@ def gather_others(panel: Panel, source: str, grouping: Grouping | None, skip_bad
     conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
     elsewhere, unsure = panel.find_known(images.table.identifiers)
     there = identify(run)
-    familiar = compare_with_run(images, panel.rows, elsewhere, there.pseudonyms)
+    familiar = compare_with_run(images, panel.rows, elsewhere, there.pseudonyms, panel.name)
     table, usual = images.table, read_usual(run)
     held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
     sentences = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
     if gap := there.find_gap(table.identifiers):
-        sentences.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
+        sentences.append(f"Whether {panel.name} was trained on some of these images cannot be told: {gap}.")
     views = _view(panel, whole, familiar.images, skip_bad)
     paths, rows = familiar.images.table.paths, views[trained.rule][1]
     leaked = [paths[row] for row in rows if familiar.leaked[row]]

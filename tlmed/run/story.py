@@ -153,6 +153,8 @@ def train(
         # Said before training, because `tlmed status` and a run that continues need the name.
         voice.say(f"Run directory: {out}")
     out = Path(out)
+    if RunDir(out).is_ensemble:  # before images are read
+        raise InputError(f"`--out` must be a new or empty directory, or a run's. Received: {out}, an ensemble.")
     job = Job(
         recipe,
         RunDir(out),
