@@ -32,9 +32,5 @@ def write_requirements(run: RunDir, hashes: bool = False) -> str:
             )
     if faults:
         raise InputError(faults)
-    text = write_run_requirements(first.run, hashes)
-    return (
-        f"# {run.path.resolve().name}: all of its {count(len(others) + 1, 'member')} have them\n{text}"
-        if others
-        else text
-    )
+    whose = f"# {run.path.resolve().name}: all of its {count(len(others) + 1, 'member')} have these\n" if others else ""
+    return whose + write_run_requirements(first.run, hashes)
