@@ -27,9 +27,10 @@ from pathlib import Path
 import numpy as np
 from head_ways import SETS, add_row, read_rows, write_list
 from result_tables import replace_block, table
-from scipy.stats import friedmanchisquare, rankdata, studentized_range
+from scipy.stats import friedmanchisquare
 
 import tlmed
+from tlmed.contests import find_critical_difference, rank_scores
 from tlmed.recipe import override
 from tlmed.run import story
 from tlmed.run_files import METRICS_JSON
@@ -122,32 +123,10 @@ def find_blocks(rows: Sequence[dict]) -> tuple[list[str], list[tuple[str, str]],
     return names, list(whole), np.array([np.mean(each, axis=0) for each in whole.values()]).reshape(-1, len(names))
 
 
-def rank(scores: np.ndarray) -> np.ndarray:
-    """Return the mean rank of each approach over blocks, 1 for the highest scores; ties share their ranks.
-
-    >>> rank(np.array([[0.9, 0.8, 0.8], [0.7, 0.6, 0.5]])).tolist()
-    [1.0, 2.25, 2.75]
-    """
-    return rankdata(-scores, axis=1).mean(0)
-
-
-def find_critical_difference(approaches: int, blocks: int, level: float = 0.05) -> float:
-    """Return by how much two mean ranks must differ (Nemenyi; Demšar, JMLR 2006, 7:1-30, section 3.2.2).
-
-    >>> round(find_critical_difference(5, 30), 3)
-    1.114
-    """
-    return float(
-        studentized_range.ppf(1 - level, approaches, np.inf)
-        / 2**0.5
-        * (approaches * (approaches + 1) / 6 / blocks) ** 0.5
-    )
-
-
 def make_block(rows: Sequence[dict]) -> str:
     """Return the ranking of all runs, and the mean AUC at each place."""
     names, places, scores = find_blocks(rows)
-    ranks, best, lines = rank(scores), scores.max(1), []
+    ranks, best, lines = rank_scores(scores), scores.max(1), []
     for place in np.argsort(ranks, kind="stable"):
         own = [row for row in rows if row["approach"] == names[place]]
         cells = [

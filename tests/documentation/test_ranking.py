@@ -22,13 +22,6 @@ def head_ways(monkeypatch):
     return importlib.import_module("head_ways")
 
 
-# Demšar 2006, table 5a: q at 0.05 for so many classifiers.
-@pytest.mark.parametrize(("count", "q"), [(2, 1.960), (5, 2.728), (8, 3.031), (10, 3.164)])
-def test_critical_differences_are_those_of_the_paper(ranking, count, q):
-    found = ranking.find_critical_difference(count, 9)
-    assert found == pytest.approx(q * (count * (count + 1) / (6 * 9)) ** 0.5, rel=1e-3)
-
-
 def make_rows(scores, names, seeds=1):
     """Return rows of scores [places x seeds, approaches], the seeds of a place one after the other."""
     return [

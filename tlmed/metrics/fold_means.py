@@ -30,6 +30,7 @@ def average_folds(
     bounds: tuple[float, float] | None = None,
     spreads: Sequence[Spread | None] | None = None,
     repeats: int = 1,
+    common: Spread | None = None,
 ) -> dict:
     """Return the mean of a metric over folds, or of a difference, with the corrected resampled t interval.
 
@@ -51,6 +52,8 @@ def average_folds(
         spreads: How much the sample of images moves each of the values (`measure_pairs`), None if it is undefined.
         repeats: How often the images were divided, each time into as many folds. The images stay the same, so that
             repeats do not make their sampling error smaller.
+        common: What moves all folds alike, so that they do not show it, such as the part of a seed that all folds
+            have in common; it widens both intervals. None for nothing.
 
     Returns:
         `value`, `low`, `high`, `p` (of a mean of zero: for differences), `folds` and `method` (that of the interval,
@@ -78,6 +81,8 @@ def average_folds(
     mean, freedom = float(np.mean(defined)), len(defined) - 1
     error = math.sqrt(np.var(defined, ddof=1) * (1 / len(defined) + test_share))
     tests = [_Test(error, freedom, f"corrected resampled t with {freedom} df (Nadeau & Bengio 2003)")]
+    if common is not None and common.variance > 0:
+        tests = [_add_common(tests[0], common)]
     if spreads is not None:
         kept = [spread for spread, value in zip(spreads, values, strict=True) if value is not None]
         sampling = _add_spreads(kept, repeats)
@@ -85,7 +90,8 @@ def average_folds(
             kind = "groups" if sampling.grouped else "images"
             how = f"t with {sampling.freedom:.0f} df (Satterthwaite 1946)"
             words = f"sampling error of the {kind} of {len(kept)} folds, {how}"
-            tests.append(_Test(math.sqrt(sampling.variance), sampling.freedom, words))
+            by_images = _Test(math.sqrt(sampling.variance), sampling.freedom, words)
+            tests.append(_add_common(by_images, common) if common is not None and common.variance > 0 else by_images)
     half, p, method = _join_tests(tests, mean)
     low, high = mean - half, mean + half
     if bounds:
@@ -130,6 +136,13 @@ class _Test:
         if self.error == 0:
             return 1.0 if mean == 0 else 0.0
         return t_tails(mean / self.error, self.freedom)
+
+
+def _add_common(test, common) -> _Test:
+    """Return a test with the variance that all folds have in common, and the degrees of freedom of the sum."""
+    variance = test.error**2 + common.variance
+    below = test.error**4 / test.freedom + common.variance**2 / common.freedom
+    return _Test(math.sqrt(variance), variance**2 / below, f"{test.method}, widened by what all folds have in common")
 
 
 def _join_tests(tests: Sequence[_Test], mean: float) -> tuple[float, float, str]:

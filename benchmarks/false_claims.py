@@ -1,0 +1,155 @@
+"""Simulate studies: how often is the best one not the best, against what was stated; and how often is nothing found.
+
+    python benchmarks/false_claims.py --studies 20000
+    python benchmarks/false_claims.py --nothing --studies 500
+
+First part: studies of 2 to 30 configurations whose true scores are known. What `tlmed.contests.judge_best` states is
+sorted into ten bins and compared with how often the claim was false. The true spread is drawn anew for each study, by
+one of three rules in turn: 0, 1/4, 1/2, 1, 2 or 4 standard errors; from 0 to 4 evenly; from 0.1 to 5 evenly in the
+logarithm. With a spread of zero all are equal, and who is truly best is drawn by lot.
+
+Second part: studies in which all configurations are equal, and how many of them find a difference.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tlmed.contests import (
+    ScoreErrors,
+    compare_cells,
+    judge_best,
+    measure_folds,
+    measure_split,
+    rank_places,
+)
+
+COUNTS, BINS = (2, 3, 5, 10, 20, 30), 10
+TINY = 1e-9  # a spread of zero, with a best one by lot
+Study = tuple[np.ndarray, np.ndarray, ScoreErrors]  # true scores, scores, errors
+
+
+def draw_spread(rng: np.random.Generator) -> float:
+    """Return a true spread in standard errors."""
+    rules = (
+        lambda: max(TINY, rng.choice([0, 0.25, 0.5, 1, 2, 4])),
+        lambda: rng.uniform(0, 4),
+        lambda: math.exp(rng.uniform(math.log(0.1), math.log(5))),
+    )
+    return float(rules[rng.integers(3)]())
+
+
+def draw_normal(rng: np.random.Generator, m: int, failures: float = 0.0) -> Study:
+    """Return scores with normal errors that correlate, of unequal sizes, whose covariance is estimated of 20 units."""
+    alike, sizes, freedom = rng.choice([0, 0.5, 0.8]), np.exp(rng.normal(0, 0.2, m)), 20
+    covariance = ((1 - alike) * np.eye(m) + alike) * np.outer(sizes, sizes)
+    error = math.sqrt(1 - alike)
+    true = rng.standard_normal(m) * draw_spread(rng) * error
+    true -= (rng.random(m) < failures) * np.abs(rng.normal(0, 10 * error, m))
+    scores = true + np.linalg.cholesky(covariance) @ rng.standard_normal(m)
+    return true, scores, ScoreErrors(covariance * rng.chisquare(freedom) / freedom, freedom)
+
+
+def draw_images(rng: np.random.Generator, m: int, level: float, seeds: int = 3) -> Study:
+    """Return accuracies over seeds on the same images, some of which are hard for all, with bootstrapped errors.
+
+    Args:
+        rng: Decides them.
+        m: How many configurations.
+        level: The accuracy around which the true ones lie.
+        seeds: How many.
+    """
+    from scipy.special import ndtr, ndtri
+
+    n, hard, luck = int(rng.choice([100, 200, 400])), 1.0, 0.5
+    # Roughly: a half of the variance of an image is common to all configurations.
+    error, missed = math.sqrt(level * (1 - level) / n / 2), 1 - level
+    true = 1 - missed * np.exp(-draw_spread(rng) * error / missed * rng.standard_normal(m))
+    skill = ndtri(np.clip(true, 0.01, 1 - 1e-9)) * math.sqrt(1 + hard**2 + luck**2)
+    images, own = rng.standard_normal(n) * hard, rng.standard_normal((m, seeds, 1)) * luck / 4
+    noise = luck * math.sqrt(1 - 1 / 16)
+    chances = ndtr((skill[:, None, None] + images + own) / math.sqrt(1 + noise**2))
+    right = rng.random((m, seeds, n)) < chances
+    draws = right @ (rng.multinomial(n, np.full(n, 1 / n), 300).T / n)
+    # Their true accuracies: over images, seeds and the luck of one answer.
+    true = ndtr(skill / math.sqrt(1 + noise**2 + hard**2 + luck**2 / 16))
+    return true, right.mean((1, 2)), measure_split(right.mean(2), draws, n, 1 / n)
+
+
+def draw_folds(rng: np.random.Generator, m: int, spread: float | None = None) -> Study:
+    """Return means over five folds and three seeds; folds correlate by shared training images."""
+    cells, true = draw_cells(rng, m, draw_spread(rng) if spread is None else spread)
+    return true, cells.mean((1, 2)), measure_folds(cells, 1 / 4)
+
+
+def draw_cells(rng: np.random.Generator, m: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores [m, 5 folds, 3 seeds] and the true ones [m]."""
+    folds, seeds, shared = 5, 3, 1 / 5
+    size = rng.uniform(0.005, 0.03)
+    own = math.sqrt(shared) * rng.standard_normal((m, 1, 1)) + math.sqrt(1 - shared) * rng.standard_normal(
+        (m, folds, 1)
+    )
+    noise = rng.uniform(0.3, 1) * rng.standard_normal((m, folds, seeds)) + 2 * rng.standard_normal((1, folds, 1))
+    true = 0.8 + size * spread * math.sqrt(shared + (1 - shared) / folds) * rng.standard_normal(m)
+    return true[:, None, None] + size * (own + noise), true
+
+
+KINDS: Mapping[str, Callable[[np.random.Generator, int], Study]] = {
+    "normal errors": draw_normal,
+    "a fifth of failures": lambda rng, m: draw_normal(rng, m, 0.2),
+    "five folds, three seeds": draw_folds,
+    "images, accuracies near 0.8": lambda rng, m: draw_images(rng, m, 0.8),
+    "images, accuracies near 0.97": lambda rng, m: draw_images(rng, m, 0.97),
+}
+
+
+def judge_studies(kind: str, studies: int, seed: int, draws: int = 1000) -> np.ndarray:
+    """Return for each study what was stated, and whether the claim was false: float [studies, 3], with m."""
+    rng, found = np.random.default_rng(seed), []
+    for number in range(studies):
+        true, scores, errors = KINDS[kind](rng, int(rng.choice(COUNTS)))
+        order = rng.permutation(len(true))  # of several with the highest score, any may be the first
+        true, scores = true[order], scores[order]
+        errors = ScoreErrors(errors.covariance[np.ix_(order, order)], errors.freedom)
+        lead = judge_best(scores, errors, seed=number, draws=draws)
+        found.append((lead.false, float(np.argmax(true) != lead.best), len(true)))
+    return np.array(found)
+
+
+def list_bins(found: np.ndarray) -> list[tuple[float, float, int]]:
+    """Return for each bin the mean of what was stated, how often it was so, and of how many studies."""
+    places = np.minimum((found[:, 0] * BINS).astype(int), BINS - 1)
+    kept = [found[places == place] for place in range(BINS) if (places == place).any()]
+    return [(float(rows[:, 0].mean()), float(rows[:, 1].mean()), len(rows)) for rows in kept]
+
+
+def find_nothing(rng: np.random.Generator, m: int) -> dict[str, bool]:
+    """Return which tests find a difference in a study of equal configurations."""
+    cells, _ = draw_cells(rng, m, 0.0)
+    pairs = compare_cells(cells, 1 / 4)
+    ranked = rank_places(cells.mean(2).T, test_share=1 / 4)
+    return {"folds": any(pair.p_holm < 0.05 for pair in pairs), "ranks": len(ranked.alike) != 1}
+
+
+def main() -> None:
+    """Simulate, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=tuple(KINDS))
+    options = parser.parse_args()
+    for kind in options.kinds:
+        found = judge_studies(kind, options.studies, options.seed)
+        rows = list_bins(found)
+        print(kind, f"all: {found[:, 0].mean():.3f} {found[:, 1].mean():.3f}", flush=True)
+        print(" ".join(f"{100 * said:.0f}:{100 * (was - said):+.1f}({n})" for said, was, n in rows), flush=True)
+        for m in COUNTS:
+            part = found[found[:, 2] == m]
+            print(f"   m={m} {100 * part[:, 0].mean():.1f} {100 * (part[:, 1] - part[:, 0]).mean():+.1f}", end="")
+        print(flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from tlmed.contests import draw_means, measure_folds, measure_split
+from tlmed.errors import InputError
+
+
+def test_errors_on_one_split_are_those_of_images_and_of_seeds_counted_once():
+    rng, m, n, seeds = np.random.default_rng(0), 4, 200, 3
+    found, scores = [], []
+    for _ in range(60):
+        # In an image's number, 1 is common to all, 1 the configuration's, 1 the seed's; a seed has 0.1 of its own.
+        values = rng.standard_normal((1, 1, n)) + rng.standard_normal((m, 1, n)) + rng.standard_normal((m, seeds, n))
+        values += 0.1 * rng.standard_normal((m, seeds, 1))
+        draws, units = draw_means(values, draws=200)
+        found.append(measure_split(values.mean(2), draws, units).covariance)
+        scores.append(values.mean((1, 2)))
+    mean = np.mean(found, axis=0)
+    assert np.diag(mean).mean() == pytest.approx((1 + 1 + 1 / 3) / n + 0.01 / 3, rel=0.1)
+    assert mean[np.triu_indices(m, 1)].mean() == pytest.approx(1 / n, rel=0.1)
+    assert np.var(scores, axis=0).mean() == pytest.approx(np.diag(mean).mean(), rel=0.2)
+
+
+def test_errors_of_folds_are_those_of_the_corrected_resampled_t():
+    rng = np.random.RandomState(0)
+    cells = rng.normal(0, 0.02, (2, 5, 3)) + rng.normal(0, 0.1, (1, 5, 1))
+    covariance, differences = measure_folds(cells, 0.25).covariance, (cells[0] - cells[1]).mean(1)
+    assert covariance[0, 0] + covariance[1, 1] == pytest.approx(differences.var(ddof=1) * (1 / 5 + 0.25))
+    assert measure_folds(cells, 0.25).freedom == 4
+
+
+def test_two_that_no_image_tells_apart_have_an_error_all_the_same():
+    right = np.repeat((np.arange(50) < 45).astype(float)[None, None], 2, axis=0)
+    draws, units = draw_means(right)
+    covariance = measure_split(right.mean(2), draws, units, step=1 / units).covariance
+    assert covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1] == pytest.approx(0.2 / 50**2)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(InputError, match="units=1"):
+        measure_split(np.ones((2, 1)), np.ones((2, 1, 5)), 1)
+    with pytest.raises(InputError, match="shapes"):
+        measure_split(np.ones((2, 1)), np.ones((2, 5)), 9)
+    with pytest.raises(InputError, match="test_share=0"):
+        measure_folds(np.ones((2, 2, 2)), 0)
