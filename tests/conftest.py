@@ -44,8 +44,11 @@ def hasten_tracing():
     """Spare TensorFlow two things that it does again and again for each variable: a twentieth of a small run."""
     import typing
 
+    from tensorflow.python.framework import ops
     from tensorflow.python.ops import gen_resource_variable_ops
 
+    # An operation of a graph keeps the stack of calls that made it, which is deep in a test; TensorFlow may do without.
+    ops._create_c_op = functools.partial(ops._create_c_op, extract_traceback=False)
     # TensorFlow makes a kernel for the handle of each variable of another name; without names it makes one for a shape.
     make_handle = gen_resource_variable_ops.var_handle_op
     gen_resource_variable_ops.var_handle_op = lambda **given: make_handle(**{**given, "debug_name": ""})
