@@ -47,6 +47,12 @@ def test_each_width_is_found_by_its_name_and_has_a_file_of_its_own(base, width):
     application = applications.find(f"{base}:{width:g}")
     assert (application.width, application.has_imagenet) == (width, True)
     assert applications.keras_file(application, (64, 64)) != applications.keras_file(applications.find(base), (64, 64))
+
+
+# One of each builder: the width reaches all of a builder's layers in the same way.
+@pytest.mark.parametrize(("base", "width"), {base: width for base, width in EVERY}.items())
+def test_a_width_is_drawn_as_keras_draws_it(base, width):
+    application = applications.find(f"{base}:{width:g}")
     with applications.unallocated():
         model = applications.draw(application, (64, 64), imagenet=True)
         plain = getattr(keras.applications, base)(include_top=False, weights=None, alpha=width, input_shape=(64, 64, 3))

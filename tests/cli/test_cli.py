@@ -28,6 +28,7 @@ from tlmed.errors import RunFailed, TlmedError
 from tlmed.evaluation.explanations import METHODS
 from tlmed.evaluation.lines import describe_worse
 from tlmed.export import write_card
+from tlmed.inference import load_scorer
 from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, to_json, to_source
 from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv
@@ -175,10 +176,10 @@ def test_a_whole_session(images, tmp_path, monkeypatch):
             assert float(row["score_benign"]) == pytest.approx(float(given[path]["score_benign"]), abs=1e-6)
 
     assert EXPLANATIONS == METHODS
-    status, _, err = here(
-        "predict", run, images / "normal", "--out", tmp_path / "p.csv", "--explain", tmp_path / "maps"
-    )
-    assert (status, err) == (0, say_worse(run))
+    words = ("predict", run, images / "normal", "--out", tmp_path / "p.csv", "--explain", tmp_path / "maps")
+    with mock.patch("tlmed.inference.panel.load_scorer", side_effect=load_scorer) as loaded:
+        status, _, err = here(*words)
+    assert (status, err, loaded.call_count) == (0, say_worse(run), 1)
     assert len(list((tmp_path / "maps").glob("*.grad-cam.png"))) == 20
     status, _, err = here("predict", run, images / "normal", "--explain", tmp_path / "maps", "--block", "blok9")
     assert status == 2

@@ -31,7 +31,7 @@ from tlmed.inference.explained_images import (
     show_labels,
 )
 from tlmed.inference.panel import describe_panel, open_panel
-from tlmed.inference.scorer import BATCH_SIZE, load_scorer
+from tlmed.inference.scorer import BATCH_SIZE
 from tlmed.part_names import split_part
 from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
@@ -105,7 +105,7 @@ def predict(
     for warning in (*files.notes, *flat, *odd, *describe_extras(names, extras)):
         voice.warn(warning)
     pooling = panel.pooling
-    explainer = None if explain is None else load_scorer(panel.first.run).explainer(method, block)
+    explainer = None if explain is None else panel.scorer.explainer(method, block)
     if explainer is not None:
         # Before scoring, so that a folder that cannot be used costs no time.
         place = Place(explain, names, force)

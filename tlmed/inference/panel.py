@@ -110,6 +110,11 @@ class Panel:
         )
         return [counts[name] for name in self.first.classes]
 
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What scores images for a single one: loaded once, whoever asks for it, as loading takes seconds."""
+        return load_scorer(self.first.run)
+
     def score(self, score: Callable[[Trained, Scorer], np.ndarray]) -> np.ndarray:
         """Return the weighted mean of the members' class probabilities, float [n, k]; those of one as they are.
 
@@ -120,7 +125,7 @@ class Panel:
             score: Scores the images with a member's network, by the rule by which this member reads images.
         """
         if self.is_single:
-            return score(self.first, load_scorer(self.first.run))
+            return score(self.first, self.scorer)
         asked = np.flatnonzero(self.weights)
         found = [score(self.members[number], load_scorer(self.members[number].run)) for number in asked]
         return average_scores(np.stack(found).astype(float), self.weights[asked, None])
