@@ -12,6 +12,7 @@ Second part: studies in which all configurations are equal, and how many of them
 """
 
 import argparse
+import itertools
 import math
 from collections.abc import Callable, Mapping
 
@@ -20,11 +21,14 @@ import numpy as np
 from tlmed.contests import (
     ScoreErrors,
     compare_cells,
+    compare_seeds,
+    draw_means,
     judge_best,
     measure_folds,
     measure_split,
     rank_places,
 )
+from tlmed.metrics import binary_auc
 
 COUNTS, BINS = (2, 3, 5, 10, 20, 30), 10
 TINY = 1e-9  # a spread of zero, with a best one by lot
@@ -53,7 +57,7 @@ def draw_normal(rng: np.random.Generator, m: int, failures: float = 0.0) -> Stud
 
 
 def draw_images(rng: np.random.Generator, m: int, level: float, seeds: int = 3) -> Study:
-    """Return accuracies over seeds on the same images, some of which are hard for all, with bootstrapped errors.
+    """Return accuracies over seeds on the same images, with bootstrapped errors.
 
     Args:
         rng: Decides them.
@@ -61,21 +65,31 @@ def draw_images(rng: np.random.Generator, m: int, level: float, seeds: int = 3) 
         level: The accuracy around which the true ones lie.
         seeds: How many.
     """
-    from scipy.special import ndtr, ndtri
-
-    n, hard, luck = int(rng.choice([100, 200, 400])), 1.0, 0.5
+    n = int(rng.choice([100, 200, 400]))
     # Roughly: a half of the variance of an image is common to all configurations.
     error, missed = math.sqrt(level * (1 - level) / n / 2), 1 - level
     true = 1 - missed * np.exp(-draw_spread(rng) * error / missed * rng.standard_normal(m))
-    skill = ndtri(np.clip(true, 0.01, 1 - 1e-9)) * math.sqrt(1 + hard**2 + luck**2)
-    images, own = rng.standard_normal(n) * hard, rng.standard_normal((m, seeds, 1)) * luck / 4
-    noise = luck * math.sqrt(1 - 1 / 16)
-    chances = ndtr((skill[:, None, None] + images + own) / math.sqrt(1 + noise**2))
-    right = rng.random((m, seeds, n)) < chances
+    true, right = draw_right(rng, np.clip(true, 0.01, 1 - 1e-9), n, seeds)
     draws = right @ (rng.multinomial(n, np.full(n, 1 / n), 300).T / n)
-    # Their true accuracies: over images, seeds and the luck of one answer.
-    true = ndtr(skill / math.sqrt(1 + noise**2 + hard**2 + luck**2 / 16))
     return true, right.mean((1, 2)), measure_split(right.mean(2), draws, n, 1 / n)
+
+
+def draw_right(rng: np.random.Generator, true: np.ndarray, n: int, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return true accuracies [m], and what is right [m, seeds, n]; some images are hard for all.
+
+    Args:
+        rng: Decides them.
+        true: The accuracies over all images and seeds, [m].
+        n: How many images.
+        seeds: How many.
+    """
+    from scipy.special import ndtr, ndtri
+
+    hard, seed_size, luck = 1.0, 0.125, 0.5
+    skill = ndtri(true) * math.sqrt(1 + hard**2 + seed_size**2 + luck**2)
+    own = rng.standard_normal((len(true), seeds, 1)) * seed_size
+    chances = ndtr((skill[:, None, None] + hard * rng.standard_normal(n) + own) / math.sqrt(1 + luck**2))
+    return true, rng.random((len(true), seeds, n)) < chances
 
 
 def draw_folds(rng: np.random.Generator, m: int, spread: float | None = None) -> Study:
@@ -112,8 +126,9 @@ def judge_studies(kind: str, studies: int, seed: int, draws: int = 1000) -> np.n
         true, scores, errors = KINDS[kind](rng, int(rng.choice(COUNTS)))
         order = rng.permutation(len(true))  # of several with the highest score, any may be the first
         true, scores = true[order], scores[order]
-        errors = ScoreErrors(errors.covariance[np.ix_(order, order)], errors.freedom)
-        lead = judge_best(scores, errors, seed=number, draws=draws)
+        errors = ScoreErrors(errors.covariance[np.ix_(order, order)], errors.freedom, errors.step)
+        top = 1.0 if kind.startswith("images") else math.inf
+        lead = judge_best(scores, errors, seed=number, draws=draws, top=top)
         found.append((lead.false, float(np.argmax(true) != lead.best), len(true)))
     return np.array(found)
 
@@ -125,30 +140,68 @@ def list_bins(found: np.ndarray) -> list[tuple[float, float, int]]:
     return [(float(rows[:, 0].mean()), float(rows[:, 1].mean()), len(rows)) for rows in kept]
 
 
+def train_equals(rng: np.random.Generator, m: int) -> np.ndarray:
+    """Return AUCs [m, 5 folds, 3 seeds] of linear classifiers that are equally good in expectation.
+
+    Each sees four features of its own of the same 150 images, of equal use to all, and learns a linear discriminant
+    from the training images of a fold, of which its seed drops a fifth.
+    """
+    n, folds, seeds, features = 150, 5, 3, 4
+    labels = np.arange(n) % 2
+    # Images that are hard for one are hard for all: half of the noise is common.
+    images = 0.7 * rng.standard_normal((m, n, features)) + 0.7 * rng.standard_normal((1, n, 1))
+    images += 0.5 * labels[None, :, None]
+    parts, cells = rng.permutation(n) % folds, np.empty((m, folds, seeds))
+    for place, fold, seed in itertools.product(range(m), range(folds), range(seeds)):
+        tested = parts == fold
+        chosen = rng.permutation(np.flatnonzero(~tested))[: int(0.8 * (~tested).sum())]
+        own, truth = images[place][chosen], labels[chosen]
+        means = [own[truth == label].mean(0) for label in (0, 1)]
+        within = np.cov((own - np.stack(means)[truth]).T)
+        scores = images[place][tested] @ np.linalg.solve(within, means[1] - means[0])
+        cells[place, fold, seed] = binary_auc(labels[tested] == 1, scores)
+    return cells
+
+
 def find_nothing(rng: np.random.Generator, m: int) -> dict[str, bool]:
-    """Return which tests find a difference in a study of equal configurations."""
-    cells, _ = draw_cells(rng, m, 0.0)
-    pairs = compare_cells(cells, 1 / 4)
-    ranked = rank_places(cells.mean(2).T, test_share=1 / 4)
-    return {"folds": any(pair.p_holm < 0.05 for pair in pairs), "ranks": len(ranked.alike) != 1}
+    """Return which tests find a difference in studies of equal configurations."""
+    found = {}
+    for kind, cells in (("simulated", draw_cells(rng, m, 0.0)[0]), ("trained", train_equals(rng, m))):
+        ranking = rank_places(cells.mean(2).T, test_share=1 / 4)
+        found[f"{kind}, pairs"] = any((pair.p_holm or 0.0) < 0.05 for pair in compare_cells(cells, 1 / 4))
+        found[f"{kind}, F of ranks"] = ranking.p < 0.05
+        found[f"{kind}, critical difference"] = len(ranking.alike) != 1
+    right = draw_right(rng, np.full(m, 0.85), 200, 3)[1]
+    draws, units = draw_means(right, draws=300, seed=int(rng.integers(1 << 30)))
+    pairs = compare_seeds(right.mean(2), draws, units)
+    return found | {"one split, pairs": any((pair.p_holm or 0.0) < 0.05 for pair in pairs)}
+
+
+def count_nothing(studies: int, seed: int) -> dict[str, float]:
+    """Return in which share of studies of 2 to 8 equal configurations each test finds a difference."""
+    rng = np.random.default_rng(seed)
+    found = [find_nothing(rng, int(rng.choice((2, 3, 5, 8)))) for _ in range(studies)]
+    return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
 
 
 def main() -> None:
     """Simulate, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=20_000)
+    parser.add_argument("--studies", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--nothing", action="store_true", help="the second part")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=tuple(KINDS))
     options = parser.parse_args()
+    if options.nothing:
+        print(count_nothing(options.studies, options.seed))
+        return
     for kind in options.kinds:
         found = judge_studies(kind, options.studies, options.seed)
-        rows = list_bins(found)
-        print(kind, f"all: {found[:, 0].mean():.3f} {found[:, 1].mean():.3f}", flush=True)
-        print(" ".join(f"{100 * said:.0f}:{100 * (was - said):+.1f}({n})" for said, was, n in rows), flush=True)
+        print(f"{kind}: stated {found[:, 0].mean():.1%}, false {found[:, 1].mean():.1%}")
+        print(*(f"  stated {said:.1%}, false {was:.1%}, of {n}" for said, was, n in list_bins(found)), sep="\n")
         for m in COUNTS:
-            part = found[found[:, 2] == m]
-            print(f"   m={m} {100 * part[:, 0].mean():.1f} {100 * (part[:, 1] - part[:, 0]).mean():+.1f}", end="")
-        print(flush=True)
+            said, was = found[found[:, 2] == m, :2].mean(0)
+            print(f"  of {m}: stated {said:.1%}, false {was:.1%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,8 @@ def test_folds_of_one_set_need_larger_differences_than_places_of_their_own():
 
 
 def test_places_that_all_agree_and_equal_scores():
-    assert rank_places(np.tile([0.9, 0.8, 0.7], (9, 1))).p == 0
+    assert rank_places(np.tile([0.9, 0.8, 0.7], (9, 1))).p == pytest.approx(6**-8)
+    assert rank_places(np.tile([0.9, 0.8], (5, 1))).p == pytest.approx(stats.binomtest(5, 5).pvalue)
     same = rank_places(np.full((9, 3), 0.5))
     assert (same.p, same.alike, same.ranks) == (1.0, ((0, 1, 2),), (2.0, 2.0, 2.0))
 

@@ -49,7 +49,12 @@ class Lead:
 
 
 def judge_best(
-    scores: np.ndarray, errors: ScoreErrors, margin: float = 0.0, seed: int = 0, draws: int = 20_000
+    scores: np.ndarray,
+    errors: ScoreErrors,
+    margin: float = 0.0,
+    seed: int = 0,
+    draws: int = 20_000,
+    top: float = math.inf,
 ) -> Lead:
     """Return how probable it is that the best of several configurations is not the best for other images and trainings.
 
@@ -65,6 +70,9 @@ def judge_best(
     five standard errors of the best count. Without this rule one approach that fails makes the others look further
     apart than they are: with a fifth of such failures, claims of 75 % were false in 85 %.
 
+    Near the highest possible score, true scores crowd, and errors shrink. If the best is within five standard errors of
+    it, the logarithms of what is missed are taken as normal, in place of the scores.
+
     A probability is right in the long run over studies whose true spreads differ from study to study. If all studies
     had the same spread, or the best were many and equal, it would be off.
 
@@ -75,6 +83,7 @@ def judge_best(
         margin: How large a lead must be to matter, in the unit of the scores, 0 or more.
         seed: Decides the draws.
         draws: How many.
+        top: The highest possible score, such as 1 for AUC and accuracy; infinite if there is none.
 
     Raises:
         InputError: With all faults of the arguments; also if scores differ but the errors know of no difference.
@@ -87,9 +96,11 @@ def judge_best(
     """
     scores, covariance = np.asarray(scores, float), np.asarray(errors.covariance, float)
     _check_arguments(scores, covariance, errors.freedom, margin, draws)
+    if scores.max() > top:
+        raise InputError(f"`scores` must be {top:g} or less. Received: {scores.max():g}.")
     best = int(np.argmax(scores))
     near = _find_reachable(scores, covariance, best)
-    values, spread = _draw_scores(scores[near], covariance[np.ix_(near, near)], errors.freedom, (seed, draws))
+    values = _draw_below(scores[near], covariance[np.ix_(near, near)], errors, (seed, draws), top)
     place = int(np.flatnonzero(near == best)[0])
     leads = values[:, place] - np.delete(values, place, axis=1).max(1)
     chances = np.zeros(len(scores))
@@ -103,7 +114,7 @@ def judge_best(
         low,
         high,
         tuple(chances.tolist()),
-        spread,
+        float(np.median(values.std(axis=1, ddof=1))),
         len(near),
         len(scores),
         margin,
@@ -123,8 +134,20 @@ def _find_reachable(scores, covariance, best) -> np.ndarray:
     return np.flatnonzero(keep)
 
 
-def _draw_scores(scores, covariance, freedom, random) -> tuple[np.ndarray, float]:
-    """Return posterior draws of the true scores up to a common shift, [draws, m], and the median of their spread."""
+def _draw_below(scores, covariance, errors, random, top) -> np.ndarray:
+    """Return posterior draws of the true scores, [draws, m]: of their logarithms below the top, if the best is near."""
+    own = np.diag(covariance)
+    if not top - scores.max() < REACH * math.sqrt(own[np.argmax(scores)]):
+        return _draw_scores(scores, covariance, errors.freedom, random)
+    # None misses nothing: half an image, or a part of the error, is added, as otherwise logarithms would end.
+    missed = top - scores + max(errors.step / 2, 0.1 * math.sqrt(own.mean()))
+    logs = -np.log(missed)
+    drawn = _draw_scores(logs, covariance / np.outer(missed, missed), errors.freedom, random)
+    return top - np.exp(-(drawn + logs.mean()))
+
+
+def _draw_scores(scores, covariance, freedom, random) -> np.ndarray:
+    """Return posterior draws of the true scores up to a common shift, [draws, m]."""
     basis = _make_contrasts(len(scores))
     # In the directions in which errors do not correlate, each true difference has a posterior of its own.
     sizes, turn = np.linalg.eigh(basis @ covariance @ basis.T)
@@ -140,7 +163,7 @@ def _draw_scores(scores, covariance, freedom, random) -> tuple[np.ndarray, float
     shrink = spreads[cells, None] ** 2 / variances[cells]
     deviations = np.sqrt(shrink * scales[cells, None] * sizes)
     drawn = seen * shrink + deviations * rng.standard_normal((draws, len(sizes)))
-    return drawn @ directions, float(np.median(spreads[cells]))
+    return drawn @ directions
 
 
 def _make_grid(error, freedom) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ class Ranking:
         chi_squared: Friedman's statistic, of one degree of freedom less than there are configurations.
         statistic: F in Iman and Davenport's form; infinite if all places rank alike.
         freedom: Its two degrees of freedom.
-        p: Of equal ranks, by F.
+        p: Of equal ranks, by F; at least the chance that all places rank alike.
         critical_difference: By how much two mean ranks must differ (Nemenyi).
         alike: The groups that are not told apart, best first, each as the places of configurations in `ranks`: the
             bars of a critical-difference diagram. Of one group that lies within another, only the larger is there; who
@@ -127,7 +127,9 @@ def rank_places(
     statistic *= (n - inflation) / (n - 1) / inflation
     freedom = (k - 1, (k - 1) * (n - 1))
     difference = find_critical_difference(k, n / inflation, level)
-    means, p = ranks.mean(0), _find_tail(statistic, freedom)
+    # F knows no bound, but that all places rank alike by chance alone is not rarer than this.
+    least = math.factorial(k) ** (1 - n / inflation)
+    means, p = ranks.mean(0), max(_find_tail(statistic, freedom), least)
     groups = _find_groups(means, difference if p < level else math.inf)
     return Ranking(tuple(means.tolist()), n, chi_squared, statistic, freedom, p, difference, groups)
 

@@ -19,10 +19,12 @@ class ScoreErrors:
     Attributes:
         covariance: float [m, m].
         freedom: The degrees of freedom of its estimate.
+        step: By how much one image, or group, can move a score; 0 if unknown.
     """
 
     covariance: np.ndarray
     freedom: float
+    step: float = 0.0
 
 
 def measure_split(scores: np.ndarray, draws: np.ndarray, units: int, step: float = 0.0) -> ScoreErrors:
@@ -49,22 +51,28 @@ def measure_split(scores: np.ndarray, draws: np.ndarray, units: int, step: float
     >>> errors.covariance.round(4).tolist(), round(errors.freedom)
     ([[0.0101, 0.0101], [0.0101, 0.0101]], 100)
     """
-    scores, draws = read_split(scores, draws, units)
-    images = np.stack([split_draws(own, there, units)[0] for own, there in zip(draws, scores, strict=True)])
-    covariance = np.atleast_2d(np.cov(images)) * _correct(units) + np.eye(len(scores)) * step**2 / 10
-    by_images, parts = (
-        ScoreErrors(covariance, units - 1),
-        [measure_seeds(row, split_draws(own, row, units)[1]) for row, own in zip(scores, draws, strict=True)],
-    )
-    known = [part for part in parts if part is not None]
-    if not known:
-        return by_images
-    freedom = sum(part.freedom for part in known)
+    return add_errors([part for part in measure_parts(*read_split(scores, draws, units), units, step) if part])
+
+
+def measure_parts(
+    scores: np.ndarray, draws: np.ndarray, units: int, step: float = 0.0
+) -> tuple[ScoreErrors, ScoreErrors | None]:
+    """Return the errors of the sample of test images, and those of seeds; arguments as of `measure_split`, as arrays.
+
+    The second is None if no configuration has two seeds.
+    """
+    split = [split_draws(own, there, units) for own, there in zip(draws, scores, strict=True)]
+    covariance = np.atleast_2d(np.cov(np.stack([means for means, _ in split]))) * _correct(units)
+    images = ScoreErrors(covariance + np.eye(len(scores)) * step**2 / 10, units - 1, step)
+    parts = [measure_seeds(row, by_images) for row, (_, by_images) in zip(scores, split, strict=True)]
+    freedom = sum(part.freedom for part in parts if part)
+    if not freedom:
+        return images, None
     # Before any is cut at zero: the mean of numbers that were cut would be too large.
-    variance = max(0.0, sum(part.variance * part.freedom for part in known) / freedom)
-    own, counts = np.diag(covariance), (~np.isnan(scores)).sum(1)
+    variance = max(0.0, sum(part.variance * part.freedom for part in parts if part) / freedom)
+    own, counts = np.diag(images.covariance), (~np.isnan(scores)).sum(1)
     sizes = own / own.mean() if own.any() else np.ones(len(own))
-    return add_errors([by_images, ScoreErrors(np.diag(variance * sizes / counts), freedom)])
+    return images, ScoreErrors(np.diag(variance * sizes / counts), freedom)
 
 
 def measure_seeds(scores: np.ndarray, by_images: float) -> Spread | None:
@@ -191,8 +199,16 @@ def add_errors(parts: Sequence[ScoreErrors]) -> ScoreErrors:
     >>> both.covariance.tolist(), both.freedom
     ([[2.0, 0.0], [0.0, 2.0]], 8.0)
     """
-    sizes = [Spread(float(np.trace(part.covariance)), part.freedom, 0.0, 0) for part in parts]
-    return ScoreErrors(sum(part.covariance for part in parts), add_spreads(sizes).freedom)
+    # What all have in common cancels in differences, which are all that counts where there are several.
+    sizes = [Spread(_size(part.covariance), part.freedom, 0.0, 0) for part in parts]
+    step, freedom = max(part.step for part in parts), add_spreads(sizes).freedom
+    freedom = min(part.freedom for part in parts) if math.isnan(freedom) else freedom  # no difference has an error
+    return ScoreErrors(sum(part.covariance for part in parts), freedom, step)
+
+
+def _size(covariance) -> float:
+    m = len(covariance)
+    return float(np.trace(covariance)) - (float(covariance.sum()) / m if m > 1 else 0.0)
 
 
 def add_spreads(parts: Sequence[Spread]) -> Spread:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.contests.score_errors import add_spreads, measure_seeds, read_split, split_draws
+from tlmed.contests.score_errors import add_spreads, measure_parts, measure_seeds, read_split, split_draws
 from tlmed.errors import InputError
 from tlmed.metrics import average_folds, holm
 from tlmed.metrics.proportions import t_95, t_tails
@@ -180,8 +180,12 @@ def average_seeds(
     """
     scores, draws = read_split(np.asarray(scores)[None], np.asarray(draws)[None], units)
     means, by_images = split_draws(draws[0], scores[0], units)
-    part = measure_seeds(scores[0], by_images)
-    return _bound_seeds(float(np.nanmean(scores)), means, (units, grouped), (part,), bounds)
+    images = Spread(float(means.var(ddof=1)) * units / (units - 1), units - 1, 0.0, units, grouped)
+    part, seeds, deviation = measure_seeds(scores[0], by_images), int((~np.isnan(scores)).sum()), None
+    if part:
+        deviation = math.sqrt(max(0.0, part.variance))  # below zero, seeds show nothing that images do not explain
+        part = Spread(deviation**2 / seeds, part.freedom, 0.0, 0)
+    return _bound_seeds(float(np.nanmean(scores)), images, part, (seeds, deviation), bounds)
 
 
 def compare_seeds(
@@ -194,7 +198,7 @@ def compare_seeds(
     """Return the difference of every two configurations on one split, with Holm's correction over all pairs.
 
     Images are paired: the same resamples count for all. Seeds are not, because seed 1 of one has nothing in common
-    with seed 1 of another.
+    with seed 1 of another; their variance is estimated from all configurations together (`measure_split`).
 
     Args:
         scores: float [m, seeds]; NaN where a cell is missing.
@@ -212,16 +216,24 @@ def compare_seeds(
     (0.1, True)
     """
     scores, draws = read_split(scores, draws, units)
-    split = [split_draws(own, row, units) for own, row in zip(draws, scores, strict=True)]
-    parts = [measure_seeds(row, by_images) for row, (_, by_images) in zip(scores, split, strict=True)]
-    means, pairs = np.nanmean(scores, axis=1), list(itertools.combinations(range(len(scores)), 2))
-    found = [
-        _bound_seeds(
-            float(means[i] - means[j]), split[i][0] - split[j][0], (units, grouped), (parts[i], parts[j]), bounds
+    images, seeds = measure_parts(scores, draws, units)
+    means, counts = np.nanmean(scores, axis=1), (~np.isnan(scores)).sum(1)
+    pairs, found = list(itertools.combinations(range(len(scores)), 2)), []
+    for i, j in pairs:
+        by_images = Spread(_subtract(images, i, j), images.freedom, 0.0, units, grouped)
+        by_seeds = seeds and Spread(_subtract(seeds, i, j), seeds.freedom, 0.0, 0)
+        deviation = (
+            math.sqrt(seeds.covariance[i, i] * counts[i] + seeds.covariance[j, j] * counts[j]) if seeds else None
         )
-        for i, j in pairs
-    ]
+        fewest = int(min(counts[i], counts[j]))
+        found.append(_bound_seeds(float(means[i] - means[j]), by_images, by_seeds, (fewest, deviation), bounds))
     return _correct(pairs, found)
+
+
+def _subtract(errors, i, j) -> float:
+    """Return the variance of a difference of two scores."""
+    own = errors.covariance
+    return max(0.0, float(own[i, i] + own[j, j] - 2 * own[i, j]))
 
 
 def _read_cells(scores, dimensions) -> np.ndarray:
@@ -258,15 +270,9 @@ def _find_common(cells) -> Spread | None:
     return Spread(own / seeds, seeds - 1, 0.0, seeds) if own > 0 else None
 
 
-def _bound_seeds(value, draws, counted, parts, bounds) -> SeedMean:
-    """Return a mean, or a difference, with the interval of images and seeds together; `parts` are of seeds."""
-    (units, grouped), known = counted, [part for part in parts if part is not None]
-    images = Spread(float(draws.var(ddof=1)) * units / (units - 1), units - 1, 0.0, units, grouped)
-    # Of the mean over seeds; below zero, seeds show nothing that images do not explain.
-    by_seeds = [Spread(max(0.0, part.variance) / part.units, part.freedom, 0.0, part.units) for part in known]
-    total = add_spreads([images, *by_seeds])
-    deviation = math.sqrt(sum(max(0.0, part.variance) for part in known)) if known else None
-    seeds = min((part.units for part in known), default=1) if len(known) == len(parts) else 1
+def _bound_seeds(value, images, by_seeds, counted, bounds) -> SeedMean:
+    """Return a mean, or a difference, with the interval of images and seeds together."""
+    total, (seeds, deviation) = add_spreads([images, by_seeds] if by_seeds else [images]), counted
     notes = " ".join([ONE_SPLIT] + ([ONE_SEED] if seeds == 1 else []))
     if not total.variance > _NOTHING**2:
         p = 1.0 if abs(value) < _NOTHING else None
@@ -277,8 +283,8 @@ def _bound_seeds(value, draws, counted, parts, bounds) -> SeedMean:
     low, high = value - half, value + half
     if bounds:
         low, high = max(low, bounds[0]), min(high, bounds[1])
-    kind = "groups" if grouped else "images"
-    method = f"t of the test {kind}{' and of seeds' if known else ''}, {total.freedom:.0f} df (Satterthwaite 1946)"
+    kind = "groups" if images.grouped else "images"
+    method = f"t of the test {kind}{' and of seeds' if by_seeds else ''}, {total.freedom:.0f} df (Satterthwaite 1946)"
     return SeedMean(value, low, high, p, 0, seeds, None, deviation, method, notes)
 
 
