@@ -33,7 +33,7 @@ def test_two_that_no_image_tells_apart_have_an_error_all_the_same():
     right = np.repeat((np.arange(50) < 45).astype(float)[None, None], 2, axis=0)
     draws, units = draw_means(right)
     covariance = measure_split(right.mean(2), draws, units, step=1 / units).covariance
-    assert covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1] == pytest.approx(0.2 / 50**2)
+    assert covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1] == pytest.approx(2 * (0.2 / 50) ** 2)
 
 
 def test_what_does_not_fit_is_refused():

@@ -40,8 +40,8 @@ def measure_split(scores: np.ndarray, draws: np.ndarray, units: int, step: float
             (`tlmed.contests.draw_means`).
         units: How many images, or groups, are drawn from, 2 or more.
         step: By how much one image, or group, can move a score, such as 1 / units for the accuracy. Each score then
-            has at least the variance of a tenth of such an image, so that two that no image tells apart are not
-            taken for exactly equal, nor few errors for none.
+            has at least an error of a fifth of such a step, so that two that no image tells apart are not taken for
+            exactly equal, nor few errors for none.
 
     Raises:
         InputError: If the arrays are of another form, or there are fewer than two units.
@@ -63,7 +63,7 @@ def measure_parts(
     """
     split = [split_draws(own, there, units) for own, there in zip(draws, scores, strict=True)]
     covariance = np.atleast_2d(np.cov(np.stack([means for means, _ in split]))) * _correct(units)
-    images = ScoreErrors(covariance + np.eye(len(scores)) * step**2 / 10, units - 1, step)
+    images = ScoreErrors(covariance + np.eye(len(scores)) * step**2 / 25, units - 1, step)
     parts = [measure_seeds(row, by_images) for row, (_, by_images) in zip(scores, split, strict=True)]
     freedom = sum(part.freedom for part in parts if part)
     if not freedom:
