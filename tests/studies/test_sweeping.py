@@ -103,15 +103,17 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.studies.conftest import program, small
+from tlmed import stopping
 from tlmed.screen import Screen
 from tlmed.studies import Order, run_cells, worker_pool
-worker_pool.PROGRAM = program(0.02)
+worker_pool.PROGRAM = program({seconds})
+stopping.listen()
 run_cells(small(seeds=4).expand("images"), Order(Path(sys.argv[1]), jobs=2), Screen(sys.stdout, waits=False))
 """
 
 
-def start(folder):
-    script = SCRIPT.format(root=str(Path(__file__).parents[2]))
+def start(folder, seconds=0.02):
+    script = SCRIPT.format(root=str(Path(__file__).parents[2]), seconds=seconds)
     return subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],
         start_new_session=True,
@@ -131,11 +133,12 @@ def without_seconds(folder):
         return [row for row in csv.reader(stream) if "seconds" not in row[6]]
 
 
-def test_a_study_that_was_killed_again_and_again_ends_as_one_that_was_not(tmp_path):
+@pytest.mark.parametrize("moments", [(6, 10), pytest.param(tuple(range(4, 24)), marks=pytest.mark.slow, id="twenty")])
+def test_a_study_that_was_killed_again_and_again_ends_as_one_that_was_not(moments, tmp_path):
     whole = start(tmp_path / "whole")
     assert (whole.communicate(), whole.returncode)[1] == 0
     killed = tmp_path / "killed"
-    for tenths in (6, 9, 12, 15):
+    for tenths in moments:
         process = start(killed)
         time.sleep(tenths / 10)
         kill(process)
@@ -144,6 +147,21 @@ def test_a_study_that_was_killed_again_and_again_ends_as_one_that_was_not(tmp_pa
     assert last.returncode == 0, said
     assert states(killed) == ["complete"] * 16
     assert without_seconds(killed) == without_seconds(tmp_path / "whole")
+
+
+def test_a_study_that_is_asked_to_stop_lets_its_cells_save_and_goes_on_later(tmp_path):
+    process = start(tmp_path / "study", seconds=2.0)
+    lines = iter(process.stdout.readline, b"")
+    assert any(b"Study" in line for line in lines)
+    time.sleep(1.0)  # both workers have a cell by now
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate()[0].decode()
+    assert "Terminated" in said.splitlines()[-1]
+    assert "2 cells will save what they have" in said
+    assert states(tmp_path / "study") == ["waiting"] * 16
+    last = start(tmp_path / "study")
+    last.communicate()
+    assert states(tmp_path / "study") == ["complete"] * 16
 
 
 def test_two_commands_in_one_directory_share_the_work(tmp_path):

@@ -182,9 +182,9 @@ def _find(path) -> RunDir:
 def _read(run: RunDir, name: str) -> Result:
     if run.is_ensemble:
         return read_ensemble(run, name)
-    folds = tuple(_read_single(fold, fold.path.name) for fold in run.folds)
+    folds = tuple(read_result(fold, fold.path.name) for fold in run.folds)
     if not folds:
-        return dataclasses.replace(_read_single(run, name), check=read_summary(run))
+        return dataclasses.replace(read_result(run, name), check=read_summary(run))
     recipe, metrics = RECIPE_JSON.read(run), METRICS_JSON.read(run, *_SHOWN)
     split = recipe.get("data", {}).get("split")
     if not isinstance(split, dict) or not isinstance(split.get("k"), int) or split["k"] < 2:
@@ -193,7 +193,16 @@ def _read(run: RunDir, name: str) -> Result:
     return Result(run.path, name, *whole, check=read_summary(run))
 
 
-def _read_single(run, name) -> Result:
+def read_result(run: RunDir, name: str) -> Result:
+    """Read the run of one network.
+
+    Args:
+        run: A complete run.
+        name: What it is called.
+
+    Raises:
+        InputError: If a file of it cannot be read.
+    """
     recipe, plan, environment = RECIPE_JSON.read(run), PLAN_JSON.find(run), ENVIRONMENT_JSON.find(run)
     timing, metrics = TIMING_JSON.find(run), METRICS_JSON.read(run, *_SHOWN)
     splits = {row["path"]: _order_labels(row, metrics) for row in SPLITS_CSV.read(run)}
@@ -209,7 +218,7 @@ def read_ensemble(run: RunDir, name: str) -> Result:
     An image counts as trained on, or validated on, where it is so for all members.
     """
     found = list_members(run, _OF_MEMBERS)
-    members = tuple(_read_single(it.run, called) for it, called in zip(found, name_members(found), strict=True))
+    members = tuple(read_result(it.run, called) for it, called in zip(found, name_members(found), strict=True))
     first, metrics = members[0], METRICS_JSON.read(run, *_SHOWN)
     scored = set(read_samples(run.path, metrics).paths)
     splits = {}

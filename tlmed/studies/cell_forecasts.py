@@ -12,7 +12,7 @@ from tlmed.screen import Bar, Screen
 from tlmed.status import describe_seconds
 from tlmed.studies.jobs import COMPLETE, FORECAST, write_job
 from tlmed.studies.worker_pool import Pool, say_end
-from tlmed.tabulation import Table
+from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
 _TICK = 0.1  # seconds between two looks at the processes
@@ -111,7 +111,7 @@ def describe_forecasts(
         fault = found.faults.get(key)
         each = "cannot be trained" if fault else describe_seconds(found.expect(cell))
         rows.append((*key, str(of_configuration[key]), str(complete[key]), each))
-    table = Table(("recipe", "backbone", "weights", *varied, "cells", "done", "each, about"), rows)
+    table = Table(texts("recipe", "backbone", "weights", *varied) + numbers("cells", "done", "each, about"), rows)
     left = [cell for cell in cells if not done.get(cell.name) and cell.configuration not in found.faults]
     seconds = sum(found.expect(cell) for cell in left) / max(1, min(jobs, len(left) or 1))
     said = f"{count(len(cells), 'cell')}, {len(left)} to be trained: about {describe_seconds(seconds)}"

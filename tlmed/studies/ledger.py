@@ -27,7 +27,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
 from tlmed.errors import InputError, RunFailed
 
@@ -38,6 +38,7 @@ STOPPED = "stopped"  # the reason of one that was asked to stop, and goes on lat
 DOUBLE = "double"  # the reason of a trial that two processes entered at the same moment
 BEAT_SECONDS = 10  # between two signs of life in a database
 GRACE_SECONDS = 40  # without one, after which a trial counts as lost
+_TRIES = 5  # to open a database whose tables others make at the same moment
 _STATES = {
     TrialState.WAITING: "waiting",
     TrialState.RUNNING: "running",
@@ -94,6 +95,8 @@ class Ledger:
             (self.folder / OWNERS / self.owner).unlink(missing_ok=True)
             self._lock.close()
         self.storage.remove_session()
+        if isinstance(self.storage, RDBStorage):
+            self.storage.engine.dispose()
 
     @property
     def facts(self) -> dict:
@@ -269,19 +272,27 @@ def _open_storage(folder: Path, url: str | None) -> BaseStorage:
         _mend(file)
         return JournalStorage(JournalFileBackend(str(file), _Flock(folder / f"{JOURNAL}.lock")))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # that heartbeats may change is no user's concern
-            return RDBStorage(
-                _with_driver(url),
-                engine_kwargs={"pool_pre_ping": True},  # a connection may have ended while a cell was trained
-                heartbeat_interval=BEAT_SECONDS,
-                grace_period=GRACE_SECONDS,
-            )
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(IntegrityError, ProgrammingError):
+                return _open_database(url)
+            time.sleep(1)  # another process is just making the tables, too
+        return _open_database(url)
     except (ArgumentError, NoSuchModuleError, SQLAlchemyError, ImportError, RuntimeError) as error:
         raise InputError(
             "`--storage` must be the address of a database that can be reached, as "
             f"postgresql://user:password@host/name. Received: {_hide(url)}: {_say_cause(error)}."
         ) from error
+
+
+def _open_database(url: str) -> RDBStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # that heartbeats may change is no user's concern
+        return RDBStorage(
+            _with_driver(url),
+            engine_kwargs={"pool_pre_ping": True},  # a connection may have ended while a cell was trained
+            heartbeat_interval=BEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+        )
 
 
 def _with_driver(url: str) -> str:

@@ -13,7 +13,7 @@ import psutil
 
 from tlmed.errors import InputError, Interrupted, RunFailed, Terminated, TlmedError
 from tlmed.recipe import Cell, Study
-from tlmed.run_files.study_files import CELL_STATES, RUNS, is_study, read_cells, write_cells, write_scores
+from tlmed.run_files.study_files import CELL_STATES, CELLS_CSV, RUNS, is_study, read_cells, write_cells, write_scores
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.status import describe_seconds
@@ -25,6 +25,7 @@ from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, is_light, name_
 from tlmed.studies.ledger import BEAT_SECONDS, Entry, Ledger
 from tlmed.studies.study_bars import Bars
 from tlmed.studies.worker_pool import Pool, choose_jobs, say_end
+from tlmed.study_report import analyse, conclude, read_study_scores, write_study_page
 from tlmed.words import count
 
 LOGS = "logs"
@@ -275,16 +276,24 @@ def _is_complete(entry: Entry | None) -> bool:
 
 
 def _conclude(crew, screen) -> StudyResult:
-    """Say how many cells are complete, and what the others wait for."""
-    states = list(crew.list_states().values())
+    """Say how many cells are complete, and what the others wait for; write the page, and say what follows."""
+    folder, states = crew.order.folder, list(crew.list_states().values())
     counts = {state: states.count(state) for state in CELL_STATES}
     said = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
     screen.say(f"Cells: {said} of {len(states)}.")
     if counts["waiting"]:
         screen.say("The budget is spent; the same command goes on." if crew.order.budget else "Others are to come.")
     if counts["failed"]:
-        screen.say(f"Why cells failed: {crew.order.folder / 'cells.csv'}; the same command tries them again.")
-    return StudyResult(crew.order.folder, counts)
+        screen.say(f"Why cells failed: {folder / CELLS_CSV}; the same command tries them again.")
+    try:
+        with one_at_a_time(folder):
+            analysis = analyse(read_study_scores(folder))
+            page = write_study_page(folder, analysis)
+    except InputError as error:
+        screen.say(f"Not compared: {' '.join(error.faults)}")
+    else:
+        screen.show([*conclude(analysis), f"Page: {page}; `tlmed compare {folder}` shows the table."])
+    return StudyResult(folder, counts)
 
 
 def _check_budget(crew: Crew) -> None:

@@ -124,18 +124,21 @@ class Pool:
         for worker in gone:
             worker.bury()
         for worker in list(self.workers.values()):
+            has_answered = False
             while not worker.answers.empty():
                 answer = worker.answers.get()
                 if answer is None:
                     worker.bury()
                     del self.workers[worker.number]
-                    if worker.job is not None or not (worker.is_ready or self.is_ending):
+                    is_lost = worker.job is not None or not (worker.is_ready or self.is_ending)
+                    if is_lost and not has_answered:
                         heard.append((worker, None))
                     break
                 if answer["state"] == READY:
                     worker.is_ready = True
                     continue
                 heard.append((worker, answer))
+                has_answered = True
         return heard
 
     def release(self, worker: Worker, keep: bool) -> None:
@@ -143,9 +146,10 @@ class Pool:
         worker.job = None
         if keep and worker.cells < _MOST_CELLS and _count_bytes(worker.process.pid) < _MOST_BYTES:
             return
-        worker.process.stdin.close()
-        self.workers.pop(worker.number, None)
-        self.leaving.append(worker)
+        with contextlib.suppress(BrokenPipeError):
+            worker.process.stdin.close()
+        if self.workers.pop(worker.number, None) is not None:
+            self.leaving.append(worker)
 
     def end(self, grace: float) -> None:
         """Ask all processes to stop, and kill what still runs after some seconds; empty logs are removed."""

@@ -1,0 +1,80 @@
+"""What the analysis of a study says, in sentences that a page and a terminal share."""
+
+from tlmed.metrics.names import name_inline
+from tlmed.study_report.analysis import LEVEL, REGION, Analysis
+from tlmed.words import count, listed
+
+_NAMED = 3
+
+
+def say_mean(mean) -> str:
+    """Return a mean with its interval."""
+    bounds = f" ({mean.low:.3f} to {mean.high:.3f})" if mean.low is not None and mean.high is not None else ""
+    return "-" if mean.value is None else f"{mean.value:.3f}{bounds}"
+
+
+def say_less(mean, sign: int) -> str:
+    """Return a difference with its interval; with a sign of -1 that of the second less the first."""
+    if mean.value is None:
+        return "-"
+    if mean.low is None:
+        return f"{sign * mean.value:+.3f}"
+    low, high = sorted((sign * mean.low, sign * mean.high))
+    return f"{sign * mean.value:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def say_p(p: float | None) -> str:
+    """Return a p-value.
+
+    >>> say_p(0.0004), say_p(0.0234), say_p(None)
+    ('< 0.001', '0.023', '-')
+    """
+    if p is None:
+        return "-"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def conclude(analysis: Analysis) -> list[str]:
+    """Return what follows: who is best and how probable it is that this is false; then what differs from it."""
+    scores, best, metric = analysis.scores, analysis.best, name_inline(analysis.scores.metric)
+    name = scores.names[best]
+    first = f"The highest mean {metric} has {name}: {say_mean(analysis.means[best])}."
+    sentences = [first]
+    if (lead := analysis.lead) is not None:
+        sentences.append(
+            f"The probability that this is not the best of the {lead.tried} that were tried is {lead.false:.0%}"
+            f"; that it leads the best other by less than {REGION:g}, {lead.close:.0%}."
+        )
+    sentences += _say_differences(analysis)
+    if scores.missing:
+        sentences.append(f"Left out, because not all cells are complete: {len(scores.missing)} configurations.")
+    return sentences
+
+
+def _say_differences(analysis) -> list[str]:
+    """Say how many others are shown to differ from the best, after correction for all pairs."""
+    others = analysis.order[1:]
+    found = [analysis.find_pair(analysis.best, other)[0] for other in others] if analysis.pairs else []
+    if not found:
+        return []
+    shown = [
+        other for other, pair in zip(others, found, strict=True) if pair.p_holm is not None and pair.p_holm < LEVEL
+    ]
+    names = listed([analysis.scores.names[other] for other in shown], _NAMED)
+    corrected = f"after correction for {count(len(analysis.pairs), 'pair')}"
+    if not shown:
+        return [f"No other is shown to be worse {corrected}."]
+    return [f"Shown to be worse {corrected}: {names} ({len(shown)} of {len(others)})."]
+
+
+def describe_cells(analysis: Analysis) -> str:
+    """Return how many cells were compared, and on what."""
+    scores = analysis.scores
+    m, folds, seeds = scores.values.shape
+    divided = (
+        f"{count(folds, 'fold')} and {count(seeds, 'seed')}"
+        if scores.has_folds
+        else f"one split and {count(seeds, 'seed')}"
+    )
+    tested = len({path for of_fold in scores.results[0] for path in of_fold[0].of("test")})
+    return f"{count(m, 'configuration')}, {divided} of each; {count(tested, 'test image')}."
