@@ -12,6 +12,7 @@ from tests.conftest import write_images
 from tests.data.test_data_images import LOSSLESS, encode, tiff16
 from tlmed import inference
 from tlmed.data import KnownPixels, load, read_files
+from tlmed.data.class_shares import Classed
 from tlmed.data.decode_and_resize import TONES, decode_resized, examine
 from tlmed.data.tones import describe_tones, measure_usual, note_tones
 from tlmed.errors import InputError
@@ -142,6 +143,7 @@ def test_images_that_are_wholly_above_what_is_shown_are_counted(rows, told):
 
 
 LABELS = np.repeat([0, 1], 20)
+CLASSED = Classed(LABELS, ("a", "b"), np.arange(40))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ LABELS = np.repeat([0, 1], 20)
     ],
 )
 def test_a_depth_that_goes_with_the_label_is_told(levels, told):
-    said = describe_tones([f"{i}" for i in range(40)], with_levels(levels), LABELS, ("a", "b"))
+    said = describe_tones([f"{i}" for i in range(40)], with_levels(levels), CLASSED)
     found = [sentence for sentence in said if "can tell" in sentence]
     assert len(found) == len(told)
     assert all(words in sentence for words, sentence in zip(told, found, strict=True)), found
@@ -240,12 +242,29 @@ def test_a_run_that_recorded_no_values_compares_none(finished, tmp_path):
         inference.predict(RunDir(run), [tmp_path / "x.png"])
 
 
+@pytest.mark.parametrize(("deep", "told"), [([6, 3], False), ([10, 0], True)])
+def test_images_of_a_patient_are_not_independent(tmp_path, deep, told):
+    # 20 patients with 8 images each: 48 of 80 against 24 of 80 images, but 6 of 10 against 3 of 10 patients.
+    rows = ["path,label,patient"]
+    for patient in range(20):
+        own = samples(16) if patient // 2 < deep[patient % 2] else samples(8).astype("uint8")
+        for i in range(8):
+            path = tmp_path / f"{patient} {i}.png"
+            Image.fromarray(np.roll(own, i)).save(path)
+            rows.append(f"{path.name},{'ab'[patient % 2]},p{patient}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    found = [said for said in load(tmp_path / "labels.csv", (8, 8)).warnings if "can tell the" in said]
+    assert [f"{8 * deep[0]} of 80 in class 'a', {8 * deep[1]} of 80 in class 'b'" in said for said in found] == [
+        True
+    ] * told
+
+
 @pytest.mark.parametrize("row", [PLAIN, BINARY, DIM])
 def test_values_that_go_with_the_label_are_told(row):
     paths = [f"{i}" for i in range(40)]
-    (said,) = describe_tones(paths, make_tones(*([WELL] * 20 + [row] * 20)), LABELS, ("a", "b"))
+    (said,) = describe_tones(paths, make_tones(*([WELL] * 20 + [row] * 20)), CLASSED)
     assert "They are 0 of 20 in class 'a', 20 of 20 in class 'b': a network can tell the classes by that." in said
-    (said,) = describe_tones(paths, make_tones(*[WELL, row] * 20), LABELS, ("a", "b"))
+    (said,) = describe_tones(paths, make_tones(*[WELL, row] * 20), CLASSED)
     assert "class" not in said
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.data.broken_images import check_broken
+from tlmed.data.class_shares import classify
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
 from tlmed.data.kinds import describe_others, find_kind
@@ -240,6 +241,19 @@ def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> Image
     return _put(images, *assign_splits(images.table, images.sha256, split, seed), isinstance(split, KFold))
 
 
+def regroup(images: ImageSet, groups: tuple[str, ...] | None) -> ImageSet:
+    """Return the same images in these groups, in their splits, with the warnings and leaks that belong to them.
+
+    Args:
+        images: The images.
+        groups: The group of every image, or None.
+    """
+    if groups == images.table.groups:
+        return images
+    table = dataclasses.replace(images.table, groups=groups)
+    return _put(dataclasses.replace(images, table=table), images.splits, images.split_made)
+
+
 def thin(images: ImageSet, split: Sequence[float] | KFold, seed: int, share: float) -> ImageSet:
     """Return the same images with a share of those in train; the others are unused. No image is read again.
 
@@ -282,7 +296,7 @@ def _put(images, splits, made, fold=False) -> ImageSet:
         splits=splits,
         warnings=(
             *describe_files(table, images.broken),
-            *describe_tones(table.paths, pixels.tones, table.labels, table.classes),
+            *describe_tones(table.paths, pixels.tones, classify(table, digests)),
             *describe_unwindowed(table.paths, pixels.tones, pixels.formats, pixels.rule.intensity),
             *describe_extras(table.paths, pixels.extras),
             *describe_two_values(table, pixels.extras),

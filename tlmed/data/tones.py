@@ -7,20 +7,17 @@ keep 16 of 256 levels. A range that is measured on other images may do the same 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
+from tlmed.data.class_shares import Classed, say_shares
 from tlmed.data.readers import describe_formats
 from tlmed.data.readers.picture_files import PICTURES
 from tlmed.intensity import FILE, FULL, PERCENTILE, Intensity
-from tlmed.label_texts import UNKNOWN
-from tlmed.label_vectors import are_vectors
 from tlmed.words import count, listed
 
 WHITE = 255
 FEW = 64  # levels: what 14 bits keep
 BLACK = 15  # of 255: the highest that 12 bits in 16 reach; nothing can be seen in such an image
 NAMED = 3
-CHANCE = 0.01  # a smaller p-value means that the kind of file goes with the label
 _PLAIN, _DARK, _UNLIKE = "a single colour", "all but black", "values unlike those of training"
 _COARSE = "few grey levels"
 _TAIL = 1  # per cent of the training images on each side that are left out of what is usual
@@ -30,8 +27,7 @@ _FAR = 2  # by this factor fewer or more values than usual are reported
 def describe_tones(
     paths: Sequence[str],
     tones: np.ndarray | None,
-    labels: np.ndarray | None = None,
-    classes: Sequence[str] = (),
+    classed: Classed | None = None,
     usual: Mapping[str, int] | None = None,
 ) -> list[str]:
     """Return a sentence for each kind of images that a user should know of, with three names and a count.
@@ -39,9 +35,7 @@ def describe_tones(
     Args:
         paths: Of the images.
         tones: `TONES` [n]; None: not known.
-        labels: int [n], an index into `classes` for every image, or vectors of labels [n, k], to report what differs
-            between classes. None: no image has a label.
-        classes: The names of the classes.
+        classed: Their classes, to report what differs between them. None: no image has a label.
         usual: What `measure_usual` gave for the training images of a run; None: nothing to compare with.
 
     >>> from tlmed.data.decode_and_resize import TONES
@@ -51,13 +45,13 @@ def describe_tones(
     if tones is None:
         return []
     said = _describe_levels(paths, tones["levels"], tones["brightest"])
-    if labels is not None:
-        said += _describe_depths(labels, classes, tones["levels"])
+    if classed is not None:
+        said += _describe_depths(classed, tones["levels"])
     for kind, chosen in _sort_out(tones, usual).items():
         if chosen.any():
             named = listed((paths[row] for row in np.flatnonzero(chosen)), NAMED)
             what = _DESCRIBE[kind](tones[chosen], usual)
-            shares = "" if labels is None else _compare(chosen, labels, classes)
+            shares = "" if classed is None else say_shares(chosen, classed)
             goes = f" They are {shares}: a network can tell the classes by that." if shares else ""
             said.append(f"{np.sum(chosen):,} of {count(len(paths), 'image')} ({named}) {what}{goes}")
     return said
@@ -191,7 +185,7 @@ def _describe_levels(paths, levels, brightest) -> list[str]:
     ]
 
 
-def _describe_depths(labels, classes, levels) -> list[str]:
+def _describe_depths(classed, levels) -> list[str]:
     """Return a sentence if the way in which files were stored gives the label away."""
     kinds = {
         f"that keep at most {FEW} of 256 grey levels": _keep_few(levels),
@@ -201,36 +195,6 @@ def _describe_depths(labels, classes, levels) -> list[str]:
         f"Images {kind} are {shares}: a network can tell the classes by how the files were stored. "
         "Store all images in one way."
         for kind, chosen in kinds.items()
-        if (shares := _compare(chosen, labels, classes))
+        if (shares := say_shares(chosen, classed))
     ]
     return told[:1]
-
-
-def _compare(chosen: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> str:
-    """Say how many images of each class are chosen, if that is not by chance; return "" if it may be.
-
-    Of several labels the first is told that goes with the choice.
-    """
-    if not are_vectors(labels):
-        return _compare_classes(chosen, labels, classes, CHANCE)
-    known = [column != UNKNOWN for column in labels.T]
-    found = (
-        _compare_classes(chosen[rows], column[rows], (f"no {name}", name), CHANCE / len(classes))
-        for rows, column, name in zip(known, labels.T, classes, strict=True)
-    )
-    return next(filter(None, found), "")
-
-
-def _compare_classes(chosen, labels, classes, chance) -> str:
-    # Counts [chosen or not, class] for a chi-squared test; empty classes are dropped below.
-    table = np.array([np.bincount(labels[chosen == is_one], minlength=len(classes)) for is_one in (True, False)])
-    table = table[:, table.sum(axis=0) > 0]
-    if table.shape[1] < 2 or (table.sum(axis=1) == 0).any():
-        return ""
-    if stats.chi2_contingency(table, correction=False).pvalue >= chance:
-        return ""
-    totals = np.bincount(labels, minlength=len(classes))
-    found = np.bincount(labels[chosen], minlength=len(classes))
-    return listed(
-        [f"{found[i]:,} of {totals[i]:,} in class '{name}'" for i, name in enumerate(classes) if totals[i]], NAMED
-    )

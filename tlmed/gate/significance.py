@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.gate.permuted_labels import permute_rows
+from tlmed.data.permuted_labels import permute_rows
 
 _FIRST = 99  # permutations after which a search in which nothing stands out ends
 _EXCEEDED = 10  # of them that reach the best test: p is about 0.1 or more

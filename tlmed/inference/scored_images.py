@@ -9,10 +9,12 @@ import numpy as np
 
 from tlmed.columns import Grouping, suggest_spelling
 from tlmed.data import ImageSet, load, open_source
+from tlmed.data.class_shares import classify
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.leaks import describe_undecided, find_undecided, name_givers
+from tlmed.data.pipeline import regroup
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
@@ -92,24 +94,25 @@ def gather_others(panel: Panel, source: str, grouping: Grouping | None, skip_bad
     whole = open_source(source, _lay_out_like(trained, source, grouping))
     images = load(whole, trained.rule, None, trained.recipe.seed, skip_bad, known=trained.known)
     _check_classes(images.table.classes, trained.classes)
-    conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
     elsewhere, unsure = panel.find_known(images.table.identifiers)
     there = identify(run)
     familiar = compare_with_run(images, panel.rows, elsewhere, there.pseudonyms, panel.name)
+    images = regroup(images, familiar.images.table.groups)
+    conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
     table, usual = images.table, read_usual(run)
-    held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
+    held = describe_tones(table.paths, images.pixels.tones, classify(table, images.sha256), usual)
     sentences = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
     if gap := there.find_gap(table.identifiers):
         sentences.append(f"Whether {panel.name} was trained on some of these images cannot be told: {gap}.")
-    views = _view(panel, whole, familiar.images, skip_bad)
-    paths, rows = familiar.images.table.paths, views[trained.rule][1]
+    views = _view(panel, whole, images, skip_bad)
+    paths, rows = table.paths, views[trained.rule][1]
     leaked = [paths[row] for row in rows if familiar.leaked[row]]
     undecided = [paths[row] for row in rows if familiar.undecided[row]]
     # Groups may be those that the run recorded; of an image that cannot be read, only the source can name one.
-    named = dict(zip(paths, familiar.images.table.groups or [""] * len(paths), strict=True))
+    named = dict(zip(paths, table.groups or [""] * len(paths), strict=True))
     own = whole.groups or [""] * len(whole)
     listed = whole.paths, [named.get(path, group) for path, group in zip(whole.paths, own, strict=True)]
-    return Chosen(familiar.images, rows, views, listed, leaked, undecided, sentences, unsure)
+    return Chosen(images, rows, views, listed, leaked, undecided, sentences, unsure)
 
 
 def _view(panel, whole, images, skip_bad) -> dict[PixelRule, tuple[ImageSet, np.ndarray]]:
@@ -160,7 +163,8 @@ def _recall(trained, source) -> tuple[ImageSet, np.ndarray, list[str]]:
     rows = np.flatnonzero(found.same & np.isin(splits, ("val", "test")))
     table = found.images.table.take(rows)
     pixels = found.images.pixels
-    held = describe_tones(table.paths, pixels.tones[rows], table.labels, table.classes)
+    classed = classify(table, [found.images.sha256[row] for row in rows])
+    held = describe_tones(table.paths, pixels.tones[rows], classed)
     unused = describe_extras(table.paths, [pixels.extras[row] for row in rows])
     columns = ENVIRONMENT_JSON.read(run, "data")["data"].get("columns")
     moved = _describe_columns(found.images, tested, columns)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlmed.gate.permuted_labels import permute_rows
+from tlmed.data.permuted_labels import permute_rows
 
 
 def test_single_images_are_permuted_plainly_and_evenly():
