@@ -762,8 +762,8 @@ def test_no_word_is_explained_that_no_page_uses():
 def test_every_metric_and_every_word_that_a_page_links_is_explained_on_it(tmp_path):
     assert set(METRICS) <= set(TERMS)
     for i, classes in enumerate((("benign", "malignant"), ("benign", "malignant", "normal"))):
-        page = write_report(write_full_run(tmp_path / f"run{i}", classes)).read_text()
-        tags = Reader(page).tags
+        page = Reader(write_report(write_full_run(tmp_path / f"run{i}", classes)).read_text())
+        tags = page.tags
         links = [attributes for tag, attributes in tags if attributes.get("class") == "term"]
         terms = {attributes["id"] for tag, attributes in tags if tag == "dt"}
         assert {attributes["href"].removeprefix("#") for attributes in links} == terms
@@ -784,7 +784,7 @@ def test_every_metric_and_every_word_that_a_page_links_is_explained_on_it(tmp_pa
         for attributes in links:
             name = attributes["href"].removeprefix("#term-")
             assert attributes["title"] == TERMS[name][1]
-            assert TERMS[name][1] in Reader(page).text
+            assert TERMS[name][1] in page.text
 
 
 def test_leaked_images_are_told_beside_the_headline(tmp_path):
