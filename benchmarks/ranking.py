@@ -50,6 +50,7 @@ BACKBONES = {
     "VGG16": ("weights=bsds500", "data.image_size=48,48"),
 }
 RANDOM = "random_initialisation"
+IMPOSSIBLE = {("VGG16", "lora")}  # VGG16 without its top has convolutions of 3 x 3 only, beside which LoRA sets nothing
 # Phases that thaw blocks have fewer epochs than the recipes; heads are solved, or have those of their recipes. Random
 # weights have further to go.
 APPROACHES = {
@@ -72,6 +73,7 @@ def list_cells(backbones: Sequence[str], seeds: Sequence[int], approaches: Seque
     return [
         {"approach": approach, "set": name, "backbone": backbone, "seed": str(seed)}
         for backbone, seed, name, approach in itertools.product(backbones, seeds, NAMES, approaches)
+        if (backbone, approach) not in IMPOSSIBLE
     ]
 
 
@@ -112,10 +114,13 @@ def find_blocks(rows: Sequence[dict]) -> tuple[list[str], list[tuple[str, str]],
     """Return approaches, places and mean AUCs [places, approaches].
 
     A place is a set with a backbone; its AUCs are means over the seeds that all of these approaches have. Seeds are
-    not places of their own, because they share images: counted as such, they would make chance look like a rule.
+    not places of their own, because they share images: counted as such, they would make chance look like a rule. An
+    approach that one of the backbones does not allow is left out.
     """
     scores = {(row["set"], row["backbone"], row["seed"], row["approach"]): float(row["auc"]) for row in rows}
-    names = [name for name in APPROACHES if any(row["approach"] == name for row in rows)]
+    there = {row["backbone"] for row in rows}
+    possible = [name for name in APPROACHES if not any((backbone, name) in IMPOSSIBLE for backbone in there)]
+    names = [name for name in possible if any(row["approach"] == name for row in rows)]
     whole: dict[tuple[str, str], list[list[float]]] = {}
     for *place, seed in sorted({key[:3] for key in scores}):
         if all((*place, seed, name) in scores for name in names):
@@ -136,7 +141,8 @@ def make_block(rows: Sequence[dict]) -> str:
         lines.append((f"`{names[place]}`", f"{ranks[place]:.2f}", *cells, f"{loss:.3f}", f"{seconds:,.0f}"))
     tested = friedmanchisquare(*scores.T)
     said = (
-        f"{len(names)} approaches at {len(scores)} places, a set with a backbone each; {len(rows)} runs. Friedman's "
+        f"{len(names)} approaches at {len(scores)} places, a set with a backbone each; "
+        f"{sum(row['approach'] in names for row in rows)} runs. Friedman's "
         f"test of equal ranks: p = {tested.pvalue:.2g}. Two mean ranks that differ by less than "
         f"{find_critical_difference(len(names), len(scores)):.2f} do not differ at the level of 0.05 (Nemenyi)."
     )
