@@ -55,8 +55,11 @@ def test_tensorflow_is_started_before_a_module_imports_it():
 def test_every_package_is_installed():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    installed = set(setup["options"]["packages"].split()) - {"tlmed.recipes"}  # which has its own folder
-    assert installed == {".".join(path.parent.parts) for path in FILES if path.name == "__init__.py"}
+    # Recipes have a folder of their own.
+    recipes = [path.relative_to(ROOT) for path in (ROOT / "recipes").rglob("*.py")]
+    packages = {".".join(path.parent.parts) for path in FILES if path.name == "__init__.py"}
+    packages |= {".".join(("tlmed", *path.parent.parts)) for path in recipes if path.name == "__init__.py"}
+    assert set(setup["options"]["packages"].split()) == packages
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from tlmed.evaluation.explanations import METHODS
 from tlmed.evaluation.lines import describe_worse
 from tlmed.export import write_card
 from tlmed.inference import load_scorer
-from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, to_json, to_source
+from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, shipped_studies, to_json, to_source
 from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv
 
@@ -110,7 +110,10 @@ def test_summaries_are_whole_sentences(words):
 def test_recipes_are_listed_shown_and_copied(tmp_path):
     status, out, _ = here("recipes", "list")
     assert status == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(shipped_recipes())
+    parts = out.split("\n\nStudies, for `tlmed sweep`:\n")
+    listed = [[line.split()[0] for line in part.splitlines()] for part in parts]
+    assert listed == [list(shipped_recipes()), list(shipped_studies())]
+    assert here("recipes", "show", "data_size")[1] == shipped_studies()["data_size"].read_text()
     assert here("recipes", "show", "fine_tuning")[1] == shipped_recipes()["fine_tuning"].read_text()
     assert here("recipes", "copy", "fine_tuning", "mine.py", cwd=tmp_path)[0] == 0
     assert (tmp_path / "mine.py").read_text() == shipped_recipes()["fine_tuning"].read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tlmed.cli.options import debug, new_recipe
-from tlmed.recipe import find_recipe, read_text, shipped_recipes, summary
+from tlmed.recipe import find_recipe, read_text, shipped_recipes, shipped_studies, summary
 from tlmed.screen import Screen
 from tlmed.tabulation import Table, texts
 
@@ -21,17 +21,24 @@ def recipes():
 @recipes.command("list")
 @debug
 def list_recipes():
-    """List the shipped recipes."""
-    rows = [(name, summary(file)) for name, file in shipped_recipes().items()]
-    Screen(sys.stdout).show([Table(texts("", ""), rows)])
+    """List the shipped recipes and studies."""
+    recipes, studies = (
+        Table(texts("", ""), [(name, summary(file)) for name, file in shipped.items()])
+        for shipped in (shipped_recipes(), shipped_studies())
+    )
+    Screen(sys.stdout).show([recipes, "", "Studies, for `tlmed sweep`:", studies])
 
 
 @recipes.command()
 @click.argument("recipe")
 @debug
 def show(recipe):
-    """Print RECIPE as it is written."""
-    click.echo(read_text(find_recipe(recipe)), nl=False)
+    """Print RECIPE, or a study, as it is written."""
+    click.echo(read_text(_find(recipe)), nl=False)
+
+
+def _find(name) -> Path:
+    return shipped_studies().get(name) or find_recipe(name)
 
 
 @recipes.command(short_help="Copy a recipe to a file of your own, to edit and run.")
@@ -39,8 +46,9 @@ def show(recipe):
 @click.argument("to", required=False, type=click.Path(path_type=Path))
 @debug
 def copy(recipe, to):
-    """Copy RECIPE to a file of your own, to edit and run: by default RECIPE.py here."""
-    file = find_recipe(recipe)
+    """Copy RECIPE, or a shipped study, to a file of your own, to edit and run: by default RECIPE.py here."""
+    file = _find(recipe)
     target = new_recipe(to or Path(file.name), file.name, "TO")
     shutil.copyfile(file, target)
-    Screen(sys.stdout).say(f"{target}: edit it, then: tlmed train {shlex.quote(str(target))}")
+    command = "sweep" if recipe in shipped_studies() else "train"
+    Screen(sys.stdout).say(f"{target}: edit it, then: tlmed {command} {shlex.quote(str(target))}")
