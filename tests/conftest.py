@@ -78,11 +78,13 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def packages():
-    """Look once for the packages that each run records: they stay the same while the tests run."""
+    """Look once for the packages and libraries that each run records: they stay the same while the tests run."""
+    from tlmed.environment import description
     from tlmed.environment.packages import describe_packages
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tlmed.environment.description.describe_packages", functools.cache(describe_packages))
+        patch.setattr(description, "describe_packages", functools.cache(describe_packages))
+        patch.setattr(description, "_describe_libraries", functools.cache(description._describe_libraries))
         yield
 
 
@@ -153,12 +155,9 @@ def pictures(drawing):
         yield
 
 
-@pytest.fixture(scope="module")
-def empty_figures():
-    """Leave figures without axes in a module whose runs are of the plain kind and whose pages no test looks at.
-
-    Axes take most of the time of a page even where its pictures stay blank.
-    """
+@contextlib.contextmanager
+def leave_figures_empty():
+    """Leave figures without axes, which take most of the time of a page even where its pictures stay blank."""
     from matplotlib.figure import Figure
 
     from tlmed.evaluation import score_plots, training_plots
@@ -168,6 +167,20 @@ def empty_figures():
             for name, function in list(vars(module).items()):
                 if getattr(function, "__annotations__", {}).get("return") is Figure:
                     patch.setattr(module, name, lambda *arguments, **options: Figure())
+        yield
+
+
+@pytest.fixture(scope="module")
+def empty_figures():
+    """Leave figures empty in a module whose runs are of the plain kind and whose pages no test looks at."""
+    with leave_figures_empty():
+        yield
+
+
+@pytest.fixture
+def words_alone():
+    """Leave figures empty in a test that reads the words of a page whose pictures other tests draw."""
+    with leave_figures_empty():
         yield
 
 

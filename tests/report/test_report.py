@@ -724,6 +724,7 @@ def test_equally_weak_classes_have_an_interval_only_if_it_is_that_of_each():
     assert score(0.658, 0.658) == "The weakest classes are a and b: sensitivity 0.000 (95 % interval 0.000 to 0.658)."
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_of_two_classes_kappa_is_shown_once(tmp_path):
     texts = {}
     for classes in (("a", "b"), ("a", "b", "c")):
@@ -759,6 +760,7 @@ def test_no_word_is_explained_that_no_page_uses():
     assert set(WORDS) == set(re.findall(r"(?:explain|term)\(['\"](\w+)['\"]", source))
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_every_metric_and_every_word_that_a_page_links_is_explained_on_it(tmp_path):
     assert set(METRICS) <= set(TERMS)
     for i, classes in enumerate((("benign", "malignant"), ("benign", "malignant", "normal"))):
@@ -817,6 +819,7 @@ def test_leaked_images_are_told_beside_the_headline(tmp_path):
     assert "without_leaks" not in score(test, Scoring("test", None, 0))
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_known_test_images_are_never_said_to_have_had_no_part(tmp_path):
     folder = write_full_run(tmp_path / "run")
     apart = Reader(write_report(folder).read_text()).text
@@ -1086,6 +1089,7 @@ def test_a_picture_is_taken_from_the_run_only(tmp_path):
         write_report(folder)
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_path):
     folder = write_full_run(tmp_path / "run")
     page = Reader(write_report(folder).read_text())
@@ -1134,6 +1138,7 @@ def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_pat
     assert f"the run fills in {44 - left} and a part of {left - 21} more; 21 are left to the author." in text
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_the_report_says_which_preset_changed_the_training_images(tmp_path):
     folder = write_full_run(tmp_path / "run")
     said = "Training images were changed at random, at most: preset histology: mirrored along both axes, rotated by 180"
@@ -1154,6 +1159,7 @@ def test_report_and_checklist_show_what_the_recipe_states_of_the_images(tmp_path
     )
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_the_checklist_counts_what_was_left_out_for_each_reason(tmp_path):
     folder = write_full_run(tmp_path / "run")
     warnings = [
@@ -1366,6 +1372,7 @@ def test_test_scores_stand_beside_validation_only_where_the_recipe_asks_for_them
 
 @pytest.mark.parametrize("threshold", [0.5, 0.312])
 @pytest.mark.parametrize("scored", [True, False])
+@pytest.mark.usefixtures("words_alone")
 def test_degrees_and_curves_say_that_their_threshold_is_another_and_that_known_images_count(
     tmp_path, threshold, scored
 ):
@@ -1863,6 +1870,7 @@ def test_report_and_checklist_say_who_made_the_splits_and_how_large_they_are(tmp
     assert bool(partition.left) == (data.get("made") != ["train", "val", "test"])
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_the_report_of_a_cross_validation_says_what_the_images_are_and_how_they_were_changed(tmp_path):
     folder = write_folds(tmp_path / "run")
     said = ("Modality: ct, as the recipe states.", "Training images were changed at random, at most: preset ct: never")
@@ -1913,6 +1921,7 @@ def pick(folder, split):
     return next(row["path"] for row in whole_files.read_csv(folder / "splits.csv") if row["split"] == split)
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_copies_that_the_check_found_are_in_every_sentence_on_test_images(tmp_path):
     folder = write_full_run(tmp_path / "run")
     tell_files_apart(folder)
