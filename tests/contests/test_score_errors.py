@@ -23,10 +23,13 @@ def test_errors_on_one_split_are_those_of_images_and_of_seeds_counted_once():
 
 def test_errors_of_folds_are_those_of_the_corrected_resampled_t():
     rng = np.random.RandomState(0)
-    cells = rng.normal(0, 0.02, (2, 5, 3)) + rng.normal(0, 0.1, (1, 5, 1))
-    covariance, differences = measure_folds(cells, 0.25).covariance, (cells[0] - cells[1]).mean(1)
+    cells = rng.normal(0, 0.02, (2, 5, 1)) + rng.normal(0, 0.1, (1, 5, 1))
+    covariance, differences = measure_folds(cells, 0.25).covariance, (cells[0] - cells[1])[:, 0]
     assert covariance[0, 0] + covariance[1, 1] == pytest.approx(differences.var(ddof=1) * (1 / 5 + 0.25))
     assert measure_folds(cells, 0.25).freedom == 4
+    # Of folds that vary only by their seeds, nothing is in common: the mean is one of 15.
+    noise = rng.normal(0, 0.02, (40, 5, 3))
+    assert measure_folds(noise, 0.25).covariance[0, 0] == pytest.approx(0.02**2 / 15, rel=0.15)
 
 
 def test_two_that_no_image_tells_apart_have_an_error_all_the_same():

@@ -167,7 +167,7 @@ def measure_folds(scores: np.ndarray, test_share: float) -> ScoreErrors:
     What makes a fold easy or hard for all cancels in differences. The rest, pooled over configurations because a few
     folds say little of each, is the variance of a fold's mean over seeds; that of the mean over n folds is larger by
     1 / n + test / training images, as in the corrected resampled t test (Nadeau & Bengio, Machine Learning 2003,
-    52:239-281).
+    52:239-281). What seeds vary within folds has nothing in common from fold to fold, and so counts 1 / n only.
 
     Args:
         scores: float [m, folds, seeds], m and folds of 2 or more; NaN where a cell is missing, but each configuration
@@ -188,8 +188,11 @@ def measure_folds(scores: np.ndarray, test_share: float) -> ScoreErrors:
     means = np.nanmean(scores, axis=2)
     m, folds = means.shape
     rest = means - means.mean(1, keepdims=True) - means.mean(0) + means.mean()
-    freedom = (m - 1) * (folds - 1)
-    return ScoreErrors(np.eye(m) * float((rest**2).sum()) / freedom * (1 / folds + test_share), freedom)
+    freedom, counts = (m - 1) * (folds - 1), (~np.isnan(scores)).sum(2)
+    size = float((rest**2).sum()) / freedom
+    within = float(np.nansum((scores - means[..., None]) ** 2)) / max(1, int((counts - 1).sum()))
+    alone = min(size, within * float((1 / counts).mean()))
+    return ScoreErrors(np.eye(m) * (size / folds + (size - alone) * test_share), freedom)
 
 
 def add_errors(parts: Sequence[ScoreErrors]) -> ScoreErrors:

@@ -136,25 +136,22 @@ def _list_parts(varied, cells, has_repeats) -> dict[str, np.ndarray]:
 
 def _estimate(scores, parts) -> dict[str, float]:
     """Return the variances for which the expected sums of squares of all parts are those of the scores."""
-    centred, squares, kept = scores - scores.mean(), [], {}
+    centred, squares, kept, table = scores - scores.mean(), [], {}, np.empty((0, 0))
     for name, code in parts.items():
         shared = (code[:, None] == code).astype(float)
         shared -= shared.mean(0)
         shared -= shared.mean(1, keepdims=True)
-        square = np.array([[float((shared * other).sum()) for other in (*squares, shared)]])
-        if _adds(squares, shared, square[0]):
+        products = np.array([float(np.vdot(shared, other)) for other in (*squares, shared)])
+        if _adds(table, products):
             squares.append(shared)
             kept[name] = float(centred @ shared @ centred)
-        elif name == SEED:  # the last one: without repeats of its own it cannot be told from the rest
+            table = np.block([[table, products[:-1, None]], [products[None, :]]])
+        elif name == SEED:
             raise InputError("Cells must tell factors apart from seeds. Received: too few combinations of factors.")
-    table = np.array([[float((one * other).sum()) for other in squares] for one in squares])
     return dict(zip(kept, np.linalg.solve(table, np.array(list(kept.values()))).tolist(), strict=True))
 
 
-def _adds(squares, shared, products) -> bool:
+def _adds(table, products) -> bool:
     """Tell whether a part is no mixture of those before it, which then stand for it."""
-    if not squares:
-        return True
-    table = np.array([[float((one * other).sum()) for other in squares] for one in squares])
-    weights = np.linalg.lstsq(table, products[:-1], rcond=None)[0]
-    return products[-1] - float(weights @ products[:-1]) > 1e-8 * products[-1]
+    weights = np.linalg.lstsq(table, products[:-1], rcond=None)[0] if len(table) else np.empty(0)
+    return bool(products[-1] - float(weights @ products[:-1]) > 1e-8 * products[-1])
