@@ -90,3 +90,10 @@ def test_what_cannot_be_ranked_is_refused():
     with pytest.raises(InputError, match="len\\(sets\\)=1"):
         rank_places(np.ones((2, 2)), sets=["a"])
     assert rank_scores(np.array([[1, 2]])).tolist() == [2.0, 1.0]
+
+
+def test_who_is_told_apart_needs_the_test_and_the_critical_difference():
+    found = rank_places(np.tile([0.9, 0.8], (4, 1)))
+    assert abs(found.ranks[0] - found.ranks[1]) > found.critical_difference
+    assert found.p == pytest.approx(0.125)
+    assert found.alike == ((0, 1),)
