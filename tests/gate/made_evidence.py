@@ -22,7 +22,7 @@ def make_evidence(paths, labels=None, groups=None, splits=None, made=SPLITS, sha
     table = Table("data", tuple(paths), labels, fields.pop("classes", ("ill", "well")), groups, given, open)
     evidence = {name: fields.pop(name) for name in ("files", "frames", "sketches") if name in fields}
     frames = np.zeros(n, FRAME)
-    frames["deviation"] = 1
+    frames["deviation"] = 50
     return Evidence(
         table=replace(table, **fields),
         splits=np.array(["train"] * n if splits is None else splits),

@@ -109,13 +109,22 @@ def test_a_label_that_is_not_known_contradicts_none():
     assert (found.kind, found.level) == (TWO_LABELS, ERROR)
 
 
-def test_images_of_one_colour_are_no_copies_of_each_other():
+@pytest.mark.parametrize(("deviation", "found"), [(0, 0), (2.9, 0), (3.1, 2)])
+def test_images_nearly_of_one_gray_level_are_no_copies_of_each_other(deviation, found):
     evidence = make_evidence(PATHS, digests=(b"black",) * 6, splits=["train", "test"] * 3)
-    assert len(check_copies(evidence).findings) == 2  # they have two labels, and are in two splits
-    evidence.frames["deviation"] = 0
+    evidence.frames["deviation"] = deviation
     checked = check_copies(evidence)
-    assert checked.findings == ()
-    assert checked.figures["test_images_also_in_train_or_val"] == 0
+    assert len(checked.findings) == found  # they have two labels, and are in two splits
+    assert checked.figures["test_images_also_in_train_or_val"] == (3 if found else 0)
+
+
+def test_equal_bytes_are_copies_whatever_they_show():
+    evidence = make_evidence(PATHS, digests=(b"black",) * 6, sha256="aabcde", splits=["train", "test"] * 3)
+    evidence.frames["deviation"] = 1
+    checked = check_copies(evidence)
+    assert [found.kind for found in checked.findings] == [TWO_LABELS, IDENTICAL]
+    assert all(found.files == ("a.png", "b.png") for found in checked.findings)
+    assert checked.figures["test_images_also_in_train_or_val"] == 1
 
 
 def test_without_digests_of_pixels_that_is_said():

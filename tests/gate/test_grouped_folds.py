@@ -54,13 +54,24 @@ def test_equal_bytes_equal_pixels_and_groups_have_one_owner():
     assert find_owners(found).tolist() == [0, 0, 0, 1, 2]
 
 
-def test_black_planes_join_no_patients_and_equal_pictures_do():
-    pixels = np.random.RandomState(0).randint(0, 256, (6, 32, 32, 3)).astype(np.uint8)
-    pixels[[0, 2, 4]] = 0
+@pytest.mark.parametrize("levels", [[0], [0, 4]])
+def test_black_planes_join_no_patients_and_equal_pictures_do(levels):
+    random = np.random.RandomState(0)
+    pixels = random.randint(0, 256, (6, 32, 32, 3)).astype(np.uint8)
+    pixels[[0, 2, 4]] = random.choice(levels, (32, 32, 1))
     frames = measure_frames(pixels)
-    contents = ("black", "a", "black", "b", "black", "b")
     groups = ("P1", "P1", "P2", "P2", "P3", "P3")
     evidence = make_evidence(
-        [f"{row}.png" for row in range(6)], [0, 1] * 3, frames=frames, groups=groups, sha256=contents
+        [f"{row}.png" for row in range(6)],
+        [0, 1] * 3,
+        frames=frames,
+        groups=groups,
+        digests=(b"0", b"a", b"0", b"b", b"0", b"b"),
     )
     assert find_owners(evidence).tolist() == [0, 0, 1, 1, 1, 1]
+
+
+def test_one_black_file_in_many_places_joins_no_patients_and_a_dark_one_does():
+    evidence = make_evidence([f"{row}.png" for row in range(4)], groups=("P", "Q", "R", "S"), sha256="aabb")
+    evidence.frames["deviation"] = (0, 0, 1, 1)
+    assert find_owners(evidence).tolist() == [0, 1, 2, 2]

@@ -11,7 +11,9 @@ from tlmed.data.file_facts import FileFacts
 from tlmed.data.table import Table
 from tlmed.findings import ERROR, NEAR_COPY, WARNING
 from tlmed.gate.evidence import Evidence
+from tlmed.gate.frame_measures import measure_frames
 from tlmed.gate.near_copies import check_alike, check_near_copies, read_pairs
+from tlmed.gate.quality import check_quality
 from tlmed.gate.sketches import draw_sketches
 
 
@@ -40,7 +42,7 @@ def gather_pictures(pictures, splits=None, labels=None, groups=None):
         digests=tuple(contents),
         files=(FileFacts(),) * n,
         sketches=draw_sketches(np.stack(pixels)),
-        frames=np.zeros(n),
+        frames=measure_frames(np.stack(pixels)),
     )
 
 
@@ -145,6 +147,7 @@ def test_thousands_of_equal_sketches_are_one_set_and_cost_little():
         sha256=tuple(map(str, range(len(rows)))),
         digests=None,
         sketches=evidence.sketches[rows],
+        frames=evidence.frames[rows],
     )
     checked = check_near_copies(many)
     assert checked.figures["sets"] == 1
@@ -158,8 +161,22 @@ def test_one_image_and_uniform_images_are_said_not_to_be_checked(n):
     checked = check_near_copies(gather_pictures(flat))
     assert checked.findings == ()
     assert len(checked.unchecked) == 1
-    assert "nearly uniform" in checked.unchecked[0]
+    assert checked.unchecked[0].startswith(f"{n} image")
+    assert "nearly of one gray level" in checked.unchecked[0]
     assert check_near_copies(gather_pictures([draw_scene(0)])).findings == ()
+
+
+def test_dark_pictures_of_equal_pixels_join_no_set_and_are_counted_as_the_check_of_quality_does():
+    # Two pictures show a scene each, and two more nothing but the same speck.
+    speck = Image.new("L", (64, 64))
+    speck.putpixel((30, 30), 40)
+    evidence = dataclasses.replace(
+        gather_pictures([draw_scene(1), speck, speck, draw_scene(2)]), sha256=("a", "b", "c", "d")
+    )
+    checked = check_near_copies(evidence)
+    assert checked.findings == ()
+    assert checked.unchecked[0].startswith("2 images are nearly of one gray level")
+    assert check_quality(evidence).figures["uniform"] == 2
 
 
 def test_the_same_evidence_gives_the_same_findings():

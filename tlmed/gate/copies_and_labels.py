@@ -60,22 +60,20 @@ def check_copies(evidence: Evidence) -> Checked:
 
 
 def _find_pixel_sets(evidence: Evidence) -> list[list[int]]:
-    """Return the rows of equal pixels that are not all of equal bytes; images of one colour, which show nothing, not.
+    """Return the rows of equal pixels that are not all of equal bytes, but not of those nearly of one gray level.
 
-    A volume has many black planes: that they are equal is no leak.
+    Many planes of volumes are black, or are by their window: that they are equal is no leak.
     """
-    sets = find_repeated(evidence.digests or ())
-    uniform = evidence.frames["deviation"] == 0
-    return [rows for rows in sets if len({evidence.sha256[row] for row in rows}) > 1 and not uniform[rows[0]]]
+    sets, flat = find_repeated(evidence.digests or ()), evidence.flat
+    return [rows for rows in sets if len({evidence.sha256[row] for row in rows}) > 1 and not flat[rows[0]]]
 
 
 def _merge(evidence: Evidence) -> Sequence[str]:
     """Return for every image what it shares with its copies by bytes or by pixels."""
     if evidence.digests is None:
         return evidence.sha256
-    uniform = (evidence.frames["deviation"] == 0).tolist()
-    rows = zip(evidence.sha256, evidence.digests, uniform, strict=True)
-    return [content if is_uniform else pixels.hex() for content, pixels, is_uniform in rows]
+    rows = zip(evidence.sha256, evidence.digests, evidence.flat.tolist(), strict=True)
+    return [content if is_flat else pixels.hex() for content, pixels, is_flat in rows]
 
 
 def _say_equal(evidence: Evidence, rows: Sequence[int]) -> str:

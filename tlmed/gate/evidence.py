@@ -10,7 +10,7 @@ from tlmed.data import ImageSet
 from tlmed.data.file_facts import FileFacts
 from tlmed.data.table import Table
 from tlmed.gate.copy_sets import DescribedPair
-from tlmed.gate.frame_measures import FRAME, measure_frames
+from tlmed.gate.frame_measures import FLAT, FRAME, measure_frames
 from tlmed.gate.kept_evidence import NOWHERE, Memory
 from tlmed.gate.sketches import SKETCH, draw_sketches
 from tlmed.sections import Images
@@ -59,6 +59,14 @@ class Evidence:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.table)
+
+    @property
+    def flat(self) -> np.ndarray:
+        """Which images are nearly of one gray level, bool [n]: that their pixels are equal, or alike, proves no copy.
+
+        So are planes of a volume outside of the body, and whatever a window makes black or white.
+        """
+        return self.frames["deviation"] < FLAT
 
     @property
     def why_lacking(self) -> str:

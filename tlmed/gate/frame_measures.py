@@ -17,6 +17,7 @@ _DARK, _WHITE = 8, 247  # of 255: padding, and burnt-in white, with the noise of
 _BRIGHT = 200  # of 255: how bright a mark is at least
 _CONTRAST = 96  # of 255: the step from a pixel to the next one in a row, as letters have it
 _THIN = 4  # the colour is measured on each so many rows and columns
+FLAT = 3.0  # standard deviation of gray levels, 0 to 255: below it an image is nearly of one, and shows nothing
 _TONES = ("mean", "deviation", "dark", "white")
 _LARGEST = 0.01  # of the image: a larger bright part is no letter
 _IN_PLANE = np.zeros((3, 3, 3), bool)  # neighbours within an image, not in the next one

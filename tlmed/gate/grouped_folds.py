@@ -12,17 +12,21 @@ from tlmed.gate.evidence import Evidence
 def find_owners(evidence: Evidence) -> np.ndarray:
     """Return whom each image belongs to, int [n], from 0: images of one group, one file content or equal pixels share.
 
-    Images of one gray level, such as black planes of volumes, are equal and join nobody.
+    Those nearly of one gray level, such as black planes of volumes, have equal pixels by chance, which join nobody; nor
+    do equal files of exactly one, which many patients may have.
 
     Args:
         evidence: Of n images.
     """
-    plain = (evidence.frames["deviation"] == 0).tolist()
-    contents = [part for part in (evidence.sha256, evidence.digests) if part is not None]
-    parts = [
-        [row if flat else name for row, (name, flat) in enumerate(zip(part, plain, strict=True))] for part in contents
-    ]
+    blank = evidence.frames["deviation"] == 0
+    contents = ((evidence.sha256, blank), (evidence.digests, evidence.flat))
+    parts = [_tell_apart(names, alone.tolist()) for names, alone in contents if names is not None]
     return join_owners([_number(part) for part in (evidence.table.groups, *parts) if part is not None])
+
+
+def _tell_apart(names: Sequence[str | bytes], alone: Sequence[bool]) -> list[str | bytes | int]:
+    """Return names, and for each row that stands alone its number."""
+    return [row if is_alone else name for row, (name, is_alone) in enumerate(zip(names, alone, strict=True))]
 
 
 def _number(names: Sequence[str | bytes | int]) -> np.ndarray:

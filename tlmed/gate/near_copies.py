@@ -14,13 +14,13 @@ from tlmed.gate.confirmation import confirm, screen
 from tlmed.gate.copy_findings import describe_pair, make_findings
 from tlmed.gate.copy_sets import DescribedPair, Pair, Sets
 from tlmed.gate.evidence import Evidence
+from tlmed.gate.frame_measures import FLAT
 from tlmed.gate.kept_evidence import address_pairs
 from tlmed.gate.sketches import SKETCH
 from tlmed.words import count
 
 NEAR_COPIES = "near-copies"  # the name of the check
 _FEWEST, _MOST, _STEP = 2, 6, 100  # candidates per image, upright and turned each: one more for so many images
-_FLAT = 3.0  # gray levels: an image with less contrast shows nothing
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _Look:
     Attributes:
         twins: The rows of each picture, by the first of them.
         rows: The first rows.
-        flat: How many pictures are nearly uniform, and not looked at.
+        flat: How many images are nearly of one gray level, and not looked at.
         sets: Of all images, that copies are joined in.
     """
 
@@ -108,15 +108,19 @@ def _conclude(evidence, look, known, new) -> tuple[tuple[Finding, ...], dict[str
 def _begin(evidence: Evidence) -> _Look:
     twins = _group_identical(evidence)
     rows = np.array(sorted(twins), int)
-    flat = evidence.sketches[rows].std(axis=(1, 2), dtype=np.float32) < _FLAT
-    return _Look(twins, rows[~flat], int(flat.sum()), Sets(len(evidence), evidence.table.groups))
+    # Fine noise is gone in a sketch: an image may be flat there alone.
+    flat = evidence.flat[rows] | (evidence.sketches[rows].std(axis=(1, 2), dtype=np.float32) < FLAT)
+    amount = sum(len(twins[row]) for row in rows[flat].tolist())
+    return _Look(twins, rows[~flat], amount, Sets(len(evidence), evidence.table.groups))
 
 
 def _group_identical(evidence: Evidence) -> Mapping[int, list[int]]:
     """Return the rows of each picture, by the first of them: identical ones are found by another check."""
-    sets, seen = Sets(len(evidence)), {}
-    for keys in (evidence.sha256, evidence.digests or ()):
-        for row, key in enumerate(keys):
+    sets, seen, flat = Sets(len(evidence)), {}, evidence.flat.tolist()
+    for row, key in enumerate(evidence.sha256):
+        sets.join(seen.setdefault(key, row), row)
+    for row, key in enumerate(evidence.digests or ()):
+        if not flat[row]:
             sets.join(seen.setdefault(key, row), row)
     twins: dict[int, list[int]] = {}
     for row in range(len(evidence)):
@@ -171,4 +175,6 @@ def _say_flat(amount: int) -> Sequence[str]:
     if not amount:
         return ()
     is_many = f"{count(amount, 'image')} {'is' if amount == 1 else 'are'}"
-    return (f"{is_many} nearly uniform: whether that is a copy of another cannot be told.",)
+    return (
+        f"{is_many} nearly of one gray level, at 64 x 64 pixels: whether that is a copy of another cannot be told.",
+    )

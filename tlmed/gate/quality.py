@@ -12,7 +12,6 @@ from tlmed.words import count, listed, percent
 
 LEAST = 20  # images: with fewer, nothing tells what is usual
 NAMED = 4  # files that a sentence names; it counts the others
-_EVEN = 2.0  # standard deviation of gray levels, 0 to 255: below it there is nothing to see
 _CLIPPED = 0.5  # share of pixels that are black or white, from which an image may be clipped
 _UNUSUAL = 6.0  # robust standard deviations above the median
 _SMALL, _PART = 32, 4  # pixels of a side; and the part of the usual side below which an image is tiny
@@ -109,8 +108,7 @@ def check_quality(evidence: Evidence) -> Checked:
 
 def _find(evidence: Evidence) -> Iterator[tuple[Fault, np.ndarray]]:
     frames = evidence.frames
-    even = frames["deviation"] < _EVEN
-    yield UNIFORM, np.flatnonzero(even)
+    yield UNIFORM, np.flatnonzero(evidence.flat)
     sides = np.array([min(facts.height, facts.width) for facts in evidence.files], np.int64)
     known = sides > 0
     tiny = known & (sides < _SMALL)
@@ -120,8 +118,8 @@ def _find(evidence: Evidence) -> Iterator[tuple[Fault, np.ndarray]]:
     if len(evidence) < LEAST:
         return
     for fault, name in ((BLACK, "dark"), (WHITE, "white")):
-        yield fault, np.flatnonzero(_is_clipped(frames[name]) & ~even)
-    yield INVERTED, _find_inverted(evidence.sketches, even)
+        yield fault, np.flatnonzero(_is_clipped(frames[name]) & ~evidence.flat)
+    yield INVERTED, _find_inverted(evidence.sketches, evidence.flat)
     coloured = frames["colour"] > _COLOURED
     if 0 < coloured.mean() <= _FEW:
         yield COLOURED, np.flatnonzero(coloured)
@@ -135,9 +133,9 @@ def _is_clipped(shares: np.ndarray) -> np.ndarray:
     return (shares >= _CLIPPED) & (shares > middle + _UNUSUAL * max((upper - middle) / 0.6745, 0.01))
 
 
-def _find_inverted(sketches: np.ndarray, even: np.ndarray) -> np.ndarray:
+def _find_inverted(sketches: np.ndarray, flat: np.ndarray) -> np.ndarray:
     """Return the rows of images whose negatives agree with the mean picture as the other images do."""
-    rows = np.flatnonzero(~even)
+    rows = np.flatnonzero(~flat)
     if len(rows) < LEAST:
         return rows[:0]
     # Two passes in chunks: all pictures as floats would take four times the memory.
