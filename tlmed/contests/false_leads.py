@@ -68,7 +68,7 @@ def judge_best(
     The prior of the spread is a half-Cauchy distribution with the scale of the errors (Gelman, Bayesian Analysis 2006,
     1:515-534), integrated over on a grid, as is the scale of the errors, which is estimated too. Only those within
     five standard errors of the best count. Without this rule one approach that fails makes the others look further
-    apart than they are: with a fifth of such failures, claims of 75 % were false in 85 %.
+    apart than they are: with a fifth of such failures, claims of 74 % were false in 83 %.
 
     Near the highest possible score, true scores crowd, and errors shrink. If the best is within five standard errors of
     it, the logarithms of what is missed are taken as normal, in place of the scores.
