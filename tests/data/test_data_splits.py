@@ -1,5 +1,6 @@
 """Splits: a leak flatters every number, and a split that moves makes two runs incomparable."""
 
+import dataclasses
 import re
 import shutil
 import time
@@ -343,6 +344,35 @@ def test_copies_within_a_group_make_no_interval_narrower():
     apart = ("p", "q", *map(str, range(16)))
     (said,) = (line for line in describe(table((9, 9), groups=apart), sha, splits, ()) if "byte for byte" in line)
     assert said.endswith("Each counts as an image by itself: many of them make intervals too narrow.")
+
+
+def test_copies_in_a_group_are_told_from_others():
+    sha = [*digests(18)]
+    sha[0], sha[2] = sha[1], sha[3]
+    groups = ("p", "p", *map(str, range(16)))
+    (said,) = (
+        line for line in describe(table((9, 9), groups=groups), sha, np.array(["test"] * 18), ()) if "byte for" in line
+    )
+    assert said == (
+        "2 images of the data repeat another one byte for byte. 1 of them repeats one of no common group: each "
+        "counts as an image by itself: many of them make intervals too narrow."
+    )
+
+
+def test_all_images_of_another_source_are_no_split():
+    splits, data = np.array(["test"] * 18), table((9, 9))
+    labels = np.array([[1, 0, -1], [0, 0, -1]] * 9)
+    several = dataclasses.replace(data, labels=labels, classes=("edema", "mass", "node"))
+    assert describe(several, digests(18), splits, None) == (
+        "'mass' is never 1 where known; what needs both values is not measured.",
+        "'node' is known of no image; what needs both values is not measured.",
+    )
+    assert describe(several, digests(18), splits, ())[1].startswith("In test 'node' is known of no image; ")
+    lacking = dataclasses.replace(data, classes=("a", "b", "c"))
+    assert describe(lacking, digests(18), splits, None) == ("No image is of c; what needs one is not measured.",)
+    assert describe(lacking, digests(18), splits, ()) == (
+        "The given split 'test' has no image of c; what needs one is not measured.",
+    )
 
 
 def test_copies_share_a_split_where_no_given_one_parts_them():

@@ -205,7 +205,7 @@ def load(
     test = np.full(len(table), "test")
     images = ImageSet(table, test, digests, pixels.image_size, faulty, (), (), (), pixels, broken_groups=owners)
     if split is None:
-        return _put(images, test, ())
+        return _put(images, test, (), whole=True)
     try:
         return divide(images, split, seed)
     except Unmeasured as error:
@@ -242,16 +242,16 @@ def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> Image
 
 
 def regroup(images: ImageSet, groups: tuple[str, ...] | None) -> ImageSet:
-    """Return the same images in these groups, in their splits, with the warnings and leaks that belong to them.
+    """Return the same images in these groups, with the warnings and leaks that belong to them.
 
     Args:
-        images: The images.
+        images: The images of an external set, which was loaded without a split.
         groups: The group of every image, or None.
     """
     if groups == images.table.groups:
         return images
     table = dataclasses.replace(images.table, groups=groups)
-    return _put(dataclasses.replace(images, table=table), images.splits, images.split_made)
+    return _put(dataclasses.replace(images, table=table), images.splits, images.split_made, whole=True)
 
 
 def thin(images: ImageSet, split: Sequence[float] | KFold, seed: int, share: float) -> ImageSet:
@@ -286,8 +286,11 @@ def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
     return dataclasses.replace(images, elsewhere=elsewhere, leaks=leaks)
 
 
-def _put(images, splits, made, fold=False) -> ImageSet:
-    """Return images with these splits, and with the warnings and leaks that belong to them."""
+def _put(images, splits, made, fold=False, whole=False) -> ImageSet:
+    """Return images with these splits, and with the warnings and leaks that belong to them.
+
+    Whole is an external set: all of its images are scored, and there are no splits to speak of.
+    """
     table, digests = images.table, images.sha256
     pixels = settle(table, images.pixels, np.flatnonzero(splits == "train"))
     return dataclasses.replace(
@@ -300,7 +303,7 @@ def _put(images, splits, made, fold=False) -> ImageSet:
             *describe_unwindowed(table.paths, pixels.tones, pixels.formats, pixels.rule.intensity),
             *describe_extras(table.paths, pixels.extras),
             *describe_two_values(table, pixels.extras),
-            *describe(table, digests, splits, made, fold),
+            *describe(table, digests, splits, None if whole else made, fold),
         ),
         leaks=find_leaks(table, digests, splits),
         split_made=made,

@@ -26,16 +26,23 @@ def describe_copies(
     if not repeated:
         return []
     copies, unit = sum(len(rows) - 1 for rows in repeated), table.unit
-    apart = given or any(len(set(splits[rows].tolist())) > 1 for rows in repeated)  # as given splits may put them
+    parted = given or any(len(set(splits[rows].tolist())) > 1 for rows in repeated)  # as given splits may put them
     said = (
         f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one {unit} for {unit}"
-        f"{'.' if apart else '; such images share a split.'}"
+        f"{'.' if parted else '; such images share a split.'}"
     )
     firsts = [_take_owners(table, rows) for rows in repeated]
-    if all(len(rows) == 1 for rows in firsts):
+    if not (apart := sum(len(rows) - 1 for rows in firsts)):
         return [f"{said} Copies belong to the same group each time, and intervals count groups."]
+    each = (
+        "Each"
+        if apart == copies
+        else f"{apart:,} of them {'repeats' if apart == 1 else 'repeat'} one of no common group: each"
+    )
     narrow = fold or any(splits[rows].tolist().count("test") > 1 for rows in firsts)
-    return [f"{said} Each counts as an image by itself{': many of them make intervals too narrow.' if narrow else '.'}"]
+    return [
+        f"{said} {each} counts as an image by itself{': many of them make intervals too narrow.' if narrow else '.'}"
+    ]
 
 
 def _take_owners(table, rows: Sequence[int]) -> list[int]:

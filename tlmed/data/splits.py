@@ -1,6 +1,6 @@
 """Splits: groups and byte-identical files stay whole, classes are stratified, the seed alone decides."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -328,7 +328,7 @@ def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[t
 
 
 def describe(
-    table: Table, sha256: Sequence[str], splits: np.ndarray, made: Collection[str], fold: bool = False
+    table: Table, sha256: Sequence[str], splits: np.ndarray, made: Collection[str] | None, fold: bool = False
 ) -> tuple[str, ...]:
     """Return what a user should know of the splits besides leaks.
 
@@ -336,7 +336,7 @@ def describe(
         table: Usable images only.
         sha256: The digest of every image's content.
         splits: The split of every image.
-        made: Which of them were decided by us.
+        made: Which of them were decided by us; None: there are none, because all images are scored.
         fold: Whether they are a fold of a cross-validation, whose other folds test the other images.
 
     Returns:
@@ -358,34 +358,36 @@ def describe(
     if made and table.splits is not None:
         sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
     sentences += describe_copies(table, find_repeated(sha256), splits, not made, fold)
-    return (*sentences, *(_describe_values(table, splits) if table.is_multi else _describe_absent(table, splits)))
+    of = {"": np.ones(len(table), bool)} if made is None else {split: splits == split for split in list_present(splits)}
+    return (*sentences, *(_describe_values(table, of) if table.is_multi else _describe_absent(table, of)))
 
 
-def _describe_absent(table: Table, splits: np.ndarray) -> list[str]:
-    """Name the classes of which a split has no image."""
+def _describe_absent(table: Table, of: Mapping[str, np.ndarray]) -> list[str]:
+    """Name the classes of which a split has no image; "" stands for all images."""
     found = {
-        split: [name for label, name in enumerate(table.classes) if not table.has(label)[splits == split].any()]
-        for split in list_present(splits)
+        split: [name for label, name in enumerate(table.classes) if not table.has(label)[rows].any()]
+        for split, rows in of.items()
     }
     return [
-        f"The given split '{split}' has no image of {listed(absent)}; what needs one is not measured."
+        f"{f'The given split {split!r} has no image' if split else 'No image is'} of {listed(absent)}; what needs one "
+        "is not measured."
         for split, absent in found.items()
         if absent
     ]
 
 
-def _describe_values(table: Table, splits: np.ndarray) -> list[str]:
-    """Name the labels that are never, or always, 1 in a split, or not known there."""
+def _describe_values(table: Table, of: Mapping[str, np.ndarray]) -> list[str]:
+    """Name the labels that are never, or always, 1 in a split, or not known there; "" stands for all images."""
     sentences = []
-    for split in list_present(splits):
-        constant = find_constant(table.labels[splits == split], table.classes)
+    for split, rows in of.items():
+        constant = find_constant(table.labels[rows], table.classes)
         sentences += [_say_constant(split, how, names) for how, names in constant.items()]
     return sentences
 
 
 def _say_constant(split, how, names) -> str:
     """Say which labels have one value only in a split, or none, and what follows."""
-    said = f"In {split} {listed(map(repr, names))} {'is' if len(names) == 1 else 'are'} {how}"
+    said = f"{f'In {split} ' if split else ''}{listed(map(repr, names))} {'is' if len(names) == 1 else 'are'} {how}"
     if split == "train":
         return f"{said}: nothing can be learned of {'it' if len(names) == 1 else 'them'}."
     return f"{said}; what needs both values is not measured."

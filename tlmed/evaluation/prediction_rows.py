@@ -4,7 +4,6 @@ import csv
 import io
 import math
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from tlmed.columns import (
 from tlmed.divisions import describe_unused_splits, find_folds, find_split_faults
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
+from tlmed.source_layout import DELIMITERS
 from tlmed.split_names import SPLIT_NAMES, SPLITS, name_split
 from tlmed.words import listed
 
@@ -119,11 +119,23 @@ def read_rows(path: Path) -> Rows:
 def _read(path, take):
     try:
         with io.TextIOWrapper(io.BytesIO(read_regular(path)), encoding="utf-8-sig", newline="") as text:
+            _check_marks(path, text.readline())
+            text.seek(0)
             reader = csv.reader(text, strict=True)  # otherwise Python accepts broken quotes
             return take(next(reader, []), reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"Predictions must be a CSV file in UTF-8. Received: {path}: {reason}.") from error
+
+
+def _check_marks(path, header) -> None:
+    """Refuse a table whose columns are not separated by commas, as spreadsheets and R write it in many countries."""
+    marks = [said for mark, said in DELIMITERS.items() if mark in header]
+    if marks and "," not in header:
+        raise InputError(
+            "The columns of predictions must be separated by commas, and numbers be written with a point (0.5): save "
+            f"the table so. Received: {path}, whose columns are separated by {marks[0]}."
+        )
 
 
 def _collect(header, reader) -> Rows:
@@ -192,11 +204,8 @@ def name_texts(rule: str, rows: Rows, texts: Sequence[str], right: Collection[st
 
 
 def say_columns(rows: Rows) -> str:
-    """Return the names of all columns, and which mark stands there instead of commas."""
-    header, mark = rows.header, ""
-    if len(header) == 1 and len(parts := re.split("[;\t|]", header[0])) > 1:
-        mark = f" (one column: commas separate, not {header[0][len(parts[0])]!r})"
-    return f"columns {', '.join(header) or 'none'}{mark}"
+    """Return the names of all columns."""
+    return f"columns {', '.join(rows.header) or 'none'}"
 
 
 def find_form_faults(rows: Rows, ours: Collection[str]) -> list[Fault]:
