@@ -2,9 +2,12 @@
 
 import pytest
 
+from tests.studies.conftest import program
 from tlmed.cli.entry import cli
 from tlmed.cli.sweep_command import read_time
-from tlmed.errors import InputError
+from tlmed.errors import InputError, RunFailed
+from tlmed.run_files.study_files import read_cells
+from tlmed.studies import worker_pool
 
 
 def sweep(*arguments):
@@ -32,6 +35,13 @@ def test_a_study_is_given_alone(tmp_path):
     (tmp_path / "study.py").write_text('from tlmed.recipe import Study\nstudy = Study(recipes=("lora",))\n')
     with pytest.raises(InputError, match="A study must be given alone"):
         sweep(tmp_path / "study.py", "lora", "--out", tmp_path / "out")
+
+
+def test_failed_cells_make_the_command_fail_after_the_others_are_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_pool, "PROGRAM", program(0.0, "fail"))
+    with pytest.raises(RunFailed, match=r"1 of 2 failed, for the reasons in .*cells.csv"):
+        sweep("feature_extractor", "--backbones", "LeNet5", "--seeds", "2", "--out", tmp_path / "out")
+    assert {row["state"] for row in read_cells(tmp_path / "out")} == {"complete", "failed"}
 
 
 def test_times_are_read_in_the_usual_units():

@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 
 from tests.studies.conftest import small
 from tlmed.errors import InputError
 from tlmed.run_files.study_files import read_cells, read_scores
+from tlmed.studies.ledger import Ledger
 
 
 def states(folder):
@@ -162,6 +164,30 @@ def test_a_study_that_is_asked_to_stop_lets_its_cells_save_and_goes_on_later(tmp
     last = start(tmp_path / "study")
     last.communicate()
     assert states(tmp_path / "study") == ["complete"] * 16
+
+
+def test_a_cell_that_was_entered_twice_is_trained_once(tmp_path):
+    ledgers = [Ledger(tmp_path, None, "study") for _ in range(2)]
+    for ledger in ledgers:
+        ledger._add("cell")  # as two commands do that begin at the same moment
+    first, second = (ledger._take(number) for ledger, number in zip(ledgers, (0, 1), strict=True))
+    assert first
+    assert second
+    trials = ledgers[0].storage.get_all_trials(ledgers[0].study)
+    assert [ledgers[0]._is_double(trial, "cell") for trial in trials] == [False, True]
+    for ledger in ledgers:
+        ledger.close()
+
+
+def test_a_cell_that_nobody_has_is_entered_again(tmp_path):
+    ledger = Ledger(tmp_path, None, "study")
+    ledger.enter(["cell"], again=False)
+    trial, _ = ledger.claim(lambda name: True)
+    ledger._end(trial, TrialState.FAIL, reason="double")  # its process ended before it could enter the cell again
+    assert ledger.claim(lambda name: True) is None
+    ledger.enter(["cell"], again=False)
+    assert ledger.claim(lambda name: True)[1] == "cell"
+    ledger.close()
 
 
 def test_two_commands_in_one_directory_share_the_work(tmp_path):

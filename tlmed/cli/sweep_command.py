@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tlmed.cli.options import DATA, GROUP, NO_GROUPS, check_groups, check_place, debug
-from tlmed.errors import InputError
+from tlmed.errors import InputError, RunFailed
 from tlmed.recipe import Study, names_study, read_study
 from tlmed.screen import Screen
 
@@ -65,7 +65,12 @@ def sweep(recipes, **given):
     if is_plan:
         show_plan(cells, order, Screen(sys.stdout, waits=False))
     else:
-        run_cells(cells, order, Screen(sys.stdout, waits=False))
+        states = run_cells(cells, order, Screen(sys.stdout, waits=False)).states
+        if failed := states["failed"]:
+            raise RunFailed(
+                "Every cell must end well; the same command tries those again that did not. Received: "
+                f"{failed} of {len(cells)} failed, for the reasons in {order.folder / 'cells.csv'}."
+            )
 
 
 def _read(recipes, given) -> Study:

@@ -212,12 +212,15 @@ class Ledger:
         return True
 
     def _is_double(self, trial, name) -> bool:
-        others = self.storage.get_all_trials(self.study, deepcopy=False)
-        live = (TrialState.RUNNING, TrialState.COMPLETE)
+        """Tell whether a cell that was entered twice at the same moment is complete, or belongs to the first trial."""
+        others = [
+            other
+            for other in self.storage.get_all_trials(self.study, deepcopy=False)
+            if other.user_attrs.get("cell") == name and other.number != trial.number
+        ]
         return any(
-            other.state in live and other.number != trial.number
+            other.state == TrialState.COMPLETE or (other.state == TrialState.RUNNING and other.number < trial.number)
             for other in others
-            if other.user_attrs.get("cell") == name
         )
 
     def _is_lost(self, trial) -> bool:

@@ -13,7 +13,7 @@ import psutil
 
 from tlmed.errors import InputError, Interrupted, RunFailed, Terminated, TlmedError
 from tlmed.recipe import Cell, Study
-from tlmed.run_files.study_files import CELL_STATES, CELLS_CSV, RUNS, is_study, read_cells, write_cells, write_scores
+from tlmed.run_files.study_files import CELL_STATES, RUNS, is_study, read_cells, write_cells, write_scores
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.status import describe_seconds
@@ -162,6 +162,7 @@ def _work(crew: Crew, screen: Screen) -> None:
 def _show_life(crew: Crew, screen: Screen) -> None:
     """Tell others that the cells of this process are trained, and take over those of processes that have ended."""
     crew.ledger.beat(list(crew.running.values()))
+    crew.ledger.enter(list(crew.cells), again=False)  # who gave a cell up may have ended before entering it again
     for name in crew.ledger.find_lost():
         screen.say(f"{name}: taken over from a process that has ended")
         crew.ask(at_once=True)
@@ -283,8 +284,6 @@ def _conclude(crew, screen) -> StudyResult:
     screen.say(f"Cells: {said} of {len(states)}.")
     if counts["waiting"]:
         screen.say("The budget is spent; the same command goes on." if crew.order.budget else "Others are to come.")
-    if counts["failed"]:
-        screen.say(f"Why cells failed: {folder / CELLS_CSV}; the same command tries them again.")
     try:
         with one_at_a_time(folder):
             analysis = analyse(read_study_scores(folder))
