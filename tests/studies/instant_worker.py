@@ -24,7 +24,9 @@ def train(job: dict) -> dict:
     measured = {"value": share, "low": share / 2, "high": (1 + share) / 2, "method": "none"}
     split = recipe["data"]["split"]
     fold = split["fold"] if isinstance(split, dict) else 0
-    digest = hashlib.sha256(f"{fold} {'other' in sys.argv and recipe['seed']}".encode()).hexdigest()
+    digest = hashlib.sha256(
+        f"{fold} {('other' in sys.argv or 'other train' in sys.argv) and recipe['seed']}".encode()
+    ).hexdigest()
     files = {
         "plan.json": {"parameters": 10, "phases": []},
         "timing.json": {"training_seconds": 0.5, "total_seconds": 1.0},
@@ -37,7 +39,9 @@ def train(job: dict) -> dict:
     }
     for name, content in files.items():
         (out / name).write_text(json.dumps(content))
-    (out / "splits.csv").write_text(f"path,label,group,split,sha256\na,x,,test,{digest}\n")
+    kind = "train" if "other train" in sys.argv else "test"
+    rows = f"a,x,,{kind},{digest}\nb,y,,val,{'0' * 64}\n"
+    (out / "splits.csv").write_text(f"path,label,group,split,sha256\n{rows}")
     return {"state": "complete"}
 
 

@@ -68,8 +68,9 @@ def test_a_process_that_dies_takes_only_its_own_cell_with_it(sweeping):
     assert {row["reason"] for row in rows if row["seed"] == "1"} == {"its process was ended by SIGABRT"}
 
 
-def test_cells_that_were_judged_by_other_images_are_not_compared(sweeping):
-    folder, _ = sweeping(words=("other",), jobs=1)
+@pytest.mark.parametrize("kind", ["other", "other train"])
+def test_cells_with_other_images_are_not_compared(kind, sweeping):
+    folder, _ = sweeping(words=(kind,), jobs=1)
     rows = read_cells(folder)
     assert {row["seed"] for row in rows if row["state"] == "complete"} == {"0"}
     assert all("cannot be compared" in row["reason"] for row in rows if row["seed"] == "1")

@@ -14,7 +14,7 @@ from tlmed.cli.entry import cli
 from tlmed.errors import InputError
 from tlmed.run_files.study_files import CELL_COLUMNS, SCORE_COLUMNS, read_cells, write_cells, write_scores, write_study
 from tlmed.screen import to_lines
-from tlmed.study_report import analyse, conclude, describe_study_scores, read_study_scores
+from tlmed.study_report import analyse, conclude, describe_study_scores, read_study_scores, warn
 from tlmed.study_report.study_page import make_study_page
 
 SKILLS = {"good": 0.9, "fair": 0.5, "poor": 0.1}
@@ -144,6 +144,26 @@ def test_configurations_with_missing_cells_are_left_out_and_told(folded, tmp_pat
     write_cells(folder, [], [row | {"state": "waiting"} for row in rows])
     with pytest.raises(InputError, match=r"two configurations are complete.*0 of 3"):
         read_study_scores(folder)
+
+
+def test_leaks_are_told_wherever_the_study_is_shown(tmp_path):
+    folder = write_study_of(tmp_path / "study", {"good": 0.9, "poor": 0.1}, folds=0, seeds=1)
+    metrics = folder / "runs" / "poor-seed0-fold0" / "metrics.json"
+    edit(metrics, lambda content: content.update(without_leaks={"leaked": 30, "n": 60, "metrics": {}}))
+    analysis = analyse(read_study_scores(folder))
+    said = "In 1 cell of 2, training or validation knows test images, or others of their group: up to 30 of 90."
+    assert warn(analysis.scores)[0].startswith(said)
+    assert said in make_study_page(analysis)
+    assert f"Warning: {said}" in "\n".join(to_lines(describe_study_scores(analysis)))
+
+
+def test_configurations_that_do_the_same_are_told(tmp_path):
+    analysis = analyse(read_study_scores(write_study_of(tmp_path / "study", dict.fromkeys("abc", 0.4), same=True)))
+    assert "The same score in every cell: a, b, c. What they differ in had no effect." in conclude(analysis)
+
+
+def test_the_positive_class_is_named(single):
+    assert "Positive class: malignant." in describe_study_scores(single[2])[0]
 
 
 def test_cells_of_other_test_images_are_not_compared(tmp_path):

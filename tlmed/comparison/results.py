@@ -184,7 +184,7 @@ def _read(run: RunDir, name: str) -> Result:
         return read_ensemble(run, name)
     folds = tuple(read_result(fold, fold.path.name) for fold in run.folds)
     if not folds:
-        return dataclasses.replace(read_result(run, name), check=read_summary(run))
+        return read_result(run, name)
     recipe, metrics = RECIPE_JSON.read(run), METRICS_JSON.read(run, *_SHOWN)
     split = recipe.get("data", {}).get("split")
     if not isinstance(split, dict) or not isinstance(split.get("k"), int) or split["k"] < 2:
@@ -209,7 +209,8 @@ def read_result(run: RunDir, name: str) -> Result:
     test = _read_test(run, splits, metrics)
     compared = ("recipe.json", "metrics.json", "plan.json", "environment.json", "splits.csv", *list_tables(metrics))
     unchecked = check_intact(run, [file for file in compared if (run / file).exists()])
-    return Result(run.path, name, recipe, plan, environment, timing, metrics, splits, test, unchecked=tuple(unchecked))
+    found = (recipe, plan, environment, timing, metrics, splits, test)
+    return Result(run.path, name, *found, unchecked=tuple(unchecked), check=read_summary(run))
 
 
 def read_ensemble(run: RunDir, name: str) -> Result:

@@ -7,10 +7,12 @@ from pathlib import Path
 from tlmed.recipe import Cell
 from tlmed.run_files import METRICS_JSON, PLAN_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.rundir import RunDir
+from tlmed.split_names import UNUSED
 from tlmed.studies.ledger import Entry
 
 COSTS = ("training_seconds", "total_seconds", "parameters")  # metrics of a cell that are no scores
 _SECONDS = "total_seconds"
+_SPLITS = {UNUSED: "train"}
 
 
 def read_result(run: RunDir) -> dict:
@@ -18,7 +20,7 @@ def read_result(run: RunDir) -> dict:
 
     Returns:
         `metrics`: name to value, low, high; `n`: how many answers were scored; `primary`: the metric that decides;
-        `tested`: a digest of the validation and test images; and the costs.
+        `images`: a digest of the images in their splits; and the costs.
 
     Raises:
         InputError: If a file of the run cannot be read.
@@ -33,7 +35,7 @@ def read_result(run: RunDir) -> dict:
         "metrics": metrics,
         "n": found["n"],
         "primary": found.get("primary", "auc"),
-        "tested": _digest_images(run),
+        "images": _digest_images(run),
         "training_seconds": timing["training_seconds"],
         "total_seconds": timing["total_seconds"],
         "parameters": plan["parameters"],
@@ -48,11 +50,13 @@ def find_score(result: Mapping) -> float:
 
 
 def _digest_images(run) -> str:
-    """Return a digest of the images by which a run was judged: cells with others cannot be compared."""
-    judged = sorted(
-        (row["sha256"], row["label"], row["split"]) for row in SPLITS_CSV.read(run) if row["split"] != "train"
-    )
-    return hashlib.sha256(repr([row for row in judged if row[2] in ("val", "test")]).encode()).hexdigest()
+    """Return a digest of the images of a run in their splits: cells with others cannot be compared.
+
+    Training images that are left aside (`data.train_share`) count as training images: shares may be varied.
+    """
+    rows = SPLITS_CSV.read(run)
+    named = sorted((row["sha256"], row["label"], row["group"], _SPLITS.get(row["split"], row["split"])) for row in rows)
+    return hashlib.sha256(repr(named).encode()).hexdigest()
 
 
 def to_cell_row(cell: Cell, entry: Entry | None, folder: Path) -> dict[str, object]:

@@ -25,7 +25,7 @@ from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, is_light, name_
 from tlmed.studies.ledger import BEAT_SECONDS, Entry, Ledger
 from tlmed.studies.study_bars import Bars
 from tlmed.studies.worker_pool import Pool, choose_jobs, say_end
-from tlmed.study_report import analyse, conclude, read_study_scores, write_study_page
+from tlmed.study_report import analyse, conclude, read_study_scores, warn, write_study_page
 from tlmed.words import count
 
 LOGS = "logs"
@@ -237,17 +237,17 @@ def _settle(crew, screen, cell, trial, answer) -> None:
 
 
 def _read_answer(crew, cell) -> dict:
-    """Return the result of a run that is complete, if it was judged by the same images as the others of its fold."""
+    """Return the result of a run that is complete, if it has the same images as the others of its fold."""
     try:
         result = read_result(RunDir(crew.order.folder / RUNS / cell.name))
     except TlmedError as error:
         return {"state": FAILED, "reason": " ".join(error.faults)}
-    key = f"judged by, fold {cell.fold}" if cell.fold is not None else "judged by"
+    key = f"images of fold {cell.fold}" if cell.fold is not None else "images"
     known = crew.ledger.facts.get(key)
     if known is None:
-        crew.ledger.note(key, result["tested"])
-    elif known != result["tested"]:
-        reason = "its validation and test images are not those of the other cells, so that it cannot be compared"
+        crew.ledger.note(key, result["images"])
+    elif known != result["images"]:
+        reason = "its images, or their splits, are not those of the other cells, so that it cannot be compared"
         return {"state": FAILED, "reason": reason}
     return {"state": COMPLETE, "result": {**result, "run": f"{RUNS}/{cell.name}"}}
 
@@ -291,6 +291,8 @@ def _conclude(crew, screen) -> StudyResult:
     except InputError as error:
         screen.say(f"Not compared: {' '.join(error.faults)}")
     else:
+        for sentence in warn(analysis.scores):
+            screen.warn(sentence)
         screen.show([*conclude(analysis), f"Page: {page}; `tlmed compare {folder}` shows the table."])
     return StudyResult(folder, counts)
 

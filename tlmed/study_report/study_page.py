@@ -10,7 +10,7 @@ from tlmed.pages.figures import draw
 from tlmed.pages.templating import make_page, render
 from tlmed.study_report.analysis import LEVEL, REGION, Analysis
 from tlmed.study_report.study_plots import draw_costs, draw_ranks, draw_shares, draw_sizes
-from tlmed.study_report.study_sentences import conclude, describe_cells, say_less, say_mean, say_p
+from tlmed.study_report.study_sentences import conclude, describe_cells, say_less, say_mean, say_p, warn
 from tlmed.tabulation import STRONG, Table, numbers, say, texts
 from tlmed.whole_files import write_text
 from tlmed.words import count
@@ -39,7 +39,7 @@ def make_study_page(analysis: Analysis) -> str:
         "Notes": render("list.html", items=analysis.notes) if analysis.notes else Markup(),
     }
     title = f"Study of {count(len(analysis.scores.configurations), 'configuration')}"
-    return make_page(title, render("study/lead.html", said=said, more=more), sections)
+    return make_page(title, render("study/lead.html", said=said, more=more, doubts=warn(analysis.scores)), sections)
 
 
 def _show_configurations(analysis) -> Markup:
@@ -55,7 +55,10 @@ def _show_configurations(analysis) -> Markup:
                 *(f"{costs.seconds:,.1f}", f"{costs.parameters:,.0f}"),
             ]
         )
-    notes = ["By folds, by seeds: standard deviations of the score. Seconds: of training, the median of the cells."]
+    notes = [
+        "By folds, by seeds: standard deviations of the score. Seconds: of training, the median of the "
+        "cells, of which most find their features in the store."
+    ]
     methods = {mean.method for mean in analysis.means if mean.method}
     return render(
         "study/configurations.html",

@@ -1,7 +1,9 @@
 """What the analysis of a study says, in sentences that a page and a terminal share."""
 
 from tlmed.metrics.names import name_inline
+from tlmed.run_files.check_summary import say_errors
 from tlmed.study_report.analysis import LEVEL, REGION, Analysis
+from tlmed.study_report.study_scores import StudyScores
 from tlmed.words import count, listed
 
 _NAMED = 3
@@ -34,6 +36,35 @@ def say_p(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def warn(scores: StudyScores) -> list[str]:
+    """Return what makes the scores of a study doubtful: test images that training knows, and faults of the data."""
+    results = [result for row in scores.results for fold in row for result in fold]
+    leaky = [found for result in results if (found := result.without_leaks)]
+    sentences = []
+    if leaky:
+        most = max(leaky, key=lambda found: found["leaked"])
+        sentences.append(
+            f"In {count(len(leaky), 'cell')} of {len(results)}, training or validation knows test images, or others of "
+            f"their group: up to {most['leaked']} of {most['leaked'] + most['n']}. Scores and differences may be too "
+            "good."
+        )
+    for number, cells in zip(scores.folds, scores.results[0], strict=True):
+        sentences += [f"{f'Fold {number}: ' if scores.has_folds else ''}{said}" for said in say_errors(cells[0].check)]
+    return sentences
+
+
+def find_twins(scores: StudyScores) -> list[str]:
+    """Return a sentence for configurations that have the same score in every cell."""
+    alike: dict[bytes, list[str]] = {}
+    for name, values in zip(scores.names, scores.values, strict=True):
+        alike.setdefault(values.tobytes(), []).append(name)
+    return [
+        f"The same score in every cell: {listed(names, _NAMED)}. What they differ in had no effect."
+        for names in alike.values()
+        if len(names) > 1
+    ]
+
+
 def conclude(analysis: Analysis) -> list[str]:
     """Return what follows: who is best and how probable it is that this is false; then what differs from it."""
     scores, best, metric = analysis.scores, analysis.best, name_inline(analysis.scores.metric)
@@ -45,7 +76,7 @@ def conclude(analysis: Analysis) -> list[str]:
             f"The probability that this is not the best of the {lead.tried} that were tried is {lead.false:.0%}"
             f"; that it leads the best other by less than {REGION:g}, {lead.close:.0%}."
         )
-    sentences += _say_differences(analysis)
+    sentences += [*_say_differences(analysis), *find_twins(scores)]
     if scores.missing:
         sentences.append(f"Left out, because not all cells are complete: {len(scores.missing)} configurations.")
     return sentences
@@ -77,4 +108,6 @@ def describe_cells(analysis: Analysis) -> str:
         else f"one split and {count(seeds, 'seed')}"
     )
     tested = len({path for of_fold in scores.results[0] for path in of_fold[0].of("test")})
-    return f"{count(m, 'configuration')}, {divided} of each; {count(tested, 'test image')}."
+    first = scores.results[0][0][0].metrics
+    positive = f" Positive class: {first['positive']}." if first.get("positive") else ""
+    return f"{count(m, 'configuration')}, {divided} of each; {count(tested, 'test image')}.{positive}"

@@ -2,7 +2,7 @@
 
 from tlmed.metrics.names import name_inline
 from tlmed.study_report.analysis import Analysis
-from tlmed.study_report.study_sentences import conclude, describe_cells, say_less, say_mean, say_p
+from tlmed.study_report.study_sentences import conclude, describe_cells, say_less, say_mean, say_p, warn
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
@@ -14,7 +14,7 @@ def describe_study_scores(analysis: Analysis) -> list[str | Table]:
     head = texts("configuration", f"{metric} (95 %)") + numbers("rank", "best", "seconds", "parameters")
     rows = [_list_row(analysis, place) for place in analysis.order]
     table = Table(head, rows, notes=[_explain(analysis)])
-    lines = [describe_cells(analysis), "", table, ""]
+    lines = [describe_cells(analysis), *(f"Warning: {said}" for said in warn(scores)), "", table, ""]
     if analysis.pairs:
         lines += [_list_differences(analysis), ""]
     lines += [*conclude(analysis), *(f"Left out: {name}: {reason}" for name, reason in scores.missing)]
@@ -51,4 +51,7 @@ def _list_differences(analysis) -> Table:
 
 def _explain(analysis) -> str:
     ranks = "rank: the mean over folds, 1 for the highest; " if analysis.ranking else ""
-    return f"{ranks}best: the probability of being truly the best, given all that were tried; seconds: of training."
+    return (
+        f"{ranks}best: the probability of being truly the best, given all that were tried; seconds: of training; most "
+        "cells find features in the store, and the first of each kind computes them."
+    )
