@@ -137,9 +137,9 @@ def test_configurations_with_missing_cells_are_left_out_and_told(folded, tmp_pat
     write_cells(folder, [], rows)
     scores = read_study_scores(folder)
     assert scores.names == ("fair", "poor")
-    assert scores.missing == (("good, VGG16, imagenet", "2 of 4 cells complete; no weights"),)
+    assert scores.missing == (("good / VGG16 / imagenet", "2 of 4 cells complete; no weights"),)
     lines = "\n".join(to_lines(describe_study_scores(analyse(scores))))
-    assert "Left out: good, VGG16, imagenet: 2 of 4 cells complete; no weights" in lines
+    assert "Left out: good / VGG16 / imagenet: 2 of 4 cells complete; no weights" in lines
     assert "not all cells are complete: 1 configuration" in lines
     write_cells(folder, [], [row | {"state": "waiting"} for row in rows])
     with pytest.raises(InputError, match=r"two configurations are complete.*0 of 3"):

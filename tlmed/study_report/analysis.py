@@ -127,8 +127,8 @@ def _compare_folds(scores) -> tuple[tuple[SeedMean, ...], tuple[SeedDifference, 
 def _compare_seeds(scores, notes) -> tuple[tuple[SeedMean, ...], tuple[SeedDifference, ...]]:
     """Compare on one split: other images are known from resamples of the test images."""
     notes.append(
-        "All cells have the same training images: what is said here holds for other test images and other seeds, and "
-        "not for other training images, for which folds are needed."
+        "The images are divided once: what is said here holds for other test images and other seeds, and not for "
+        "other training images, for which folds are needed."
     )
     if not scores.tells_images:
         notes.append("For images with several labels, intervals need folds: no interval and no test is given.")

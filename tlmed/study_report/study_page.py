@@ -101,7 +101,7 @@ def _show_differences(analysis) -> Markup:
         ends = sorted((-sign * mean.low, -sign * mean.high)) if mean.low is not None else (None, None)
         entries.append({"value": -sign * mean.value, "low": ends[0], "high": ends[1]})
         shown.append(pair.p_holm is not None and pair.p_holm < LEVEL)
-    names = [scores.names[other] for other in analysis.order[1:]]
+    names = [f"{number}. {scores.names[other]}" for number, other in enumerate(analysis.order[1:], 2)]
     best = scores.names[analysis.best]
     picture = draw(
         draw_differences(names, entries, shown, metric, best),

@@ -216,13 +216,13 @@ def _name_all(configurations: Sequence[Configuration]) -> tuple[str, ...]:
     names = list(configurations[0].fields)
     differ = [name for name in names if len({each.fields[name] for each in configurations}) > 1] or names[:1]
     return tuple(
-        ", ".join(each.fields[name] if name in NAMED[:2] else f"{name}={each.fields[name]}" for name in differ)
+        " / ".join(each.fields[name] if name in NAMED[:2] else f"{name}={each.fields[name]}" for name in differ)
         for each in configurations
     )
 
 
 def _join(key) -> str:
-    return ", ".join(key)
+    return " / ".join(key)
 
 
 def _say_missing(rows) -> str:

@@ -48,8 +48,16 @@ def warn(scores: StudyScores) -> list[str]:
             f"their group: up to {most['leaked']} of {most['leaked'] + most['n']}. Scores and differences may be too "
             "good."
         )
-    for number, cells in zip(scores.folds, scores.results[0], strict=True):
-        sentences += [f"{f'Fold {number}: ' if scores.has_folds else ''}{said}" for said in say_errors(cells[0].check)]
+    faults = {
+        number: said
+        for number, cells in zip(scores.folds, scores.results[0], strict=True)
+        for said in say_errors(cells[0].check)
+    }
+    if faults:
+        number, said = next(iter(faults.items()))
+        sentences.append(
+            f"Fold {number}, one of {count(len(faults), 'fold')} like it: {said}" if scores.has_folds else said
+        )
     return sentences
 
 
