@@ -157,6 +157,17 @@ def test_leaks_are_told_wherever_the_study_is_shown(tmp_path):
     assert f"Warning: {said}" in "\n".join(to_lines(describe_study_scores(analysis)))
 
 
+def test_a_class_that_a_cell_could_not_measure_is_told(tmp_path):
+    folder = write_study_of(tmp_path / "study", {"good": 0.9, "poor": 0.1}, folds=0, seeds=1)
+
+    def leave_out(content):
+        content["per_class"]["normal"]["auc"].update(value=None, low=None, high=None)
+
+    edit(folder / "runs" / "poor-seed0-fold0" / "metrics.json", leave_out)
+    said = "In 1 cell of 2 the mean is without 'normal', whose AUC could not be measured there."
+    assert said in warn(read_study_scores(folder))
+
+
 def test_configurations_that_do_the_same_are_told(tmp_path):
     analysis = analyse(read_study_scores(write_study_of(tmp_path / "study", dict.fromkeys("abc", 0.4), same=True)))
     assert "The same score in every cell: a, b, c. What they differ in had no effect." in conclude(analysis)

@@ -58,7 +58,22 @@ def warn(scores: StudyScores) -> list[str]:
         sentences.append(
             f"Fold {number}, one of {count(len(faults), 'fold')} like it: {said}" if scores.has_folds else said
         )
-    return sentences
+    return [*sentences, *find_unmeasured(scores)]
+
+
+def find_unmeasured(scores: StudyScores) -> list[str]:
+    """Return a sentence for classes or labels whose AUC is missing in some cells: their means are over others."""
+    cells = [result for row in scores.results for fold in row for result in fold]
+    found: dict[str, int] = {}
+    for result in cells:
+        for label, measured in result.metrics.get("per_class", {}).items():
+            if "auc" in measured and measured["auc"]["value"] is None:
+                found[label] = found.get(label, 0) + 1
+    return [
+        f"In {count(number, 'cell')} of {len(cells)} the mean is without {label!r}, "
+        "whose AUC could not be measured there."
+        for label, number in found.items()
+    ]
 
 
 def find_twins(scores: StudyScores) -> list[str]:
