@@ -10,6 +10,7 @@ from pathlib import Path
 from tlmed.recipe import Cell
 from tlmed.screen import Bar, Screen
 from tlmed.status import describe_seconds
+from tlmed.studies.cell_results import list_varied
 from tlmed.studies.jobs import COMPLETE, FORECAST, write_job
 from tlmed.studies.worker_pool import Pool, say_end
 from tlmed.tabulation import Table, numbers, texts
@@ -66,9 +67,7 @@ def forecast_all(pool: Pool, cells: Iterable[Cell], skip_bad: bool, screen: Scre
         skip_bad: Leave out images that cannot be read.
         screen: Shows how far it is.
     """
-    first: dict[tuple, Cell] = {}
-    for cell in cells:
-        first.setdefault(cell.configuration, cell)
+    first = _find_first(cells)
     found, left = Forecasts(), list(first.values())
     with screen.wait(Bar("Forecasting", total=len(first))) as bar:
         while len(found.expected) + len(found.faults) < len(first):
@@ -90,6 +89,14 @@ def forecast_all(pool: Pool, cells: Iterable[Cell], skip_bad: bool, screen: Scre
     return found
 
 
+def _find_first(cells: Iterable[Cell]) -> dict[tuple, Cell]:
+    """Return the first cell of each configuration."""
+    first: dict[tuple, Cell] = {}
+    for cell in cells:
+        first.setdefault(cell.configuration, cell)
+    return first
+
+
 def describe_forecasts(
     cells: Sequence[Cell], done: Mapping[str, bool], found: Forecasts, jobs: int
 ) -> list[str | Table]:
@@ -103,15 +110,14 @@ def describe_forecasts(
     """
     of_configuration = Counter(cell.configuration for cell in cells)
     complete = Counter(cell.configuration for cell in cells if done.get(cell.name))
-    varied = list(dict.fromkeys(name for cell in cells for name in cell.varied))
-    rows, first = [], {}
-    for cell in cells:
-        first.setdefault(cell.configuration, cell)
-    for key, cell in first.items():
+    rows = []
+    for key, cell in _find_first(cells).items():
         fault = found.faults.get(key)
         each = "cannot be trained" if fault else describe_seconds(found.expect(cell))
         rows.append((*key, str(of_configuration[key]), str(complete[key]), each))
-    table = Table(texts("recipe", "backbone", "weights", *varied) + numbers("cells", "done", "each, about"), rows)
+    table = Table(
+        texts("recipe", "backbone", "weights", *list_varied(cells)) + numbers("cells", "done", "each, about"), rows
+    )
     left = [cell for cell in cells if not done.get(cell.name) and cell.configuration not in found.faults]
     seconds = sum(found.expect(cell) for cell in left) / max(1, min(jobs, len(left) or 1))
     said = f"{count(len(cells), 'cell')}, {len(left)} to be trained: about {describe_seconds(seconds)}"

@@ -15,11 +15,16 @@ _NAMED = 3
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let one process of this machine read and write the files of a study inside the block."""
-    with (folder / _LOCK).open("a") as stream:
+def locked(file: Path) -> Iterator[None]:
+    """Hold the system's lock on a file, which is made if it is not there, inside the block."""
+    with file.open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def one_at_a_time(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Let one process of this machine read and write the files of a study inside the block."""
+    return locked(folder / _LOCK)
 
 
 def open_directory(folder: Path, cells: Sequence[Cell], about: dict) -> None:

@@ -30,6 +30,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
 from tlmed.errors import InputError, RunFailed
+from tlmed.studies.directory import locked
 
 JOURNAL = "journal.log"
 OWNERS = "owners"
@@ -57,14 +58,12 @@ class Entry:
         state: "waiting", "running", "complete" or "failed".
         reason: Why it failed, or waits again.
         result: What was noted of a complete one.
-        host: The machine that works on it, or did.
     """
 
     cell: str
     state: str
     reason: str = ""
     result: Mapping = field(default_factory=dict)
-    host: str = ""
 
 
 class Ledger:
@@ -326,17 +325,10 @@ def _mend(file: Path) -> None:
     """Cut off the half of a line that a killed process has left at the end of Optuna's file."""
     if not file.exists():
         return
-    with _locked(file.with_name(f"{file.name}.lock")), file.open("r+b") as stream:
+    with locked(file.with_name(f"{file.name}.lock")), file.open("r+b") as stream:
         content = stream.read()
         if content and not content.endswith(b"\n"):
             stream.truncate(content.rfind(b"\n") + 1)
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    with file.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _take_lock(file: Path):
@@ -371,8 +363,7 @@ def _reason(trial) -> str:
 
 def _to_entry(name, trial) -> Entry:
     facts = trial.user_attrs
-    owner = facts.get("owner", "")
     state, reason = _STATES[trial.state], _reason(trial)
     if reason in (LOST, STOPPED, DOUBLE):  # it is entered once more
         state = "waiting"
-    return Entry(name, state, reason, json.loads(facts.get("result", "{}")), owner.rpartition("-")[0])
+    return Entry(name, state, reason, json.loads(facts.get("result", "{}")))

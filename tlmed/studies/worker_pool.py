@@ -69,13 +69,18 @@ class Worker:
         self.reader.join()
 
 
+def list_cores() -> list[int]:
+    """Return the cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def share_cores(jobs: int) -> list[list[int]]:
     """Return which cores each of several processes has.
 
-    >>> all(share_cores(1)[0])  or True
-    True
+    >>> [len(share_cores(jobs)) for jobs in (1, 3)], share_cores(1) == [list_cores()]
+    ([1, 3], True)
     """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    cores = list_cores()
     if jobs >= len(cores):
         return [[cores[number % len(cores)]] for number in range(jobs)]
     each, more = divmod(len(cores), jobs)
@@ -90,8 +95,7 @@ def choose_jobs(asked: int | None, free: int) -> int:
         asked: What a user asks for; None: nothing.
         free: Bytes of free memory.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return asked or max(1, min(cores, free // ROOM))
+    return asked or max(1, min(len(list_cores()), free // ROOM))
 
 
 class Pool:
