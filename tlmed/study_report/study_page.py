@@ -5,12 +5,13 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tlmed.comparison.plots import draw_differences
+from tlmed.comparison.sentences import say_p
 from tlmed.metrics.names import name_inline
 from tlmed.pages.figures import draw
 from tlmed.pages.templating import make_page, render
 from tlmed.study_report.analysis import LEVEL, REGION, Analysis
 from tlmed.study_report.study_plots import draw_costs, draw_ranks, draw_shares, draw_sizes
-from tlmed.study_report.study_sentences import conclude, describe_cells, say_less, say_mean, say_p, warn
+from tlmed.study_report.study_sentences import conclude, describe_cells, say_less, say_mean, warn
 from tlmed.tabulation import STRONG, Table, numbers, say, texts
 from tlmed.whole_files import write_text
 from tlmed.words import count

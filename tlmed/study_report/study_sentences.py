@@ -25,17 +25,6 @@ def say_less(mean, sign: int) -> str:
     return f"{sign * mean.value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
-def say_p(p: float | None) -> str:
-    """Return a p-value.
-
-    >>> say_p(0.0004), say_p(0.0234), say_p(None)
-    ('< 0.001', '0.023', '-')
-    """
-    if p is None:
-        return "-"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def warn(scores: StudyScores) -> list[str]:
     """Return what makes the scores of a study doubtful: test images that training knows, and faults of the data."""
     results = [result for row in scores.results for fold in row for result in fold]

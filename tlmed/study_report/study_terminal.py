@@ -1,8 +1,9 @@
 """The analysis of a study as lines and tables for a terminal."""
 
+from tlmed.comparison.sentences import say_p
 from tlmed.metrics.names import name_inline
 from tlmed.study_report.analysis import Analysis
-from tlmed.study_report.study_sentences import conclude, describe_cells, say_less, say_mean, say_p, warn
+from tlmed.study_report.study_sentences import conclude, describe_cells, say_less, say_mean, warn
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
