@@ -23,10 +23,9 @@ from tlmed.data.reading import Pixels, Unmeasured, read_all, settle
 from tlmed.data.replica_shares import ALONE, Share
 from tlmed.data.samples import take_samples
 from tlmed.data.sources import open_source
-from tlmed.data.splits import assign_splits, count_folds, describe, find_scheme_faults
+from tlmed.data.splits import assign_splits, describe, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_files, describe_skipped
 from tlmed.data.tones import describe_tones, describe_unwindowed
-from tlmed.data.training_share import leave_aside
 from tlmed.data.walking import describe_unfollowed, find_hidden, find_unfollowed, naming_unreadable, visible_files
 from tlmed.errors import InputError
 from tlmed.findings import Finding
@@ -205,7 +204,7 @@ def load(
     test = np.full(len(table), "test")
     images = ImageSet(table, test, digests, pixels.image_size, faulty, (), (), (), pixels, broken_groups=owners)
     if split is None:
-        return _put(images, test, (), whole=True)
+        return put_into(images, test, (), whole=True)
     try:
         return divide(images, split, seed)
     except Unmeasured as error:
@@ -238,7 +237,7 @@ def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> Image
     Raises:
         InputError: They cannot be divided so.
     """
-    return _put(images, *assign_splits(images.table, images.sha256, split, seed), isinstance(split, KFold))
+    return put_into(images, *assign_splits(images.table, images.sha256, split, seed), isinstance(split, KFold))
 
 
 def regroup(images: ImageSet, groups: tuple[str, ...] | None) -> ImageSet:
@@ -251,28 +250,7 @@ def regroup(images: ImageSet, groups: tuple[str, ...] | None) -> ImageSet:
     if groups == images.table.groups:
         return images
     table = dataclasses.replace(images.table, groups=groups)
-    return _put(dataclasses.replace(images, table=table), images.splits, images.split_made, whole=True)
-
-
-def thin(images: ImageSet, split: Sequence[float] | KFold, seed: int, share: float) -> ImageSet:
-    """Return the same images with a share of those in train; the others are unused. No image is read again.
-
-    Args:
-        images: The images, as `divide` returns them.
-        split: As for `divide`. Before the first fold of a cross-validation, the share is checked in all of them.
-        seed: As for `divide`.
-        share: Above 0, up to 1.
-
-    Raises:
-        InputError: The share leaves no training image of a class.
-    """
-    if share == 1:
-        return images
-    is_fold = isinstance(split, KFold)
-    if is_fold and split.fold == 1:
-        count_folds(images.table, images.sha256, split, seed, share)
-    splits = leave_aside(images.table, images.sha256, images.splits, share, seed)
-    return _put(images, splits, images.split_made, is_fold)
+    return put_into(dataclasses.replace(images, table=table), images.splits, images.split_made, whole=True)
 
 
 def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
@@ -286,7 +264,7 @@ def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
     return dataclasses.replace(images, elsewhere=elsewhere, leaks=leaks)
 
 
-def _put(images, splits, made, fold=False, whole=False) -> ImageSet:
+def put_into(images, splits, made, fold=False, whole=False) -> ImageSet:
     """Return images with these splits, and with the warnings and leaks that belong to them.
 
     Whole is an external set: all of its images are scored, and there are no splits to speak of.

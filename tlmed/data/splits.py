@@ -52,14 +52,14 @@ def assign_splits(
     if isinstance(scheme, KFold):
         return _assign_fold(table, units, scheme, seed), SPLITS
     if table.splits is None:
-        return _made(table, units, dict(zip(SPLITS, scheme, strict=True)), seed), SPLITS
+        return make_parts(table, units, dict(zip(SPLITS, scheme, strict=True)), seed), SPLITS
     given = np.array(table.splits)
     _check_given(table, given)
     if "val" in given:
         return given, ()
     rows = np.flatnonzero(given == "train")
     parts = {"train": scheme[0], "val": scheme[1]}
-    given[rows] = _made(table.take(rows), units[rows], parts, seed)
+    given[rows] = make_parts(table.take(rows), units[rows], parts, seed)
     return given, ("val",)
 
 
@@ -261,8 +261,8 @@ def _check_folds(table: Table, units: np.ndarray, found: dict[int, np.ndarray], 
         raise InputError(faults)
 
 
-def _made(table: Table, units: np.ndarray, parts: dict[str, float], seed: int) -> np.ndarray:
-    """Split the table's rows into named parts and refuse a class that some part lacks."""
+def make_parts(table: Table, units: np.ndarray, parts: dict[str, float], seed: int) -> np.ndarray:
+    """Split the table's rows into named parts, by their fractions; refuse a class that some part lacks."""
     total = sum(parts.values())
     fractions = [fraction / total for fraction in parts.values()]
     splits = np.array(list(parts))[_split(table.labels, units, fractions, seed, len(table.classes))]

@@ -58,6 +58,8 @@ def digest(recipe: Recipe) -> str:
     del content["data"]["source"]
     for name in UNDECIDING:
         del content[name]
+    if content["data"]["val_seed"] is None:  # digests are those of versions without this field
+        del content["data"]["val_seed"]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

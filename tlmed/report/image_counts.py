@@ -203,7 +203,7 @@ def say_formats(environment: Mapping) -> str:
 
 
 def say_seeds(recipe: Mapping) -> str:
-    """Return the seed of a run, and the one that decided its splits where that is another.
+    """Return the seed of a run, and those that decided its splits and its validation images where they are others.
 
     Args:
         recipe: The content of `recipe.json`.
@@ -212,7 +212,9 @@ def say_seeds(recipe: Mapping) -> str:
     ('3; of the splits 0', '3')
     """
     apart = find_split_seed(recipe)
-    return f"{recipe.get('seed')}" + (f"; of the splits {apart}" if apart != recipe.get("seed") else "")
+    drawn = recipe.get("data", {}).get("val_seed")
+    of_splits = f"; of the splits {apart}" if apart != recipe.get("seed") else ""
+    return f"{recipe.get('seed')}{of_splits}" + ("" if drawn is None else f"; of the validation images {drawn}")
 
 
 def find_split_seed(recipe: Mapping) -> int | None:

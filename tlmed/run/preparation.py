@@ -13,7 +13,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
 from tlmed.data import ImageSet, divide
-from tlmed.data.pipeline import thin
+from tlmed.data.redivision import redraw, thin
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.evaluation.pooling import describe_pooling
@@ -136,6 +136,7 @@ def _read_of(job, early) -> ImageSet:
 
 def _divide_anew(recipe, read) -> ImageSet:
     images = divide(read, recipe.data.split, recipe.split_seed)
+    images = redraw(images, recipe.data.split, recipe.data.val_seed)
     return thin(images, recipe.data.split, recipe.split_seed, recipe.data.train_share)
 
 

@@ -11,8 +11,10 @@ from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.leaks import describe_undecided, name_givers
-from tlmed.data.pipeline import recognise, thin
+from tlmed.data.pipeline import recognise
+from tlmed.data.redivision import redraw, thin
 from tlmed.data.splits import find_scheme_faults
+from tlmed.data.validation_draws import find_draw_faults
 from tlmed.errors import InputError
 from tlmed.evaluation.pooling import Pooling, choose_pooling, find_pooling_faults
 from tlmed.findings import Finding, shorten
@@ -43,13 +45,15 @@ def read_images(
     """
     settings = recipe.data
     table = open_source(settings.source, recipe.layout)
-    faults = [*find_scheme_faults(table, settings.split), *find_task_faults(recipe, table)]
+    drawn = find_draw_faults(table.splits, settings.val_seed, settings.source)
+    faults = [*find_scheme_faults(table, settings.split), *drawn, *find_task_faults(recipe, table)]
     if faults := faults + find_recipe_pooling_faults(recipe, table):
         raise InputError(faults)
     rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
     options = {"watch": watch} if watch else {}
     known = KnownPixels(cache_folder(), rule, **options) if recipe.cache != "off" else None
     images = load(table, rule, settings.split, recipe.split_seed, skip_bad, known=known)
+    images = redraw(images, settings.split, settings.val_seed)
     return thin(images, settings.split, recipe.split_seed, settings.train_share)
 
 
@@ -75,6 +79,7 @@ def read_leniently(recipe: Recipe) -> tuple[ImageSet, str]:
         if faults := find_scheme_faults(table, settings.split):
             raise InputError(faults)
         images = load(table, rule, settings.split, seed, skip_bad=True, known=known)
+        images = redraw(images, settings.split, settings.val_seed)
         return thin(images, settings.split, seed, settings.train_share), ""
     except InputError as error:  # where it is not the division, reading them without one raises it again
         return load(table, rule, None, seed, skip_bad=True, known=known), error.faults[0]

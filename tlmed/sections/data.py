@@ -99,6 +99,8 @@ class Images:
             for data that brings none.
         split_seed: Decides the splits that tlmed makes, folds too, and which images `train_share` takes. None: the
             `seed` of the recipe does. With a number, runs of other seeds have the same images in train, val and test.
+        val_seed: Decides which of the images outside of the test split are validation images, so that a choice can rest
+            on several draws of them; the test images stay the same. None: they are those of the splits.
         train_share: The share of the training images that is trained on; the others are left aside. Those of a smaller
             share are all in a larger one. Validation and test images stay the same.
         batch_size: Images per training step.
@@ -169,6 +171,9 @@ class Images:
         default=(0.70, 0.15, 0.15),
     )
     split_seed: int | None = must(
+        "a whole number from 0 to 2**32 - 1, or None", lambda seed: seed is None or 0 <= seed < 2**32, default=None
+    )
+    val_seed: int | None = must(
         "a whole number from 0 to 2**32 - 1, or None", lambda seed: seed is None or 0 <= seed < 2**32, default=None
     )
     train_share: float = must("a share above 0 and up to 1", lambda share: 0 < share <= 1, default=1.0)
