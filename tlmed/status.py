@@ -8,7 +8,7 @@ from pathlib import Path
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
-from tlmed.run_files.study_files import CELL_STATES, read_cells
+from tlmed.run_files.study_files import CELL_STATES, describe_missing, find_missing, read_cells
 from tlmed.rundir import WORKER, RunDir
 from tlmed.sealed import DamagedFile, read_facts
 from tlmed.words import count
@@ -52,7 +52,7 @@ def describe_study(folder: Path) -> list[str]:
         if row["state"] == "running":
             run = RunDir(folder / row["run"])
             lines.append(f"{row['cell']}: {say_progress(run) or 'running'}{'' if run.is_running else ' elsewhere'}")
-    return lines
+    return [*lines, *describe_missing(find_missing(folder, rows))]
 
 
 def list_status(runs: Iterable[RunDir]) -> list[str]:

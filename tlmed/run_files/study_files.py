@@ -2,11 +2,13 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv, write_csv, write_json
+from tlmed.words import count, listed
 
 STUDY_JSON = "study.json"
 CELLS_CSV = "cells.csv"
@@ -17,6 +19,7 @@ CELL_COLUMNS = (
     *("cell", "state", "reason", "recipe", "backbone", "weights", "seed", "fold"),
     *("auc", "accuracy", "seconds", "run"),
 )  # before those of the varied fields
+_NAMED = 3  # cells that a sentence names; it counts the others
 SCORE_COLUMNS = (("cell", "recipe", "backbone", "weights"), ("seed", "fold", "metric", "value", "low", "high", "n"))
 
 
@@ -68,6 +71,48 @@ def read_scores(folder: Path) -> list[dict[str, str]]:
         InputError: If it cannot be read, or has other columns.
     """
     return _read(folder / STUDY_CSV, SCORE_COLUMNS[0] + SCORE_COLUMNS[1])
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The names of complete cells whose runs are not in the directory of their study.
+
+    Attributes:
+        gone: Those whose runs were here.
+        elsewhere: Those whose runs another directory has, with a sentence about where.
+    """
+
+    gone: tuple[str, ...]
+    elsewhere: Mapping[str, str]
+
+
+def find_missing(folder: Path, rows: Iterable[Mapping[str, str]]) -> Missing:
+    """Return the complete cells whose runs are not in the directory of a study.
+
+    Args:
+        folder: The directory.
+        rows: From `read_cells`.
+    """
+    absent = [row for row in rows if row["state"] == "complete" and not RunDir(folder / row["run"]).complete]
+    gone = tuple(row["cell"] for row in absent if not row["reason"])
+    return Missing(gone, {row["cell"]: row["reason"] for row in absent if row["reason"]})
+
+
+def describe_missing(missing: Missing) -> list[str]:
+    """Return a sentence about the runs that are gone, and one about those that another directory has."""
+    said = []
+    if missing.gone:
+        said.append(
+            f"The runs of {count(len(missing.gone), 'complete cell')} are gone ({listed(missing.gone, _NAMED)}): "
+            "the same `tlmed sweep` command trains them again."
+        )
+    if missing.elsewhere:
+        places = listed(dict.fromkeys(missing.elsewhere.values()), _NAMED)
+        said.append(
+            f"The runs of {count(len(missing.elsewhere), 'complete cell')} are not here "
+            f"({listed(missing.elsewhere, _NAMED)}; {places}): copy the `{RUNS}/` of that directory to compare them."
+        )
+    return said
 
 
 def _read(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from tlmed.recipe import Cell
 from tlmed.run_files import METRICS_JSON, PLAN_JSON, SPLITS_CSV, TIMING_JSON
+from tlmed.run_files.study_files import RUNS
 from tlmed.rundir import RunDir
 from tlmed.split_names import UNUSED
 from tlmed.studies.ledger import Entry
@@ -59,19 +59,25 @@ def _digest_images(run) -> str:
     return hashlib.sha256(repr(named).encode()).hexdigest()
 
 
-def to_cell_row(cell: Cell, entry: Entry | None, folder: Path) -> dict[str, object]:
-    """Return the row of `cells.csv`."""
+def to_cell_row(cell: Cell, entry: Entry | None, place: str) -> dict[str, object]:
+    """Return the row of `cells.csv`.
+
+    Args:
+        cell: The cell.
+        entry: What the ledger says of it.
+        place: Says where its run is, if another directory has it.
+    """
     state, reason = (entry.state, entry.reason) if entry is not None else ("waiting", "")
     result = entry.result if entry is not None else {}
     metrics = result.get("metrics", {})
     return {
         **_describe(cell),
         "state": state,
-        "reason": reason if state != "complete" else "",
+        "reason": reason if state != "complete" else place,
         "auc": metrics.get("auc", {}).get("value", ""),
         "accuracy": metrics.get("accuracy", {}).get("value", ""),
         "seconds": result.get(_SECONDS, ""),
-        "run": result.get("run", "") or (f"{folder.name}/{cell.name}" if state != "waiting" else ""),
+        "run": result.get("run", "") or (f"{RUNS}/{cell.name}" if state != "waiting" else ""),
     }
 
 

@@ -41,6 +41,7 @@ class Crew:
         ledger: Who works on which.
         pool: The processes of this machine.
         order: What was asked for.
+        directory: The identifier of the directory of the study.
         running: The trial of each cell that is trained here, by the cell's name.
         warm: What features are in the store, as `name_features` names them.
         forecasts: How long cells will take.
@@ -53,6 +54,7 @@ class Crew:
     ledger: Ledger
     pool: Pool
     order: Order
+    directory: str
     running: dict[str, int] = field(default_factory=dict)
     warm: set[tuple] = field(default_factory=set)
     forecasts: Forecasts = field(default_factory=Forecasts)

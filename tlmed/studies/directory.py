@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,13 +28,16 @@ def one_at_a_time(folder: Path) -> contextlib.AbstractContextManager[None]:
     return locked(folder / _LOCK)
 
 
-def open_directory(folder: Path, cells: Sequence[Cell], about: dict) -> None:
+def open_directory(folder: Path, cells: Sequence[Cell], about: dict) -> str:
     """Make the directory of a study, or go on in it; more cells may come to those that are there.
 
     Args:
         folder: The directory.
         cells: The cells of the study.
         about: What else `study.json` says.
+
+    Returns:
+        Its identifier, by which directories on several machines are told apart; a shared one has one.
 
     Raises:
         InputError: If it cannot be made, holds something else, or a study of other recipes or images.
@@ -46,10 +50,13 @@ def open_directory(folder: Path, cells: Sequence[Cell], about: dict) -> None:
     if others and not is_study(folder):
         raise InputError(f"`--out` must be a new or empty directory, or a study's. Received: {folder}.")
     with one_at_a_time(folder):
-        now = {**about, "cells": {cell.name: digest(cell.recipe) for cell in cells}}
+        now = {**about, "directory": uuid.uuid4().hex, "cells": {cell.name: digest(cell.recipe) for cell in cells}}
         if is_study(folder):
-            _compare(folder, read_study_json(folder), now)
+            there = read_study_json(folder)
+            _compare(folder, there, now)
+            now["directory"] = there.get("directory", now["directory"])
         write_study(folder, now)
+    return now["directory"]
 
 
 def _compare(folder: Path, there: dict, here: dict) -> None:

@@ -121,7 +121,15 @@ class Ledger:
                 trial = last.get(name)
                 lost = trial is not None and trial.state == TrialState.FAIL
                 if trial is None or (lost and (again or _reason(trial) in (LOST, STOPPED, DOUBLE))):
-                    self._add(name)
+                    self._add(name, _turn(trial))
+
+    def renew(self, cells: Sequence[str]) -> None:
+        """Enter cells once more that are complete, because what came out is gone."""
+        with self._explained():
+            last = self._read_last()
+            for name in cells:
+                if name in last and last[name].state == TrialState.COMPLETE:
+                    self._add(name, _turn(last[name]) + 1)
 
     def is_alone(self) -> bool:
         """Tell whether no other process works on the study now."""
@@ -158,7 +166,7 @@ class Ledger:
         """Let another process, or a later one, train a cell that this one could not finish."""
         self._end(trial, TrialState.FAIL, reason=STOPPED)
         with self._explained():
-            self._add(name)
+            self._add(name, _turn(self.storage.get_trial(trial)))
 
     def beat(self, trials: Sequence[int]) -> None:
         """Give a sign of life for cells that are trained here."""
@@ -177,7 +185,7 @@ class Ledger:
                     continue
                 with contextlib.suppress(UpdateFinishedTrialError):  # another process was quicker
                     self._end(trial._trial_id, TrialState.FAIL, reason=LOST)
-                    self._add(name)
+                    self._add(name, _turn(trial))
                     names.append(name)
             return names
 
@@ -188,7 +196,7 @@ class Ledger:
         return {name: _to_entry(name, trial) for name, trial in last.items()}
 
     def _read_last(self) -> dict[str, FrozenTrial]:
-        """Return the trial that counts for each cell: a complete or running one, else the last."""
+        """Return the trial that counts for each cell: of its last turn a complete or running one, else the last."""
         found: dict[str, FrozenTrial] = {}
         for trial in self.storage.get_all_trials(self.study, deepcopy=False):
             name = trial.user_attrs.get("cell")
@@ -197,8 +205,10 @@ class Ledger:
                 found[name] = trial
         return found
 
-    def _add(self, name) -> None:
-        self.storage.create_new_trial(self.study, create_trial(state=TrialState.WAITING, user_attrs={"cell": name}))
+    def _add(self, name, turn=0) -> None:
+        # What is complete cannot be changed in Optuna: a cell that is trained anew has a further turn.
+        facts = {"cell": name, "turn": turn}
+        self.storage.create_new_trial(self.study, create_trial(state=TrialState.WAITING, user_attrs=facts))
 
     def _take(self, trial) -> bool:
         try:
@@ -215,7 +225,7 @@ class Ledger:
         others = [
             other
             for other in self.storage.get_all_trials(self.study, deepcopy=False)
-            if other.user_attrs.get("cell") == name and other.number != trial.number
+            if other.user_attrs.get("cell") == name and other.number != trial.number and _turn(other) >= _turn(trial)
         ]
         return any(
             other.state == TrialState.COMPLETE or (other.state == TrialState.RUNNING and other.number < trial.number)
@@ -353,8 +363,13 @@ def _is_held(file: Path) -> bool:
         os.close(stream)
 
 
-def _weight(trial) -> tuple[bool, bool, int]:
-    return trial.state == TrialState.COMPLETE, trial.state == TrialState.RUNNING, trial.number
+def _weight(trial) -> tuple[int, bool, bool, int]:
+    return _turn(trial), trial.state == TrialState.COMPLETE, trial.state == TrialState.RUNNING, trial.number
+
+
+def _turn(trial) -> int:
+    """Return how often a cell was complete before this trial, and then lost what came out; 0 for no trial."""
+    return trial.user_attrs.get("turn", 0) if trial is not None else 0
 
 
 def _reason(trial) -> str:

@@ -13,7 +13,15 @@ import psutil
 
 from tlmed.errors import InputError, Interrupted, RunFailed, Terminated, TlmedError
 from tlmed.recipe import Cell, Study
-from tlmed.run_files.study_files import CELL_STATES, RUNS, is_study, read_cells, write_cells, write_scores
+from tlmed.run_files.study_files import (
+    CELL_STATES,
+    RUNS,
+    find_missing,
+    is_study,
+    read_cells,
+    write_cells,
+    write_scores,
+)
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.status import describe_seconds
@@ -23,15 +31,17 @@ from tlmed.studies.crew import Crew, Order
 from tlmed.studies.directory import one_at_a_time, open_directory
 from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, is_light, name_features, write_job
 from tlmed.studies.ledger import BEAT_SECONDS, Entry, Ledger
+from tlmed.studies.lost_runs import note_place, renew_lost, say_place
 from tlmed.studies.study_bars import Bars
 from tlmed.studies.worker_pool import Pool, choose_jobs, say_end
 from tlmed.study_report import analyse, conclude, read_study_scores, warn, write_study_page
-from tlmed.words import count
+from tlmed.words import count, listed
 
 LOGS = "logs"
 _TICK = 0.1  # seconds between two looks at the processes
 _WRITE_SECONDS = 2.0  # between two writings of the tables, at least
 _GRACE = 60.0  # seconds in which a cell that is asked to stop may save
+_NAMED = 3  # cells that a sentence names; it counts the others
 _LEAST_FREE = 2**30  # bytes of memory without which no further cell begins
 
 
@@ -89,13 +99,17 @@ def run_cells(cells: Sequence[Cell], order: Order, screen: Screen) -> StudyResul
         order: What else is asked for.
         screen: Where to show what happens.
     """
-    open_directory(order.folder, cells, {"data": cells[0].recipe.data.source, "varied": list_varied(cells)})
+    about = {"data": cells[0].recipe.data.source, "varied": list_varied(cells)}
+    directory = open_directory(order.folder, cells, about)
     (order.folder / RUNS).mkdir(exist_ok=True)
     ledger = Ledger(order.folder, order.storage, f"tlmed {order.folder.resolve().name}")
     try:
         ledger.enter([cell.name for cell in cells], again=ledger.is_alone())
+        if lost := renew_lost(ledger, cells, order.folder, directory):
+            amount = count(len(lost), "complete cell")
+            screen.warn(f"The runs of {amount} are gone; these are trained again: {listed(lost, _NAMED)}")
         jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
-        crew = Crew({cell.name: cell for cell in cells}, ledger, Pool(jobs, order.folder / LOGS), order)
+        crew = Crew({cell.name: cell for cell in cells}, ledger, Pool(jobs, order.folder / LOGS), order, directory)
         screen.say(f"Study: {count(len(cells), 'cell')}, {count(jobs, 'job')} at a time. Directory: {order.folder}")
         try:
             _work(crew, screen)
@@ -117,8 +131,9 @@ def show_plan(cells: Sequence[Cell], order: Order, screen: Screen) -> None:
         screen: Where to show it.
     """
     jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
-    rows = {row["cell"]: row for row in read_cells(order.folder)} if is_study(order.folder) else {}
-    done = {name: row["state"] == "complete" for name, row in rows.items()}
+    known = read_cells(order.folder) if is_study(order.folder) else []
+    rows, gone = {row["cell"]: row for row in known}, find_missing(order.folder, known).gone
+    done = {name: row["state"] == "complete" and name not in gone for name, row in rows.items()}
     with tempfile.TemporaryDirectory() as logs:
         pool = Pool(jobs, Path(logs))
         try:
@@ -249,7 +264,8 @@ def _read_answer(crew, cell) -> dict:
     elif known != result["images"]:
         reason = "its images, or their splits, are not those of the other cells, so that it cannot be compared"
         return {"state": FAILED, "reason": reason}
-    return {"state": COMPLETE, "result": {**result, "run": f"{RUNS}/{cell.name}"}}
+    place = note_place(crew.order.folder, crew.directory)
+    return {"state": COMPLETE, "result": {**result, "run": f"{RUNS}/{cell.name}", **place}}
 
 
 def _give_back(crew, screen) -> None:
@@ -268,8 +284,13 @@ def _write_tables(crew: Crew) -> None:
     entries, varied = crew.entries, list_varied(cells)
     complete = [(cell, entries[cell.name]) for cell in cells if _is_complete(entries.get(cell.name))]
     with one_at_a_time(folder):
-        write_cells(folder, varied, (to_cell_row(cell, entries.get(cell.name), folder / RUNS) for cell in cells))
+        write_cells(folder, varied, (_make_row(crew, cell) for cell in cells))
         write_scores(folder, varied, (row for cell, entry in complete for row in to_score_rows(cell, entry)))
+
+
+def _make_row(crew, cell) -> dict[str, object]:
+    entry = crew.entries.get(cell.name)
+    return to_cell_row(cell, entry, say_place(entry, crew.order.folder, crew.directory))
 
 
 def _is_complete(entry: Entry | None) -> bool:

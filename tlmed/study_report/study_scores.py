@@ -17,7 +17,7 @@ from tlmed.metrics.definitions import make_case
 from tlmed.metrics.influences import influence_of_all
 from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.spreads import Spread, find_strata, measure_spread
-from tlmed.run_files.study_files import CELL_COLUMNS, read_cells, read_scores
+from tlmed.run_files.study_files import CELL_COLUMNS, describe_missing, find_missing, read_cells, read_scores
 from tlmed.rundir import RunDir
 from tlmed.tasks import PRIMARY, read_task
 
@@ -146,9 +146,13 @@ def read_study_scores(folder: Path) -> StudyScores:
         folder: Its directory.
 
     Raises:
-        InputError: If a file cannot be read, fewer than two configurations are complete, or their test images differ.
+        InputError: If a file or the run of a complete cell is missing or cannot be read, fewer than two configurations
+            are complete, or their test images differ.
     """
     cells, scores = read_cells(folder), read_scores(folder)
+    if faults := describe_missing(find_missing(folder, cells)):
+        rule = f"A study can be compared when the runs of its complete cells are there. Received: {folder}."
+        raise InputError([rule, *faults])
     varied = [name for name in cells[0] if name not in CELL_COLUMNS] if cells else []
     by_cell: dict[str, dict[str, float]] = {}
     for row in scores:
