@@ -379,13 +379,3 @@ def is_blank(value: str) -> bool:
 def state_group_rule(column: str) -> str:
     """Return the rule that a column with groups keeps: images without a name would each count as a patient."""
     return f"Where the column {column!r} names the groups, every row must name its group"
-
-
-def order_classes(names: Iterable[str]) -> list[str]:
-    """Return class names in order: numbers by their size, others as text.
-
-    >>> order_classes(["10", "9", "2"]), order_classes(["b", "a", "10"])
-    (['2', '9', '10'], ['10', 'a', 'b'])
-    """
-    names = sorted(set(names))
-    return sorted(names, key=int) if all(map(str.isdecimal, names)) else names

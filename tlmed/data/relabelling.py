@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlmed.columns import order_classes, suggest_spelling
+from tlmed.class_order import order_classes
+from tlmed.columns import suggest_spelling
 from tlmed.data.table import Table, check_classes
 from tlmed.errors import InputError, did_you_mean
 from tlmed.source_layout import Layout

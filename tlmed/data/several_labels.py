@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlmed.columns import is_blank, order_classes, suggest_spelling
+from tlmed.class_order import order_classes
+from tlmed.columns import is_blank, suggest_spelling
 from tlmed.data.table import Table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.label_texts import DOUBT, POSITIVE, SEPARATOR, UNKNOWN, is_nothing, split_text

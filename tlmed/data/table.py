@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.columns import order_classes
+from tlmed.class_order import order_classes
 from tlmed.data.found_masks import Masks
 from tlmed.data.parts import Content
 from tlmed.data.readers import describe_endings

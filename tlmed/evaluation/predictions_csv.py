@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import whole_files
-from tlmed.columns import BY_NAME, Grouping, name_spellings, order_classes
+from tlmed.class_order import order_classes
+from tlmed.columns import BY_NAME, Grouping, name_spellings
 from tlmed.evaluation.prediction_rows import (
     CALIBRATED,
     NOTE,

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from tlmed.columns import order_classes
+from tlmed.class_order import order_classes
 from tlmed.errors import InputError, did_you_mean
 from tlmed.metrics.healthy_names import sounds_healthy
 
@@ -20,8 +20,8 @@ def positive_index(classes: Sequence[str], positive: str | None = None) -> int |
 
     >>> positive_index(["malignant", "benign"]), positive_index(["a", "b", "c"])
     (0, None)
-    >>> positive_index(["9", "10"])
-    1
+    >>> positive_index(["10", "2.5"]), positive_index(["-2", "-1"])
+    (0, 1)
     """
     names = list(classes)
     if positive is not None and positive not in names:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from tlmed import metrics
+from tlmed.class_order import are_numbers
 from tlmed.data import ImageSet, Table
 from tlmed.errors import InputError
 from tlmed.inference.stated_costs import find_costs
@@ -62,7 +63,7 @@ def _find_order_faults(recipe, classes) -> list[str]:
         return []
     if len(classes) == 2:
         return [f"`task` must be 'single-label' for two classes. Received: task='ordinal' with {', '.join(classes)}."]
-    if recipe.data.order is None and not all(map(str.isdecimal, classes)):
+    if recipe.data.order is None and not are_numbers(classes):
         return [
             "`data.order` must name the classes from the lowest grade to the highest where they are no numbers. "
             f"Received: task='ordinal' with {listed(map(repr, classes))}, and no order."
