@@ -1,6 +1,7 @@
 """A study from its first cell to its tables; the cells take no time."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -58,6 +59,15 @@ def test_a_cell_that_fails_is_told_and_tried_again_by_the_next_command(sweeping)
     assert not {row["cell"] for row in failed} & {row["cell"] for row in read_scores(folder)}
     folder, _ = sweeping()
     assert states(folder) == ["complete"] * 8
+
+
+def test_a_cell_is_trained_alone_by_one_of_several_tasks_of_a_cluster(sweeping, monkeypatch):
+    task = {"SLURM_STEP_NUM_TASKS": "3", "SLURM_PROCID": "1", "SLURM_STEP_NODELIST": "node1", "SLURM_JOB_ID": "7"}
+    workers = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}
+    for name, value in (task | {"TF_CONFIG": json.dumps(workers)}).items():
+        monkeypatch.setenv(name, value)
+    folder, _ = sweeping(small(recipes=("lora",), backbones=("LeNet5",), seeds=1), jobs=1)
+    assert [(row["state"], row["reason"]) for row in read_cells(folder)] == [("complete", "")]
 
 
 def test_a_process_that_dies_takes_only_its_own_cell_with_it(sweeping):

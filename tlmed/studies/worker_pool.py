@@ -1,10 +1,12 @@
 """The processes on this machine that train cells: started, given jobs, watched, replaced and stopped."""
 
 import contextlib
+import glob
 import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from tlmed.cluster import leave_cluster
 from tlmed.launch import start_leashed
 from tlmed.studies.jobs import READY
 
@@ -108,6 +111,7 @@ class Pool:
 
     def __init__(self, jobs: int, logs: Path):
         self.cores, self.logs = share_cores(jobs), logs
+        self.name = f"{socket.gethostname()}-{os.getpid()}"  # machines that share a folder may have the same number
         logs.mkdir(exist_ok=True)
         self.workers: dict[int, Worker] = {}
         self.leaving: list[Worker] = []  # those that end by themselves
@@ -170,15 +174,16 @@ class Pool:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
             worker.bury()
-        for log in self.logs.glob(f"{os.getpid()}-*.log"):
+        for log in self.logs.glob(f"{glob.escape(self.name)}-*.log"):
             if not log.stat().st_size:
                 log.unlink()
 
     def _start(self, number: int) -> Worker:
-        log = self.logs / f"{os.getpid()}-{number}.log"
+        log = self.logs / f"{self.name}-{number}.log"
         program = (sys.executable, "-P", "-c", PROGRAM.format(cores=self.cores[number]))
         with log.open("ab") as stream:
-            process = start_leashed(program, dict(os.environ), subprocess.PIPE, stream)
+            # The tasks of a Slurm step share the cells; a cell is not one training of all of them.
+            process = start_leashed(program, leave_cluster(os.environ), subprocess.PIPE, stream)
         answers: queue.SimpleQueue = queue.SimpleQueue()
         reader = threading.Thread(target=_read, args=(process.stdout, answers), daemon=True)
         reader.start()
