@@ -22,7 +22,7 @@ def test_the_list_has_every_backbone():
 def test_the_list_says_what_the_networks_are(name):
     row, entry = count(BACKBONES[name]), ENTRIES[name]
     assert (row["parameters"], row["blocks"]) == (entry.parameters, entry.blocks)
-    assert (row["height"], row["width"]) == entry.size
+    assert (row["height"], row["width"], row["least"]) == (*entry.size, entry.least)
     assert (row["file"], row["package"]) == (entry.file, entry.package)
 
 

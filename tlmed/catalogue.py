@@ -10,7 +10,7 @@ from pathlib import Path
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import decimals
 
-COLUMNS = ("name", "parameters", "blocks", "height", "width", "file", "package")
+COLUMNS = ("name", "parameters", "blocks", "height", "width", "least", "file", "package")
 FILE = Path(__file__).with_suffix(".csv")  # made by `python -m tlmed.plan.counting`
 _BYTES = 4  # of each number in Keras's files
 
@@ -24,6 +24,7 @@ class Entry:
         parameters: Its parameters without a classifier.
         blocks: How many it is cut into.
         size: Height and width that its authors gave it, in pixels.
+        least: The least height and width that it takes, in pixels.
         file: Keras's file of its ImageNet weights at that size, `""` where there is none.
         package: A module that carries weights for it, `""` where none does.
     """
@@ -32,6 +33,7 @@ class Entry:
     parameters: int
     blocks: int
     size: tuple[int, int]
+    least: int
     file: str
     package: str
 
@@ -54,7 +56,8 @@ def read_catalogue() -> list[Entry]:
 def _parse(file) -> Iterator[Entry]:
     for row in csv.DictReader(file):
         size = int(row["height"]), int(row["width"])
-        yield Entry(row["name"], int(row["parameters"]), int(row["blocks"]), size, row["file"], row["package"])
+        parameters, blocks, least = (int(row[name]) for name in ("parameters", "blocks", "least"))
+        yield Entry(row["name"], parameters, blocks, size, least, row["file"], row["package"])
 
 
 def _keras_home() -> Path:

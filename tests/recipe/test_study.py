@@ -1,5 +1,7 @@
 """What a study says, and the cells that it stands for."""
 
+from dataclasses import replace
+
 import pytest
 
 from tlmed.errors import InputError
@@ -107,3 +109,22 @@ def test_a_file_is_a_study_if_it_defines_one(tmp_path):
     study.write_text("study = 3\n")
     with pytest.raises(InputError, match="must define `study = Study"):
         read_study(study)
+
+
+def test_a_recipe_with_random_weights_keeps_them_with_every_backbone():
+    study = Study(
+        recipes=("random_initialisation", "fine_tuning"),
+        backbones=("VGG16=none", "VGG16=imagenet", "ResNet50=runs/first", "LeNet5"),
+        seeds=1,
+    )
+    cells = study.expand("images")
+    assert [(cell.title, cell.backbone, cell.weights) for cell in cells] == [
+        *(("random_initialisation", name, "none") for name in ("VGG16", "ResNet50", "LeNet5")),
+        *(("fine_tuning", "VGG16", weights) for weights in ("none", "imagenet")),
+        *(("fine_tuning", "ResNet50", "runs/first"), ("fine_tuning", "LeNet5", "imagenet")),
+    ]
+    assert study.size == len(cells)
+    (said,) = study.say_kept()
+    assert said.startswith("random_initialisation begins with random weights, also with VGG16=imagenet, ResNet50=runs")
+    assert replace(study, backbones=("VGG16=none", "LeNet5")).say_kept() == []
+    assert replace(study, recipes=("fine_tuning",)).say_kept() == []

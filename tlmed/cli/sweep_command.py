@@ -61,11 +61,14 @@ def sweep(recipes, **given):
     budget = None if given["budget"] is None else read_time(given["budget"])
     from tlmed.studies import Order, run_cells, show_plan  # Optuna takes half a second to import
 
+    screen = Screen(sys.stdout, waits=False)
+    for sentence in study.say_kept():
+        screen.say(sentence)
     order = Order(given["out"] or Path("."), given["jobs"], budget, given["storage"], given["skip_bad"])
     if is_plan:
-        show_plan(cells, order, Screen(sys.stdout, waits=False))
+        show_plan(cells, order, screen)
     else:
-        states = run_cells(cells, order, Screen(sys.stdout, waits=False)).states
+        states = run_cells(cells, order, screen).states
         if failed := states["failed"]:
             raise RunFailed(
                 "Every cell must end well; the same command tries those again that did not. Received: "

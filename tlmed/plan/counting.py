@@ -1,13 +1,15 @@
 """Write the table that `tlmed backbones` shows, so that it need not build networks: `python -m tlmed.plan.counting`."""
 
 import csv
+import re
 import sys
 
 from tlmed.backbones import BACKBONES, build
-from tlmed.backbones.applications import Application, keras_file
+from tlmed.backbones.applications import Application, draw, keras_file, unallocated
 from tlmed.backbones.weight_packages import PACKAGES
 from tlmed.blocks import partition
 from tlmed.catalogue import COLUMNS
+from tlmed.errors import InputError
 
 
 def count(application: Application) -> dict[str, object]:
@@ -23,9 +25,20 @@ def count(application: Application) -> dict[str, object]:
         "blocks": len(partition(model)),
         "height": size[0],
         "width": size[1],
+        "least": _find_least(application),
         "file": keras_file(application, size).name if application.has_imagenet else "",
         "package": packages[0] if packages else "",
     }
+
+
+def _find_least(application) -> int:
+    """Return the least height and width, which a builder names when it refuses a single pixel."""
+    try:
+        with unallocated():
+            draw(application, (1, 1), imagenet=False)
+    except InputError as error:
+        return int(re.search(r"at least (\d+)", str(error))[1])
+    return 1
 
 
 def main() -> None:

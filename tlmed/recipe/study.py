@@ -20,6 +20,7 @@ from tlmed.sections.rules import count, find_faults, must, section
 from tlmed.words import listed, shorten
 
 LONGEST = 100  # characters of a cell's name, which is the name of a folder
+RANDOM = "none"  # the weights of a recipe that begins with none
 _OWN = ("backbone", "seed", "data.split", "data.split_seed", "data.source")  # fields that a study sets
 
 
@@ -37,6 +38,7 @@ class Study:
     Attributes:
         recipes: Shipped recipes by name, recipe files by path, or recipes.
         backbones: Names from `tlmed backbones`, each with the weights of the recipe, or with others: `"VGG16=none"`.
+            A recipe that begins with random weights keeps these with every backbone: that is what it is there for.
             Empty: each recipe's own.
         vary: The dotted name of a recipe's field to the values that it takes. A text is read as after `--set`; other
             values are taken as they are. Every value is combined with those of all other fields.
@@ -115,16 +117,38 @@ class Study:
     def size(self) -> int:
         """Return how many cells there are, without making them."""
         varied = math.prod(map(len, self.vary.values()))
-        of_fold = len(self.recipes) * max(1, len(self.backbones)) * varied * self.seeds
-        return of_fold * len(self._list_folds())
+        networks = sum(len(self._list_backbones(recipe)) for _, recipe in self._read_recipes())
+        return networks * varied * self.seeds * len(self._list_folds())
+
+    def say_kept(self) -> list[str]:
+        """Return a sentence about the recipes that keep random weights though backbones are given others."""
+        given = [name for name in self.backbones if name.partition("=")[2] not in ("", RANDOM)]
+        kept = [title for title, recipe in self._read_recipes() if _is_random(recipe)] if given else []
+        return [
+            f"{title} begins with random weights, also with {listed(given, 3)}: a recipe with weights={RANDOM!r} keeps "
+            "these."
+            for title in kept
+        ]
 
     def _list_folds(self) -> list[int | None]:
         return [None] if self.folds is None else list(range(1, self.folds * self.repeats + 1))
 
     def _list_configurations(self) -> list[tuple]:
-        recipes = [read_named(recipe, number) for number, recipe in enumerate(self.recipes, 1)]
         varied = [[(name, value) for value in values] for name, values in self.vary.items()]
-        return list(itertools.product(recipes, self.backbones or (None,), itertools.product(*varied)))
+        return [
+            (named, backbone, values)
+            for named in self._read_recipes()
+            for backbone in self._list_backbones(named[1])
+            for values in itertools.product(*varied)
+        ]
+
+    def _read_recipes(self) -> list[tuple[str, Recipe]]:
+        return [read_named(recipe, number) for number, recipe in enumerate(self.recipes, 1)]
+
+    def _list_backbones(self, recipe) -> list[str | None]:
+        if _is_random(recipe):  # whatever weights a backbone is given: it is there once
+            return list(dict.fromkeys(name.partition("=")[0] for name in self.backbones)) or [None]
+        return [*self.backbones] or [None]
 
 
 @dataclass(frozen=True)
@@ -161,6 +185,10 @@ class Cell:
     def configuration(self) -> tuple[str, ...]:
         """Return what differs between cells besides seed and fold."""
         return (self.title, self.backbone, self.weights, *self.varied.values())
+
+
+def _is_random(recipe: Recipe) -> bool:
+    return recipe.weights == RANDOM or {*recipe.weights} == {RANDOM}
 
 
 def _join(names: str | tuple[str, ...]) -> str:

@@ -29,6 +29,7 @@ from tlmed.studies.cell_forecasts import describe_forecasts, forecast_all
 from tlmed.studies.cell_results import find_score, list_varied, read_result, to_cell_row, to_score_rows
 from tlmed.studies.crew import Crew, Order
 from tlmed.studies.directory import one_at_a_time, open_directory
+from tlmed.studies.impossible_cells import check_backbones, refuse_impossible
 from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, is_light, name_features, write_job
 from tlmed.studies.ledger import BEAT_SECONDS, Entry, Ledger
 from tlmed.studies.lost_runs import note_place, renew_lost, say_place
@@ -88,7 +89,10 @@ def sweep(
         Interrupted, Terminated: If it was asked to stop; running cells have saved what they had.
     """
     order = Order(Path(out), jobs, budget, storage)
-    return run_cells(study.expand(data), order, Screen(sys.stdout if verbose else io.StringIO(), waits=False))
+    cells, screen = study.expand(data), Screen(sys.stdout if verbose else io.StringIO(), waits=False)
+    for sentence in study.say_kept():
+        screen.say(sentence)
+    return run_cells(cells, order, screen)
 
 
 def run_cells(cells: Sequence[Cell], order: Order, screen: Screen) -> StudyResult:
@@ -99,6 +103,7 @@ def run_cells(cells: Sequence[Cell], order: Order, screen: Screen) -> StudyResul
         order: What else is asked for.
         screen: Where to show what happens.
     """
+    check_backbones(cells)
     about = {"data": cells[0].recipe.data.source, "varied": list_varied(cells)}
     directory = open_directory(order.folder, cells, about)
     (order.folder / RUNS).mkdir(exist_ok=True)
@@ -108,6 +113,7 @@ def run_cells(cells: Sequence[Cell], order: Order, screen: Screen) -> StudyResul
         if lost := renew_lost(ledger, cells, order.folder, directory):
             amount = count(len(lost), "complete cell")
             screen.warn(f"The runs of {amount} are gone; these are trained again: {listed(lost, _NAMED)}")
+        refuse_impossible(ledger, cells, screen)
         jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
         crew = Crew({cell.name: cell for cell in cells}, ledger, Pool(jobs, order.folder / LOGS), order, directory)
         screen.say(f"Study: {count(len(cells), 'cell')}, {count(jobs, 'job')} at a time. Directory: {order.folder}")
@@ -130,6 +136,7 @@ def show_plan(cells: Sequence[Cell], order: Order, screen: Screen) -> None:
         order: `folder` may hold the study already: what is complete there corrects the forecast.
         screen: Where to show it.
     """
+    check_backbones(cells)
     jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
     known = read_cells(order.folder) if is_study(order.folder) else []
     rows, gone = {row["cell"]: row for row in known}, find_missing(order.folder, known).gone
