@@ -250,7 +250,7 @@ WRONG = [
     (["compare", "a", "b", "--why", "--out", "c"], "--why or --out"),
     (["predict", "nowhere", "x.png"], "nowhere"),
     (["frobnicate"], "frobnicate"),
-    (["export", "run"], "Missing option '--format'. Choose from: requirements, card `tlmed export --help`"),
+    (["export", "run"], "Missing option '--format'. Choose from: requirements, card, keras `tlmed export --help`"),
     (["train"], "`tlmed train --help` shows the usage."),
 ]
 

@@ -17,7 +17,8 @@ from tests.cli.test_cli import here
 from tests.conftest import draw
 from tlmed import inference
 from tlmed.comparison import compare
-from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
+from tlmed.data.decode_and_resize import decode_resized
+from tlmed.ensembles import gather_runs, join_networks, make_ensemble, write_ensemble, write_network
 from tlmed.ensembles.shares import fit_shares
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import decide
@@ -326,6 +327,49 @@ def test_the_folds_of_a_cross_validation_answer_together(tmp_path):
     assert {row["split"] for row in panel.rows} == {"train"}  # of at least one fold each
     with pytest.raises(InputError, match="one of its folds"):
         find_run(cv)
+
+
+def test_networks_that_read_images_in_one_way_become_one_keras_model(ensemble, tmp_path):
+    images, splits, size = ensemble[1] / "images", divide(), {"backbone": "LeNet5", "weights": "none"}
+    for seed, name in enumerate(("run", "cv/folds/01", "cv/folds/02")):
+        write_member(tmp_path / name, splits, seed, model=network(16, seed), **size)
+    for name in ("recipe.json", "metrics.json"):
+        shutil.copy(tmp_path / "cv" / "folds" / "01" / name, tmp_path / "cv" / name)
+    write_ensemble(tmp_path / "all", make(tmp_path / "run", tmp_path / "cv", weights="fitted"))
+    files = sorted(images.rglob("*.png"))
+    pixels = np.stack([decode_resized(file.read_bytes(), (16, 16)) for file in files])
+    for name in ("all", "cv"):
+        out = tmp_path / f"{name}.keras"
+        status, _, warned = here("export", tmp_path / name, "--format", "keras", "--out", out)
+        assert status == 0
+        assert warned.startswith("Warning: Whether recipe.json")  # these members have no lock
+        model = keras.saving.load_model(out, safe_mode=True)
+        header, rows, _ = inference.predict(find_run(tmp_path / name, several=True), files)
+        first = header.index("score_ill")
+        np.testing.assert_allclose(
+            model.predict(pixels, verbose=0), [row[first : first + 2] for row in rows], atol=1e-6
+        )
+        assert np.ptp([row[first] for row in rows]) > 0.01
+    with pytest.raises(InputError, match="--force writes over"):
+        write_network(out, model)
+    write_network(out, model, force=True)
+    shutil.copy(tmp_path / "run" / "model.keras", out)
+    with pytest.raises(InputError, match="one that the same command made"):
+        write_network(out, model, force=True)
+    with pytest.raises(InputError, match=r"must end with `\.keras`"):
+        write_network(tmp_path / "model.h5", model)
+
+
+def test_networks_that_cannot_be_one_keras_model_are_named(ensemble, tmp_path):
+    with pytest.raises(InputError, match=r"b, which reads images in another way than .*a: Shape: 20 x 20 pixels"):
+        join_networks(write_ensemble(tmp_path / "both", make(*(ensemble[1] / name for name in "ab"))).path)
+    for seed, name in enumerate("cd"):
+        write_member(tmp_path / name, divide(), seed)
+    metrics = json.loads((tmp_path / "d" / "metrics.json").read_text())
+    write_json(tmp_path / "d" / "metrics.json", metrics | {"classifier": {"name": "SVC"}})
+    run = write_ensemble(tmp_path / "mixed", make(tmp_path / "c", tmp_path / "d"))
+    with pytest.raises(InputError, match=r"Received: .*d, a hybrid, whose classifier is no network\."):
+        join_networks(run.path)
 
 
 def _rescore(folder):
