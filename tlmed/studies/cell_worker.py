@@ -21,7 +21,9 @@ from tlmed.errors import Interrupted, Terminated, TlmedError
 from tlmed.failures import lacks_memory
 from tlmed.recipe import from_json
 from tlmed.run import forecast, train
-from tlmed.studies.jobs import COMPLETE, FAILED, FORECAST, READY, STOPPED
+from tlmed.studies.jobs import COMPLETE, FAILED, FORECAST, LESS, READY, STOPPED
+
+_ADVICE = " The same command with `--out"  # that of `tlmed train`, which is not the one of the study
 
 
 def main() -> None:
@@ -56,13 +58,18 @@ def _do(job: dict) -> dict:
     except (Interrupted, Terminated):
         raise
     except TlmedError as error:
-        return {"state": FAILED, "reason": " ".join(error.faults)}
+        said = " ".join(error.faults).partition(_ADVICE)[0]
+        return {"state": FAILED, "reason": f"{said} {LESS[0].upper()}{LESS[1:]}." if _is_memory(error) else said}
     except Exception as error:  # a cell must not end the others: its reason is told, and the log shows where
         if stop := stopping.requested():  # TensorFlow may have turned the request into an error of its own
             raise stop from error
         traceback.print_exc()
-        reason = "it ran out of memory" if lacks_memory(error) else f"{type(error).__name__}: {error}"
+        reason = f"it ran out of memory; {LESS}" if lacks_memory(error) else f"{type(error).__name__}: {error}"
         return {"state": FAILED, "reason": reason}
+
+
+def _is_memory(error: TlmedError) -> bool:
+    return error.__cause__ is not None and lacks_memory(error.__cause__)
 
 
 def _tell(answers: TextIO, content: dict) -> None:

@@ -7,6 +7,7 @@ from tlmed.recipe import Cell, to_json
 from tlmed.sections import Hybrid
 
 TRAIN, FORECAST = "train", "forecast"  # kinds of jobs
+LESS = "fewer `--jobs` leave more of it to each cell"  # what a user can do about memory without another study
 READY, COMPLETE, FAILED, STOPPED = "ready", "complete", "failed", "stopped"  # states of an answer
 
 

@@ -18,7 +18,7 @@ import psutil
 
 from tlmed.cluster import leave_cluster
 from tlmed.launch import start_leashed
-from tlmed.studies.jobs import READY
+from tlmed.studies.jobs import LESS, READY
 
 ROOM = 5 * 2**29  # bytes of memory that a job of a usual size takes
 _MOST_CELLS = 40  # that one process trains: what libraries keep for ever comes back with a new one
@@ -195,7 +195,7 @@ def say_end(worker: Worker) -> str:
     code = worker.process.returncode
     if code is not None and code < 0:
         name = next((it.name for it in signal.Signals if it == -code), f"signal {-code}")
-        cause = "; the system kills what takes too much memory" if -code == signal.SIGKILL else ""
+        cause = f"; the system kills what takes too much memory, and {LESS}" if -code == signal.SIGKILL else ""
         return f"its process was ended by {name}{cause}"
     last = _read_last_line(worker.log)
     return f"its process ended with status {code}{f': {last}' if last else ''}"
