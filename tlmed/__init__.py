@@ -10,7 +10,7 @@ _HOMES = {
     "FeatureExtractor": "tlmed.features.extractor",
     "check": "tlmed.inspection",
     "load_recipe": "tlmed.recipe",
-    "sweep": "tlmed.studies",
+    "sweep": "tlmed.sweeps",
     "train": "tlmed.run",
 }
 _MODULES = (

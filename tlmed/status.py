@@ -8,6 +8,7 @@ from pathlib import Path
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
+from tlmed.run_files.search_files import is_search, read_candidates, read_search_json
 from tlmed.run_files.study_files import CELL_STATES, describe_missing, find_missing, read_cells
 from tlmed.rundir import WORKER, RunDir
 from tlmed.sealed import DamagedFile, read_facts
@@ -46,6 +47,7 @@ def describe_study(folder: Path) -> list[str]:
     counts = Counter(row["state"] for row in rows)
     said = ", ".join(f"{counts[state]} {state}" for state in CELL_STATES if counts[state])
     lines = [f"{folder}: a study of {count(len(rows), 'cell')}: {said}."]
+    lines += _describe_candidates(folder) if is_search(folder) else []
     for row in rows:
         if row["state"] == "failed":
             lines.append(f"{row['cell']}: failed: {row['reason']}")
@@ -53,6 +55,21 @@ def describe_study(folder: Path) -> list[str]:
             run = RunDir(folder / row["run"])
             lines.append(f"{row['cell']}: {say_progress(run) or 'running'}{'' if run.is_running else ' elsewhere'}")
     return [*lines, *describe_missing(find_missing(folder, rows))]
+
+
+def _describe_candidates(folder) -> list[str]:
+    """Return how many candidates of a search were tried, and the best one so far."""
+    content, rows = read_search_json(folder), read_candidates(folder)
+    most = content["trials"] * len(content["searches"])
+    lines = [f"Search: {len(rows)} of {count(most, 'candidate')} tried."]
+    for search in content["searches"]:
+        if (winner := search["winner"]) is not None:
+            fold = f" of fold {search['fold']}" if content["nested"] else ""
+            lines.append(
+                f"Best so far{fold}: candidate {winner['candidate']} ({winner['recipe']}, {winner['backbone']}), "
+                f"{search['validation']:.3f} over {count(winner['draws'], 'draw')} of validation images."
+            )
+    return lines
 
 
 def list_status(runs: Iterable[RunDir]) -> list[str]:

@@ -18,6 +18,8 @@ def train(job: dict) -> dict:
         return {"state": "failed", "reason": f"no weights for {told}"}
     if held := {"TF_CONFIG", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"} & os.environ.keys():
         return {"state": "failed", "reason": f"its process would wait for others because of {sorted(held)}"}
+    if "fail all" in sys.argv or (told == "LeNet5" and "fail LeNet5" in sys.argv):
+        return {"state": "failed", "reason": f"{told} does not work"}
     if "crash" in sys.argv and recipe["seed"] == 1:
         os.abort()
     if "killed" in sys.argv and recipe["seed"] == 1:
@@ -28,14 +30,16 @@ def train(job: dict) -> dict:
     measured = {"value": share, "low": share / 2, "high": (1 + share) / 2, "method": "none"}
     split = recipe["data"]["split"]
     fold = split["fold"] if isinstance(split, dict) else 0
+    draw = recipe["data"]["val_seed"]
     digest = hashlib.sha256(
-        f"{fold} {('other' in sys.argv or 'other train' in sys.argv) and recipe['seed']}".encode()
+        f"{fold} {draw} {('other' in sys.argv or 'other train' in sys.argv) and recipe['seed']}".encode()
     ).hexdigest()
     files = {
         "plan.json": {"parameters": 10, "phases": []},
         "timing.json": {"training_seconds": 0.5, "total_seconds": 1.0},
         "metrics.json": {
             "split": "test",
+            "positive": "y",
             "n": 7,
             "classes": ["x", "y"],
             "metrics": {"auc": measured, "accuracy": measured},
@@ -46,7 +50,16 @@ def train(job: dict) -> dict:
     kind = "train" if "other train" in sys.argv else "test"
     rows = f"a,x,,{kind},{digest}\nb,y,,val,{'0' * 64}\n"
     (out / "splits.csv").write_text(f"path,label,group,split,sha256\n{rows}")
+    write_predictions(out, share)
     return {"state": "complete"}
+
+
+def write_predictions(out, share):
+    """Write the predictions of one positive image and 100 others, so many of which it beats; AUC has two digits."""
+    beaten = round(100 * share)
+    rows = [("p", "y", 0.5)] + [(f"n{number}", "x", 0.1 if number < beaten else 0.9) for number in range(100)]
+    lines = [f"{path},val,{label},{'xy'[score >= 0.5]},{1 - score},{score}" for path, label, score in rows]
+    (out / "predictions.csv").write_text("\n".join(["path,split,label,prediction,score_x,score_y", *lines]) + "\n")
 
 
 def stop(number, frame):

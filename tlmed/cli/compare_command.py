@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from tlmed.cli.options import debug, force, open_voice
+from tlmed.run_files.search_files import is_search
 from tlmed.run_files.study_files import is_study
 from tlmed.screen import Screen
 from tlmed.tabulation import Table
@@ -37,8 +38,21 @@ def compare(runs, out, why, force):
 
 
 def _compare_study(folder, screen) -> list[str | Table]:
-    from tlmed.study_report import analyse, describe_study_scores, read_study_scores, write_study_page
+    from tlmed.study_report import (
+        analyse,
+        describe_search,
+        describe_study_scores,
+        read_search,
+        read_study_scores,
+        write_search_page,
+        write_study_page,
+    )
 
+    if is_search(folder):
+        with screen.busy("Comparing the candidates of a search"):
+            record = read_search(folder)
+            page = write_search_page(folder, record)
+        return [*describe_search(record), f"Written: {page}"]
     with screen.busy("Comparing the cells of a study"):
         analysis = analyse(read_study_scores(folder))
         page = write_study_page(folder, analysis)

@@ -9,7 +9,7 @@ import click
 
 from tlmed.cli.options import DATA, GROUP, NO_GROUPS, check_groups, check_place, debug
 from tlmed.errors import InputError, RunFailed
-from tlmed.recipe import Study, names_study, read_study
+from tlmed.recipe import Search, Study, names_study, read_study
 from tlmed.screen import Screen
 
 PLAN = "plan"
@@ -17,6 +17,8 @@ MANY = 1000  # cells that a user is asked about before they are made
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|min|h|d)?")
 VARY = "A field and its values, such as phases.epochs=5,20; values that hold commas are parted by ;. May be repeated."
+
+SEARCH = "Try what promises most instead of all, judged by validation images; recipes give more to choose from."
 
 
 @click.command(short_help="Train recipes with many backbones, values and seeds.")
@@ -35,6 +37,9 @@ VARY = "A field and its values, such as phases.epochs=5,20; values that hold com
 @click.option("--no-groups", is_flag=True, help=NO_GROUPS)
 @click.option("--positive", metavar="CLASS", help="The positive one of two classes.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read.")
+@click.option("--search", is_flag=True, help=SEARCH)
+@click.option("--trials", type=click.IntRange(1), help="How many candidates a search tries; by default 40.")
+@click.option("--nested", is_flag=True, help="Search in each of --folds anew, to measure how far a search flatters.")
 @click.option("--yes", is_flag=True, help="Train more than 1,000 cells.")
 @debug
 def sweep(recipes, **given):
@@ -51,29 +56,31 @@ def sweep(recipes, **given):
     check_groups(given["group"], given["no_groups"])
     check_place(given["data"])
     study = _read(recipes, given)
-    if study.size > MANY and not given["yes"]:
+    if study.search is None and study.size > MANY and not given["yes"]:
         raise InputError(f"A study of more than {MANY:,} cells needs --yes. Received: {study.size:,} cells.")
     values = {"data.positive": given["positive"], "data.group_column": given["group"]}
     values |= {"data.groups": False if given["no_groups"] else None}
-    cells = study.expand(
-        given["data"], given["settings"], {key: value for key, value in values.items() if value is not None}
-    )
+    own = {key: value for key, value in values.items() if value is not None}
     budget = None if given["budget"] is None else read_time(given["budget"])
-    from tlmed.studies import Order, run_cells, show_plan  # Optuna takes half a second to import
+    source = (given["data"], given["settings"], own)
+    if study.search is None:
+        study.expand(*source)  # faults are told before Optuna is imported, which takes half a second
+    from tlmed.studies import Order
+    from tlmed.sweeps import plan_study, run_study
 
     screen = Screen(sys.stdout, waits=False)
     for sentence in study.say_kept():
         screen.say(sentence)
     order = Order(given["out"] or Path("."), given["jobs"], budget, given["storage"], given["skip_bad"])
     if is_plan:
-        show_plan(cells, order, screen)
-    else:
-        states = run_cells(cells, order, screen).states
-        if failed := states["failed"]:
-            raise RunFailed(
-                "Every cell must end well; the same command tries those again that did not. Received: "
-                f"{failed} of {len(cells)} failed, for the reasons in {order.folder / 'cells.csv'}."
-            )
+        plan_study(study, order, screen, *source)
+        return
+    states = run_study(study, order, screen, *source).states
+    if failed := states["failed"]:
+        raise RunFailed(
+            "Every cell must end well; the same command tries those again that did not. Received: "
+            f"{failed} of {sum(states.values())} failed, for the reasons in {order.folder / 'cells.csv'}."
+        )
 
 
 def _read(recipes, given) -> Study:
@@ -83,11 +90,27 @@ def _read(recipes, given) -> Study:
         raise InputError(f"A study must be given alone, or recipes without a study. Received: {' '.join(recipes)}.")
     study = read_study(named[0]) if named else Study(recipes=tuple(recipes))
     changes = {name: given[name] for name in ("seeds", "folds") if given[name] is not None}
+    if (search := _read_search(study, given)) is not None:
+        changes["search"] = search
     if given["backbones"] is not None:
         changes["backbones"] = tuple(name.strip() for name in given["backbones"].split(",") if name.strip())
     if given["vary"]:
         changes["vary"] = {**study.vary, **dict(map(_read_values, given["vary"]))}
     return dataclasses.replace(study, **changes) if changes else study
+
+
+def _read_search(study, given) -> Search | None:
+    """Return the search that is asked for by options, by the study's file, or by both."""
+    asked = {name: given[name] for name in ("trials", "nested") if given[name]}
+    if study.search is None and not given["search"]:
+        if asked:
+            name = next(iter(asked))
+            raise InputError(f"`--{name}` must be given with `--search`. Received: --{name} without it.")
+        return None
+    folds = given["folds"] or study.folds
+    if asked.get("nested") and folds is None:
+        raise InputError("`--nested` must be given with `--folds K`. Received: --nested without folds.")
+    return dataclasses.replace(study.search or Search(), **asked)
 
 
 def _read_values(text: str) -> tuple[str, tuple[str, ...]]:

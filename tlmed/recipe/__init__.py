@@ -29,7 +29,7 @@ from tlmed.recipe.resolved import (
 )
 from tlmed.recipe.settings import override, parse, read_stated
 from tlmed.recipe.source import to_source
-from tlmed.recipe.study import Cell, Study, names_study, read_study
+from tlmed.recipe.study import Cell, Search, Study, names_study, read_study
 from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, KFold, Phase, Stated
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Phase",
     "Recipe",
     "RecipeFile",
+    "Search",
     "Stated",
     "Study",
     "changed_modules",

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,19 @@ def _holds_values(vary) -> bool:
 
 
 @section
+class Search:
+    """A search: instead of training every combination, try those that promise most, judged by validation images alone.
+
+    Attributes:
+        trials: How many combinations are tried, at most.
+        nested: Search once in each fold, without its test images, to measure how far the search flatters itself.
+    """
+
+    trials: int = count(default=40)
+    nested: bool = must("True or False", lambda _: True, default=False)
+
+
+@section
 class Study:
     """Recipes, each with every backbone and every value of the fields that are varied, over seeds and folds.
 
@@ -47,6 +60,8 @@ class Study:
         first_seed: The first of them; it decides the splits, too.
         folds: How many folds the images are divided into; None: each recipe's own split.
         repeats: How often they are divided into folds.
+        search: A `Search(...)` tries part of the combinations, and more that it finds in the recipes; None: all are
+            trained.
 
     Raises:
         InputError: With every fault.
@@ -66,6 +81,7 @@ class Study:
     first_seed: int = must("a whole number from 0 to 2**31", lambda seed: 0 <= seed <= 2**31, default=0)
     folds: int | None = must("a whole number of 2 or more, or None", lambda k: k is None or k >= 2, default=None)
     repeats: int = count(default=1)
+    search: Search | None = must("a Search(...), or None", lambda _: True, default=None)
 
     def __post_init__(self):
         if faults := find_faults(self):
@@ -86,6 +102,10 @@ class Study:
         named = [name for name in self.backbones if "=" in name]
         if named and "weights" in {*self.vary, *self.settings}:
             faults.append(f"Weights must be in one of `{path}vary` and `{path}backbones`. Received: {named[0]!r}.")
+        if self.search is not None and self.search.nested and self.folds is None:
+            faults.append(f"`{path}folds` must be given for a nested search. Received: folds=None with nested=True.")
+        if self.search is not None and self.repeats > 1:
+            faults.append(f"`{path}repeats` must be 1 for a search. Received: repeats={self.repeats}.")
         if self.folds is None and self.repeats > 1:
             faults.append(f"`{path}folds` must be given where folds are repeated. Received: repeats={self.repeats}.")
         return faults
@@ -104,9 +124,9 @@ class Study:
         given = {**(own or {}), **({"data.source": source} if source is not None else {})}
         cells, faults = [], []
         seeds, configurations = range(self.first_seed, self.first_seed + self.seeds), self._list_configurations()
-        for fold, seed, configuration in itertools.product(self._list_folds(), seeds, configurations):
+        for fold, seed, configuration in itertools.product(self.list_folds(), seeds, configurations):
             try:
-                cells.append(_make_cell(self, configuration, seed, fold, fixed, given))
+                cells.append(make_cell(self, configuration, (seed, fold), fixed, given))
             except InputError as error:
                 faults += error.faults
         if faults:
@@ -118,19 +138,20 @@ class Study:
         """Return how many cells there are, without making them."""
         varied = math.prod(map(len, self.vary.values()))
         networks = sum(len(self._list_backbones(recipe)) for _, recipe in self._read_recipes())
-        return networks * varied * self.seeds * len(self._list_folds())
+        return networks * varied * self.seeds * len(self.list_folds())
 
     def say_kept(self) -> list[str]:
         """Return a sentence about the recipes that keep random weights though backbones are given others."""
         given = [name for name in self.backbones if name.partition("=")[2] not in ("", RANDOM)]
-        kept = [title for title, recipe in self._read_recipes() if _is_random(recipe)] if given else []
+        kept = [title for title, recipe in self._read_recipes() if is_random(recipe)] if given else []
         return [
             f"{title} begins with random weights, also with {listed(given, 3)}: a recipe with weights={RANDOM!r} keeps "
             "these."
             for title in kept
         ]
 
-    def _list_folds(self) -> list[int | None]:
+    def list_folds(self) -> list[int | None]:
+        """Return the numbers of the folds; only None where the images are divided once."""
         return [None] if self.folds is None else list(range(1, self.folds * self.repeats + 1))
 
     def _list_configurations(self) -> list[tuple]:
@@ -146,7 +167,7 @@ class Study:
         return [read_named(recipe, number) for number, recipe in enumerate(self.recipes, 1)]
 
     def _list_backbones(self, recipe) -> list[str | None]:
-        if _is_random(recipe):  # whatever weights a backbone is given: it is there once
+        if is_random(recipe):  # whatever weights a backbone is given: it is there once
             return list(dict.fromkeys(name.partition("=")[0] for name in self.backbones)) or [None]
         return [*self.backbones] or [None]
 
@@ -162,6 +183,7 @@ class Cell:
         varied: The dotted name of each varied field to its value, as text.
         seed: The seed of training.
         fold: The fold, from 1; None where the images are divided once.
+        draw: Which draw of validation images judges it in a search; None: its test images do.
     """
 
     name: str
@@ -170,6 +192,7 @@ class Cell:
     varied: dict[str, str]
     seed: int
     fold: int | None
+    draw: int | None = None
 
     @property
     def backbone(self) -> str:
@@ -187,7 +210,8 @@ class Cell:
         return (self.title, self.backbone, self.weights, *self.varied.values())
 
 
-def _is_random(recipe: Recipe) -> bool:
+def is_random(recipe: Recipe) -> bool:
+    """Tell whether a recipe begins with random weights, which it keeps whatever a backbone is given."""
     return recipe.weights == RANDOM or {*recipe.weights} == {RANDOM}
 
 
@@ -243,9 +267,21 @@ def read_named(recipe: str | Recipe, number: int) -> tuple[str, Recipe]:
     return file.path.stem, file.recipe
 
 
-def _make_cell(study, configuration, seed, fold, fixed, given) -> Cell:
+def make_cell(study: Study, configuration: tuple, place: tuple, fixed: Sequence[str], given: Mapping) -> Cell:
+    """Return one cell of a study, without a name.
+
+    Args:
+        study: The study.
+        configuration: The title of a recipe and the recipe; a backbone, or None; names of fields with their values.
+        place: The seed; and the fold, or None.
+        fixed: As for `Study.expand`.
+        given: Values by dotted names, which are not parsed.
+
+    Raises:
+        InputError: If a value does not fit the recipe.
+    """
     (title, recipe), backbone, varied = configuration
-    texts, values = [*fixed], dict(given)
+    (seed, fold), texts, values = place, [*fixed], dict(given)
     for name, value in (*study.settings.items(), *varied):
         if isinstance(value, str):
             texts.append(f"{name}={value}")
@@ -259,17 +295,17 @@ def _make_cell(study, configuration, seed, fold, fixed, given) -> Cell:
         values["data.split"] = KFold(study.folds, study.repeats, fold=fold)
     # Pictures of examples take longer than a solved head: whoever wants them asks for them.
     made = override(recipe, ("examples=0", *texts), values)
-    return Cell("", made, title, {name: _show(value) for name, value in varied}, seed, fold)
+    return Cell("", made, title, {name: show_value(value) for name, value in varied}, seed, fold)
 
 
-def _show(value) -> str:
+def show_value(value) -> str:
     """Return a varied value as the text that a table holds.
 
-    >>> _show((64, 64)), _show("none"), _show(0.1)
+    >>> show_value((64, 64)), show_value("none"), show_value(0.1)
     ('64,64', 'none', '0.1')
     """
     if isinstance(value, tuple) and not any(dataclasses.is_dataclass(item) for item in value):
-        return ",".join(map(_show, value))
+        return ",".join(map(show_value, value))
     return value if isinstance(value, str) else repr(value)
 
 
@@ -292,7 +328,15 @@ def _name(cell: Cell, with_weights: bool) -> str:
     """Return the parts that make a cell differ, in characters that every file system takes."""
     parts = [cell.title, cell.backbone, *([Path(cell.weights).stem] if with_weights else [])]
     parts += [f"{name.rpartition('.')[2]}={value}" for name, value in cell.varied.items()]
-    ends = [f"seed{cell.seed}", *([] if cell.fold is None else [f"fold{cell.fold:02d}"])]
+    return spell_name(parts, [f"seed{cell.seed}", *([] if cell.fold is None else [f"fold{cell.fold:02d}"])])
+
+
+def spell_name(parts: Sequence[str], ends: Sequence[str]) -> str:
+    """Return a name in characters that every file system takes, whose parts are cut short where it is too long.
+
+    >>> spell_name(["my recipe", "VGG16"], ["seed0", "fold01"])
+    'my_recipe-VGG16-seed0-fold01'
+    """
     spelled = [re.sub(r"[^A-Za-z0-9_.=+]+", "_", part) for part in parts]
     room = LONGEST - sum(len(end) + 1 for end in ends)
     return "-".join(["-".join(spelled)[:room].rstrip("-"), *ends])

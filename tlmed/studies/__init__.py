@@ -4,6 +4,6 @@ The process that coordinates a study loads no TensorFlow; those that train its c
 """
 
 from tlmed.studies.crew import Order
-from tlmed.studies.sweeping import StudyResult, run_cells, show_plan, sweep
+from tlmed.studies.sweeping import StudyResult, run_cells, show_plan
 
-__all__ = ["Order", "StudyResult", "run_cells", "show_plan", "sweep"]
+__all__ = ["Order", "StudyResult", "run_cells", "show_plan"]

@@ -3,38 +3,44 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from tlmed.errors import InputError
+from tlmed.evaluation.measures import Scoring, measure
+from tlmed.evaluation.pooled_csv import read_units
 from tlmed.recipe import Cell
 from tlmed.run_files import METRICS_JSON, PLAN_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.run_files.study_files import RUNS
 from tlmed.rundir import RunDir
 from tlmed.split_names import UNUSED
 from tlmed.studies.ledger import Entry
+from tlmed.tasks import PRIMARY, read_task
 
 COSTS = ("training_seconds", "total_seconds", "parameters")  # metrics of a cell that are no scores
 _SECONDS = "total_seconds"
+DRAW = "draw"  # the column of a search
 _SPLITS = {UNUSED: "train"}
 
 
-def read_result(run: RunDir) -> dict:
+def read_result(run: RunDir, draw: int | None = None) -> dict:
     """Return what a study keeps of a finished run.
+
+    Args:
+        run: The run.
+        draw: Which draw of validation images judges it, as in a search; None: its test images do. What a run scores on
+            test images is left out where validation images judge it, so that nothing can be chosen by them.
 
     Returns:
         `metrics`: name to value, low, high; `n`: how many answers were scored; `primary`: the metric that decides;
-        `images`: a digest of the images in their splits; and the costs.
+        `validation`: its value on validation images, where these judge; `images`: a digest of the images in their
+        splits; and the costs.
 
     Raises:
-        InputError: If a file of the run cannot be read.
+        InputError: If a file of the run cannot be read, or the score that judges could not be measured.
     """
     found, timing, plan = METRICS_JSON.read(run), TIMING_JSON.read(run), PLAN_JSON.read(run)
-    metrics = {
-        name: {bound: measured.get(bound) for bound in ("value", "low", "high")}
-        for name, measured in found["metrics"].items()
-        if measured.get("value") is not None
-    }
+    primary = found.get("primary", PRIMARY[read_task(found)])
     return {
-        "metrics": metrics,
-        "n": found["n"],
-        "primary": found.get("primary", "auc"),
+        **(_list_tested(found) if draw is None else _judge(run, found, primary)),
+        "primary": primary,
         "images": _digest_images(run),
         "training_seconds": timing["training_seconds"],
         "total_seconds": timing["total_seconds"],
@@ -42,8 +48,29 @@ def read_result(run: RunDir) -> dict:
     }
 
 
+def _list_tested(found) -> dict:
+    metrics = {
+        name: {bound: measured.get(bound) for bound in ("value", "low", "high")}
+        for name, measured in found["metrics"].items()
+        if measured.get("value") is not None
+    }
+    return {"metrics": metrics, "n": found["n"]}
+
+
+def _judge(run, found, primary) -> dict:
+    """Return the score of the validation images, or of the files or groups that they make up, in place of metrics."""
+    units = read_units(run.path, found).of("val")
+    asked = Scoring("val", found.get("positive"))
+    value = measure(units, asked, (primary,))["metrics"][primary]["value"] if units.paths else None
+    if value is None:
+        raise InputError(f"Validation images must have a score, which needs two classes. Received: {run.path}.")
+    return {"metrics": {}, "n": len(units.paths), "validation": value}
+
+
 def find_score(result: Mapping) -> float:
     """Return the score that decides: the primary metric, or the accuracy where it could not be measured."""
+    if "validation" in result:
+        return result["validation"]
     metrics = result["metrics"]
     held = metrics.get(result["primary"]) or metrics.get("auc") or metrics["accuracy"]
     return held["value"]
@@ -99,10 +126,12 @@ def _describe(cell: Cell) -> dict[str, object]:
         "weights": cell.weights,
         "seed": cell.seed,
         "fold": "" if cell.fold is None else cell.fold,
+        DRAW: "" if cell.draw is None else cell.draw,
         **cell.varied,
     }
 
 
 def list_varied(cells: Sequence[Cell]) -> list[str]:
-    """Return the names of the varied fields, in order."""
-    return list(dict.fromkeys(name for cell in cells for name in cell.varied))
+    """Return the names of the varied fields, in order, and that of the draw where some cells are judged by one."""
+    varied = list(dict.fromkeys(name for cell in cells for name in cell.varied))
+    return [*varied, *([DRAW] if any(cell.draw is not None for cell in cells) else [])]

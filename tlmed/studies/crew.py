@@ -1,6 +1,7 @@
 """What a process knows while it works on a study, and what it was asked for."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,9 @@ class Crew:
         entries: What the ledger said when it was last asked.
         asked: When that was.
         begin: When the work began.
+        extend: Enters further cells, as a search finds them, and tells whether more may come; None: all are there.
+        refused: The names of cells for which the budget has no time, whatever they take.
+        reserve: Seconds of the budget that cells judged by validation images leave to others.
     """
 
     cells: dict[str, Cell]
@@ -61,11 +65,27 @@ class Crew:
     begin: float = field(default_factory=time.monotonic)
     entries: dict[str, Entry] = field(default_factory=dict)
     asked: float = -_ASK_SECONDS
+    extend: Callable[["Crew"], bool] | None = None
+    refused: set[str] = field(default_factory=set)
+    reserve: float = 0.0
 
     def ask(self, at_once: bool = False) -> None:
         """Ask the ledger what others have done, if that was some time ago: a database may be far away."""
         if at_once or time.monotonic() - self.asked >= _ASK_SECONDS:
             self.entries, self.asked = self.ledger.read(), time.monotonic()
+
+    def add(self, cells: Sequence[Cell], again: bool = False) -> None:
+        """Enter further cells.
+
+        Args:
+            cells: The cells; those that are there already stay as they are.
+            again: Whether those that failed are entered once more.
+        """
+        new = [cell for cell in cells if cell.name not in self.cells]
+        if new:
+            self.cells |= {cell.name: cell for cell in new}
+            self.ledger.enter([cell.name for cell in new], again)
+            self.ask(at_once=True)
 
     def list_states(self) -> dict[str, str]:
         """Return the state of each cell."""
@@ -78,13 +98,14 @@ class Crew:
     def accepts(self, name: str) -> bool:
         """Tell whether a cell may begin now: features that another cell computes are waited for, and time must do."""
         cell = self.cells.get(name)
-        if cell is None:
+        if cell is None or name in self.refused:
             return False
         features = name_features(cell)
         computed = {name_features(self.cells[other]) for other in self.running}
         if features is not None and features not in self.warm and features in computed:
             return False
-        return self.order.budget is None or self.forecasts.expect(cell) <= self.left
+        kept = self.reserve if cell.draw is not None else 0.0
+        return self.order.budget is None or self.forecasts.expect(cell) <= self.left - kept
 
     @property
     def left(self) -> float:

@@ -66,6 +66,13 @@ def _compare(folder: Path, there: dict, here: dict) -> None:
             "`--out` holds a study of other data; choose another directory. "
             f"Received: {folder / STUDY_JSON}: {there.get('data')!r} there, {here['data']!r} here."
         )
+    if there.get("search") != here.get("search"):
+        both = "search" in there and "search" in here
+        differ = f"other {_name_parts(there['search'], here['search'])}" if both else "a search is another study"
+        raise InputError(
+            "`--out` holds another study; a search keeps its recipes and what it may choose, and only `--trials` may "
+            f"grow. Received: {folder}: {differ}."
+        )
     cells = there.get("cells", {})
     if gone := [name for name in cells if name not in here["cells"]]:
         raise InputError(
@@ -77,3 +84,8 @@ def _compare(folder: Path, there: dict, here: dict) -> None:
             "`--out` holds another study, whose recipes differ; choose another directory. "
             f"Received: {folder}: other fields in {listed(changed, _NAMED)}."
         )
+
+
+def _name_parts(there: dict, here: dict) -> str:
+    """Name the parts in which two searches differ."""
+    return listed([name.replace("_", " ") for name in here if there.get(name) != here[name]], _NAMED)

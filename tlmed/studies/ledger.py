@@ -81,12 +81,16 @@ class Ledger:
     def __init__(self, folder: Path, url: str | None, name: str):
         self.folder, self.owner, self.url = folder, f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}", url
         self.storage = _open_storage(folder, url)
-        with self._explained():
-            try:
-                self.study = self.storage.create_new_study([StudyDirection.MAXIMIZE], name)
-            except DuplicatedStudyError:
-                self.study = self.storage.get_study_id_from_name(name)
+        self.name, self.study = name, self.open_study(name)
         self._lock = None if url else _take_lock(folder / OWNERS / self.owner)
+
+    def open_study(self, name: str) -> int:
+        """Return the number of an Optuna study in the same storage, which is made if it is not there."""
+        with self.explained():
+            try:
+                return self.storage.create_new_study([StudyDirection.MAXIMIZE], name)
+            except DuplicatedStudyError:
+                return self.storage.get_study_id_from_name(name)
 
     def close(self) -> None:
         """Give up what this process holds; its running cells count as lost from now on."""
@@ -100,12 +104,12 @@ class Ledger:
     @property
     def facts(self) -> dict:
         """Return what was noted of the whole study."""
-        with self._explained():
+        with self.explained():
             return self.storage.get_study_user_attrs(self.study)
 
     def note(self, key: str, value) -> None:
         """Note a fact of the whole study; value is what JSON can hold."""
-        with self._explained():
+        with self.explained():
             self.storage.set_study_user_attr(self.study, key, value)
 
     def enter(self, cells: Sequence[str], again: bool) -> None:
@@ -115,7 +119,7 @@ class Ledger:
             cells: Their names, in the order in which they should be trained.
             again: Whether cells that failed are entered once more.
         """
-        with self._explained():
+        with self.explained():
             last = self._read_last()
             for name in cells:
                 trial = last.get(name)
@@ -125,7 +129,7 @@ class Ledger:
 
     def renew(self, cells: Sequence[str]) -> None:
         """Enter cells once more that are complete, because what came out is gone."""
-        with self._explained():
+        with self.explained():
             last = self._read_last()
             for name in cells:
                 if name in last and last[name].state == TrialState.COMPLETE:
@@ -134,7 +138,7 @@ class Ledger:
     def is_alone(self) -> bool:
         """Tell whether no other process works on the study now."""
         self.find_lost()
-        with self._explained():
+        with self.explained():
             return not any(trial.state == TrialState.RUNNING for trial in self._read_last().values())
 
     def claim(self, accepts: Callable[[str], bool]) -> tuple[int, str] | None:
@@ -143,7 +147,7 @@ class Ledger:
         Args:
             accepts: Tells whether this process would train a cell now.
         """
-        with self._explained():
+        with self.explained():
             for trial in self.storage.get_all_trials(self.study, deepcopy=False, states=(TrialState.WAITING,)):
                 name = trial.user_attrs.get("cell")
                 if name is None or not accepts(name) or not self._take(trial._trial_id):
@@ -165,19 +169,19 @@ class Ledger:
     def give_back(self, trial: int, name: str) -> None:
         """Let another process, or a later one, train a cell that this one could not finish."""
         self._end(trial, TrialState.FAIL, reason=STOPPED)
-        with self._explained():
+        with self.explained():
             self._add(name, _turn(self.storage.get_trial(trial)))
 
     def beat(self, trials: Sequence[int]) -> None:
         """Give a sign of life for cells that are trained here."""
         if isinstance(self.storage, RDBStorage):
-            with self._explained():
+            with self.explained():
                 for trial in trials:
                     self.storage.record_heartbeat(trial)
 
     def find_lost(self) -> list[str]:
         """Enter the cells of processes that ended without a word once more, and return their names."""
-        with self._explained():
+        with self.explained():
             names = []
             for trial in self.storage.get_all_trials(self.study, deepcopy=False, states=(TrialState.RUNNING,)):
                 name = trial.user_attrs.get("cell")
@@ -191,7 +195,7 @@ class Ledger:
 
     def read(self) -> dict[str, Entry]:
         """Return the entry of every cell by its name."""
-        with self._explained():
+        with self.explained():
             last = self._read_last()
         return {name: _to_entry(name, trial) for name, trial in last.items()}
 
@@ -243,13 +247,14 @@ class Ledger:
         return not _is_held(self.folder / OWNERS / owner)
 
     def _end(self, trial, state, values=None, **facts) -> None:
-        with self._explained():
+        with self.explained():
             for key, value in facts.items():
                 self.storage.set_trial_user_attr(trial, key, value)
             self.storage.set_trial_state_values(trial, state, values)
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
+        """Say what is wrong where the storage fails inside the block."""
         try:
             yield
         except (StorageInternalError, SQLAlchemyError) as error:

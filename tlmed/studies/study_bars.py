@@ -22,6 +22,7 @@ class Bars:
         if self.screen.console is None:
             return
         states = self.crew.list_states().values()
+        self.whole.total = len(self.crew.cells)
         self.whole.move(sum(state in ("complete", "failed") for state in states))
         for name in self.of_cells.keys() - self.crew.running.keys():
             self.of_cells.pop(name)[0].close()

@@ -1,18 +1,16 @@
 """Train the cells of a study: enter them, share them with others who work on it, watch, and write down what comes."""
 
 import contextlib
-import io
-import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from tlmed.errors import InputError, Interrupted, RunFailed, Terminated, TlmedError
-from tlmed.recipe import Cell, Study
+from tlmed.recipe import Cell
 from tlmed.run_files.study_files import (
     CELL_STATES,
     RUNS,
@@ -59,73 +57,70 @@ class StudyResult:
     states: Mapping[str, int]
 
 
-def sweep(
-    study: Study,
-    out: str | Path,
-    data: str | None = None,
-    *,
-    jobs: int | None = None,
-    budget: float | None = None,
-    storage: str | None = None,
-    verbose: bool = True,
-) -> StudyResult:
+def run_cells(cells: Sequence[Cell], order: Order, screen: Screen) -> StudyResult:
     """Train the cells of a study, and write its tables; what is complete is not trained again.
 
     Several processes, on this machine or on others with the same storage, share the work. A cell that fails is told
     with its reason, and the others go on; the next command that begins alone tries it again.
 
     Args:
-        study: The study.
-        out: Its directory.
-        data: Where the images come from; None: as each recipe says.
-        jobs: How many cells are trained at a time on this machine; None: as many as fit into cores and memory.
-        budget: Seconds: a cell that would end later does not begin; None: no limit.
-        storage: The address of a database that other machines reach, too; None: a file in the directory.
-        verbose: Show what happens.
-
-    Raises:
-        InputError: If the study, the directory or the storage cannot be used.
-        RunFailed: If the storage is lost.
-        Interrupted, Terminated: If it was asked to stop; running cells have saved what they had.
-    """
-    order = Order(Path(out), jobs, budget, storage)
-    cells, screen = study.expand(data), Screen(sys.stdout if verbose else io.StringIO(), waits=False)
-    for sentence in study.say_kept():
-        screen.say(sentence)
-    return run_cells(cells, order, screen)
-
-
-def run_cells(cells: Sequence[Cell], order: Order, screen: Screen) -> StudyResult:
-    """Do what `sweep` does, for cells that were made already.
-
-    Args:
         cells: As `Study.expand` returns them.
         order: What else is asked for.
         screen: Where to show what happens.
+
+    Raises:
+        InputError: If the directory or the storage cannot be used.
+        RunFailed: If the storage is lost.
+        Interrupted, Terminated: If it was asked to stop; running cells have saved what they had.
     """
     check_backbones(cells)
     about = {"data": cells[0].recipe.data.source, "varied": list_varied(cells)}
+    with open_crew(cells, order, about) as crew:
+        crew.ledger.enter([cell.name for cell in cells], again=crew.ledger.is_alone())
+        if lost := renew_lost(crew.ledger, cells, order.folder, crew.directory):
+            amount = count(len(lost), "complete cell")
+            screen.warn(f"The runs of {amount} are gone; these are trained again: {listed(lost, _NAMED)}")
+        refuse_impossible(crew.ledger, cells, screen)
+        jobs = count(len(crew.pool.cores), "job")
+        screen.say(f"Study: {count(len(cells), 'cell')}, {jobs} at a time. Directory: {order.folder}")
+        work(crew, screen)
+        return _conclude(crew, screen)
+
+
+@contextlib.contextmanager
+def open_crew(cells: Sequence[Cell], order: Order, about: dict) -> Iterator[Crew]:
+    """Open the directory and the ledger of a study for the block.
+
+    Args:
+        cells: The cells that are known.
+        order: What is asked for.
+        about: What `study.json` says besides the cells.
+
+    Raises:
+        InputError: If the directory or the storage cannot be used.
+    """
     directory = open_directory(order.folder, cells, about)
     (order.folder / RUNS).mkdir(exist_ok=True)
     ledger = Ledger(order.folder, order.storage, f"tlmed {order.folder.resolve().name}")
     try:
-        ledger.enter([cell.name for cell in cells], again=ledger.is_alone())
-        if lost := renew_lost(ledger, cells, order.folder, directory):
-            amount = count(len(lost), "complete cell")
-            screen.warn(f"The runs of {amount} are gone; these are trained again: {listed(lost, _NAMED)}")
-        refuse_impossible(ledger, cells, screen)
-        jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
-        crew = Crew({cell.name: cell for cell in cells}, ledger, Pool(jobs, order.folder / LOGS), order, directory)
-        screen.say(f"Study: {count(len(cells), 'cell')}, {count(jobs, 'job')} at a time. Directory: {order.folder}")
+        pool = Pool(choose_jobs(order.jobs, psutil.virtual_memory().available), order.folder / LOGS)
         try:
-            _work(crew, screen)
+            yield Crew({cell.name: cell for cell in cells}, ledger, pool, order, directory)
         finally:
-            crew.pool.end(_GRACE)
-            crew.ask(at_once=True)
-            _write_tables(crew)
-        return _conclude(crew, screen)
+            if not pool.is_ending:  # something was refused before the work began
+                pool.end(_GRACE)
     finally:
         ledger.close()
+
+
+def work(crew: Crew, screen: Screen) -> None:
+    """Train cells until none is left that this process may train, and write the tables of the study."""
+    try:
+        _work(crew, screen)
+    finally:
+        crew.pool.end(_GRACE)
+        crew.ask(at_once=True)
+        _write_tables(crew)
 
 
 def show_plan(cells: Sequence[Cell], order: Order, screen: Screen) -> None:
@@ -155,7 +150,7 @@ def show_plan(cells: Sequence[Cell], order: Order, screen: Screen) -> None:
 
 def _work(crew: Crew, screen: Screen) -> None:
     """Give jobs to processes until no cell is left that this process may train."""
-    if crew.order.budget is not None:
+    if crew.order.budget is not None and crew.extend is None:
         crew.forecasts = forecast_all(crew.pool, crew.cells.values(), crew.order.skip_bad, screen)
         _check_budget(crew)
     written = beaten = 0.0
@@ -164,6 +159,7 @@ def _work(crew: Crew, screen: Screen) -> None:
         try:
             while True:
                 crew.ask(at_once=_hear(crew, screen))
+                more = crew.extend is not None and crew.extend(crew)
                 _assign(crew)
                 now = time.monotonic()
                 if now - beaten > BEAT_SECONDS / 2:
@@ -173,7 +169,7 @@ def _work(crew: Crew, screen: Screen) -> None:
                     _write_tables(crew)
                     written = now
                 bars.move()
-                if not crew.running and not _is_left(crew):
+                if not (more or crew.running or _is_left(crew)):
                     return
                 time.sleep(_TICK)
         except (Interrupted, Terminated, KeyboardInterrupt):
@@ -253,18 +249,24 @@ def _settle(crew, screen, cell, trial, answer) -> None:
         crew.warm.add(features)
     crew.forecasts.note(cell, result["total_seconds"])
     crew.ledger.finish(trial, find_score(result), result)
+    screen.say(f"{cell.name}: {_say_scores(result)}; {result['total_seconds']:.1f} s")
+
+
+def _say_scores(result) -> str:
+    if "validation" in result:
+        return f"validation {result['primary']} {result['validation']:.3f}"
     scores = {name: result["metrics"][name]["value"] for name in ("auc", "accuracy") if name in result["metrics"]}
-    said = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
-    screen.say(f"{cell.name}: {said}; {result['total_seconds']:.1f} s")
+    return ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
 
 
 def _read_answer(crew, cell) -> dict:
     """Return the result of a run that is complete, if it has the same images as the others of its fold."""
     try:
-        result = read_result(RunDir(crew.order.folder / RUNS / cell.name))
+        result = read_result(RunDir(crew.order.folder / RUNS / cell.name), cell.draw)
     except TlmedError as error:
         return {"state": FAILED, "reason": " ".join(error.faults)}
     key = f"images of fold {cell.fold}" if cell.fold is not None else "images"
+    key += f" in draw {cell.draw}" if cell.draw is not None else ""
     known = crew.ledger.facts.get(key)
     if known is None:
         crew.ledger.note(key, result["images"])
@@ -289,10 +291,12 @@ def _write_tables(crew: Crew) -> None:
     """Write `cells.csv` and `study.csv` as the ledger has them now."""
     folder, cells = crew.order.folder, list(crew.cells.values())
     entries, varied = crew.entries, list_varied(cells)
-    complete = [(cell, entries[cell.name]) for cell in cells if _is_complete(entries.get(cell.name))]
+    tested = [cell for cell in cells if cell.draw is None]
+    complete = [(cell, entries[cell.name]) for cell in tested if _is_complete(entries.get(cell.name))]
+    rows = (row for cell, entry in complete for row in to_score_rows(cell, entry))
     with one_at_a_time(folder):
         write_cells(folder, varied, (_make_row(crew, cell) for cell in cells))
-        write_scores(folder, varied, (row for cell, entry in complete for row in to_score_rows(cell, entry)))
+        write_scores(folder, list_varied(tested), rows)
 
 
 def _make_row(crew, cell) -> dict[str, object]:
@@ -304,14 +308,20 @@ def _is_complete(entry: Entry | None) -> bool:
     return entry is not None and entry.state == "complete"
 
 
-def _conclude(crew, screen) -> StudyResult:
-    """Say how many cells are complete, and what the others wait for; write the page, and say what follows."""
-    folder, states = crew.order.folder, list(crew.list_states().values())
+def count_states(crew: Crew, screen: Screen) -> StudyResult:
+    """Say how many cells are complete, and what the others wait for."""
+    states = list(crew.list_states().values())
     counts = {state: states.count(state) for state in CELL_STATES}
     said = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
     screen.say(f"Cells: {said} of {len(states)}.")
     if counts["waiting"]:
         screen.say("The budget is spent; the same command goes on." if crew.order.budget else "Others are to come.")
+    return StudyResult(crew.order.folder, counts)
+
+
+def _conclude(crew, screen) -> StudyResult:
+    """Say what came of the cells; write the page, and say what follows."""
+    folder, result = crew.order.folder, count_states(crew, screen)
     try:
         with one_at_a_time(folder):
             analysis = analyse(read_study_scores(folder))
@@ -322,7 +332,7 @@ def _conclude(crew, screen) -> StudyResult:
         for sentence in warn(analysis.scores):
             screen.warn(sentence)
         screen.show([*conclude(analysis), f"Page: {page}; `tlmed compare {folder}` shows the table."])
-    return StudyResult(folder, counts)
+    return result
 
 
 def _check_budget(crew: Crew) -> None:

@@ -88,7 +88,7 @@ def analyse(scores: StudyScores) -> Analysis:
         scores: Of two configurations or more, from `read_study_scores`.
     """
     notes: list[str] = []
-    means, pairs = _compare_folds(scores) if scores.has_folds else _compare_seeds(scores, notes)
+    means, pairs = compare_all(scores, notes)
     order = tuple(int(place) for place in np.argsort(-scores.means, kind="stable"))
     costs = {
         "seconds": [each.seconds for each in scores.configurations],
@@ -110,6 +110,11 @@ def analyse(scores: StudyScores) -> Analysis:
         _correlate(scores),
         tuple(dict.fromkeys([*notes, *(mean.note for mean in means if mean.note)])),
     )
+
+
+def compare_all(scores: StudyScores, notes: list[str]) -> tuple[tuple[SeedMean, ...], tuple[SeedDifference, ...]]:
+    """Return the mean of each configuration and the difference of every two; what they do not say goes to `notes`."""
+    return _compare_folds(scores) if scores.has_folds else _compare_seeds(scores, notes)
 
 
 def _compare_folds(scores) -> tuple[tuple[SeedMean, ...], tuple[SeedDifference, ...]]:

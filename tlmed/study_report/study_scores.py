@@ -170,6 +170,24 @@ def read_study_scores(folder: Path) -> StudyScores:
     return _gather(folder, varied, whole, by_cell, missing)
 
 
+def read_one_configuration(folder: Path, name: str, cells: Sequence[str]) -> StudyScores | None:
+    """Read the scores of some cells as those of one configuration; None unless all of them are complete.
+
+    Args:
+        folder: The directory of a study.
+        name: What the configuration is called.
+        cells: The names of its cells: one for each seed, or for each fold and seed.
+
+    Raises:
+        InputError: If a file cannot be read.
+    """
+    rows = [row for row in read_cells(folder) if row["cell"] in cells]
+    here = [row for row in rows if row["state"] == "complete" and RunDir(folder / row["run"]).complete]
+    if not cells or len(here) < len(cells):
+        return None
+    return _gather(folder, [], {(name, "", ""): here}, {}, ())
+
+
 def _gather(folder, varied, whole, by_cell, missing) -> StudyScores:
     first = next(iter(whole.values()))
     folds = tuple(sorted({int(row["fold"] or 0) for row in first}))

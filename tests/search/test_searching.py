@@ -1,0 +1,195 @@
+"""A search from its probes to its winner; the cells take no time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.search.conftest import small
+from tlmed.cli.entry import cli
+from tlmed.errors import InputError, RunFailed
+from tlmed.recipe import load_recipe
+from tlmed.recipe.search_space import make_space, start_at
+from tlmed.run_files.search_files import read_candidates, read_search_json
+from tlmed.run_files.study_files import read_cells, read_scores
+from tlmed.search.proposals import RUNGS
+from tlmed.status import describe_study
+
+
+def by_name(folder):
+    return {row["cell"]: row for row in read_cells(folder)}
+
+
+def validation_of(folder, row):
+    """Return the validation score of a run by hand: the share of others that the one positive image beats."""
+    lines = (folder / row["run"] / "predictions.csv").read_text().splitlines()[1:]
+    scores = {line.split(",")[0]: float(line.split(",")[-1]) for line in lines}
+    own = scores.pop("p")
+    return sum(own > other for other in scores.values()) / len(scores)
+
+
+def test_candidates_are_judged_by_validation_images_alone_and_the_winner_by_test_images(searching):
+    folder, shown = searching(jobs=1)
+    rows, cells, content = read_candidates(folder), by_name(folder), read_search_json(folder)
+    assert len(rows) == 6
+    assert "candidate 6:" in shown
+    drawn = {name: row for name, row in cells.items() if row["draw"]}
+    assert all(row["auc"] == row["accuracy"] == "" for row in drawn.values())
+    (search,) = content["searches"]
+    assert {row["cell"] for row in read_scores(folder)} == set(search["finals"]) == set(cells) - set(drawn)
+    # The first ones are the recipes as they are, with the backbone whose probe was best.
+    probes = {row["backbone"]: validation_of(folder, row) for row in drawn.values() if row["recipe"] == "probe"}
+    assert {name.partition("=")[0]: score for name, score in search["probes"].items()} == probes
+    best = max(search["probes"], key=search["probes"].get)
+    space = make_space(small()).keep([best])
+    for row, title in zip(rows, space.recipes, strict=False):
+        start = start_at(space, title)
+        assert {name: row[name] for name in start} == {name: str(value) for name, value in start.items()}
+    # Scores are means over draws, half go on, and the winner has the best mean of four.
+    complete = [row for row in rows if row["state"] == "complete"]
+    assert {row["draws"] for row in complete} == {str(RUNGS[-1])}
+    assert {row["state"] for row in rows} == {"complete", "pruned"}
+    winner = max(complete, key=lambda row: float(row["validation"]))
+    assert search["winner"]["candidate"] == int(winner["candidate"])
+    finals = [cells[name] for name in search["finals"]]
+    stem = finals[0]["cell"].removeprefix("winner-").removesuffix("-seed0")
+    own = [validation_of(folder, cells[f"{stem}-draw{draw}"]) for draw in range(1, 9)]
+    assert search["validation"] == pytest.approx(sum(own[:4]) / 4) == pytest.approx(float(winner["validation"]))
+    assert search["fresh"] == pytest.approx(sum(own[4:]) / 4)
+    test = sum(float(row["auc"]) for row in finals) / 2
+    assert search["test"] == pytest.approx(test)
+    assert content["optimism"] == pytest.approx(search["validation"] - test)
+    assert [row["seed"] for row in finals] == ["0", "1"]
+    recipe = load_recipe(folder / "winner.py")
+    assert (recipe.data.val_seed, recipe.data.split_seed, recipe.examples) == (None, None, 3)
+    assert recipe.backbone == finals[0]["backbone"]
+    assert f"Search: 6 of 6 candidates tried. Best so far: candidate {winner['candidate']}" in " ".join(
+        describe_study(folder)
+    )
+
+
+def test_the_same_command_goes_on_with_more_trials_and_refuses_another_search(searching):
+    folder, _ = searching(small(3), jobs=1)
+    before = read_candidates(folder)
+    folder, shown = searching(small(5), jobs=1)
+    after = read_candidates(folder)
+    assert (len(before), len(after)) == (3, 5)
+    assert after[:3] == before
+    assert "candidate 1:" not in shown
+    with pytest.raises(InputError, match=r"only `--trials` may grow. Received: .*: other recipes"):
+        searching(small(5, settings={"data.batch_size": 8}))
+    with pytest.raises(InputError, match=r"other dimensions, recipes"):
+        searching(small(5, recipes=("lora",)))
+    with pytest.raises(InputError, match=r"a study of other data"):
+        searching(small(5), data="others")
+
+
+def test_a_nested_search_is_done_in_each_fold_and_its_optimism_is_the_mean(searching):
+    folder, shown = searching(small(3, nested=True, folds=2, backbones=("AlexNet=none",), seeds=1))
+    content, cells = read_search_json(folder), by_name(folder)
+    assert "it costs 2 times as much" in shown
+    assert [search["fold"] for search in content["searches"]] == [1, 2]
+    for search in content["searches"]:
+        (name,) = search["finals"]
+        assert cells[name]["fold"] == str(search["fold"])
+        assert search["optimism"] == pytest.approx(search["validation"] - float(cells[name]["auc"]))
+        tried = [row for row in read_candidates(folder) if row["fold"] == str(search["fold"])]
+        assert len(tried) == 3
+        assert search["fresh"] is None
+    assert content["optimism"] == pytest.approx(sum(search["optimism"] for search in content["searches"]) / 2)
+    assert {path.name for path in folder.glob("winner*.py")} == {"winner_fold01.py", "winner_fold02.py"}
+
+
+def test_a_backbone_that_does_not_work_is_left_out_and_a_search_without_any_candidate_fails(searching, tmp_path):
+    folder, shown = searching(small(2, seeds=1), words=("fail LeNet5",))
+    assert "LeNet5 failed; searched: AlexNet=none" in shown
+    assert {row["backbone"] for row in read_candidates(folder)} == {"AlexNet=none"}
+    with pytest.raises(RunFailed, match=r"all \d failed: draw 1: AlexNet does not work"):
+        searching(small(9, backbones=("AlexNet=none",)), words=("fail all",), folder=tmp_path / "other")
+    assert read_candidates(tmp_path / "other")[0]["reason"] == "draw 1: AlexNet does not work"
+
+
+def test_a_budget_is_refused_where_it_is_too_small_and_keeps_time_for_the_winner(searching):
+    study = small(4, backbones=("LeNet5",), seeds=1)
+    with pytest.raises(InputError, match=r"the training of the winner. Received: 4 min 0 s; these take about 8 min 20"):
+        searching(study, budget=240.0, jobs=1)
+    # Four draws of the first candidate may begin, at 100 s each; they take 1 s, so that there is time for all others.
+    folder, _ = searching(study, budget=600.0, jobs=1)
+    assert len(read_candidates(folder)) == 4
+    assert read_search_json(folder)["searches"][0]["test"] is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--nested", "--folds", "2"), r"`--nested` must be given with `--search`"),
+        (("--trials", "3"), r"`--trials` must be given with `--search`"),
+        (("--search", "--nested"), r"`--nested` must be given with `--folds K`"),
+        (("--search", "--vary", "phases.epoch=1,2"), r"`phases.epoch` is not a field"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_made(arguments, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        cli(["sweep", "fine_tuning", "--out", str(tmp_path / "x"), *arguments], standalone_mode=False)
+    assert not list(tmp_path.iterdir())
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.search.conftest import small
+from tests.studies.conftest import program
+from tlmed.screen import Screen
+from tlmed.studies import Order, sweeping, worker_pool
+from tlmed.sweeps import run_study
+worker_pool.PROGRAM, sweeping._TICK = program({seconds}), 0.02
+run_study(small(8), Order(Path(sys.argv[1]), jobs={jobs}), Screen(sys.stdout, waits=False), "images")
+"""
+
+
+def start(folder, seconds=0.05, jobs=1):
+    script = SCRIPT.format(root=str(Path(__file__).parents[2]), seconds=seconds, jobs=jobs)
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def forget_seconds(folder):
+    content = json.loads((folder / "search.json").read_text())
+    return {name: part for name, part in content.items() if name != "seconds"}, read_candidates(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [0.3, 0.7])
+def test_a_search_that_was_killed_again_and_again_finds_the_same_winner(step, tmp_path):
+    whole = start(tmp_path / "whole")
+    assert (whole.communicate(), whole.returncode)[1] == 0
+    for number in range(10):
+        process = start(tmp_path / "killed")
+        time.sleep(2.0 + step * number)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    last = start(tmp_path / "killed")
+    said = last.communicate()[0].decode()
+    assert last.returncode == 0, said
+    assert forget_seconds(tmp_path / "killed") == forget_seconds(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_two_commands_share_one_search(tmp_path):
+    both = [start(tmp_path / "study", jobs=2) for _ in range(2)]
+    said = [process.communicate()[0].decode() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    trained = [line.partition(":")[0] for text in said for line in text.splitlines() if "; 1.0 s" in line]
+    assert len(trained) == len(set(trained))
+    assert len(read_candidates(tmp_path / "study")) >= 8
+    assert {row["state"] for row in read_cells(tmp_path / "study")} == {"complete"}

@@ -1,0 +1,158 @@
+"""What a process knows of a search while it works on it."""
+
+import statistics
+from dataclasses import dataclass, field
+
+from tlmed.recipe import Cell
+from tlmed.recipe.search_space import Space, make_candidate, make_final, make_probe
+from tlmed.screen import Screen
+from tlmed.search.proposals import RUNGS, RUNNING, Tried, find_winner
+from tlmed.search.trial_book import TrialBook
+from tlmed.studies.cell_results import find_score
+from tlmed.studies.crew import Crew
+
+FRESH = (5, 6, 7, 8)  # draws on which the winner is trained once more: none of them has chosen it
+
+
+@dataclass
+class OuterSearch:
+    """One search, in which the test images of one fold take no part.
+
+    Attributes:
+        fold: The fold; None where the images are divided once.
+        book: Its candidates.
+        space: What it may choose; after the probes with the backbones that stay.
+        probed: Whether it is known which backbones stay.
+        tried: The candidates when they were last read.
+        is_issued: Whether no further candidate is to come.
+        is_late: Whether that is because the budget leaves no time.
+        is_over: Whether its winner is known.
+        probes: The validation score of each backbone's probe; None where it failed.
+        made: The cells of each candidate on all draws, by its place.
+    """
+
+    fold: int | None
+    book: TrialBook
+    space: Space
+    probed: bool = False
+    tried: list[Tried] = field(default_factory=list)
+    is_issued: bool = False
+    is_late: bool = False
+    is_over: bool = False
+    probes: dict[str, float | None] = field(default_factory=dict)
+    made: dict[int, list[Cell]] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """Return the beginning of a sentence about it."""
+        return "" if self.fold is None else f"fold {self.fold}: "
+
+    def make_probes(self, space: Space) -> dict[str, Cell]:
+        """Return the probe of each backbone."""
+        return {name: make_probe(space, name, self.fold) for name in space.backbones}
+
+    def make_cells(self, each: Tried, draws: int) -> list[Cell]:
+        """Return the cells of a candidate on its first draws.
+
+        Raises:
+            InputError: If its values do not go together.
+        """
+        if each.number not in self.made:
+            everywhere = range(1, RUNGS[-1] + 1)
+            self.made[each.number] = [make_candidate(self.space, each.params, draw, self.fold) for draw in everywhere]
+        return self.made[each.number][:draws]
+
+
+@dataclass
+class SearchState:
+    """All that a process knows of a search.
+
+    Attributes:
+        space: What may be chosen.
+        screen: Shows what happens.
+        outers: One search, or for a nested one a search for each fold.
+        again: Whether cells that failed are tried again, because nobody else works on the search.
+        seen: When the ledger was asked whose answer was worked through last.
+        more: Whether more may come.
+        costs: Seconds that a training of each recipe and backbone is expected to take.
+    """
+
+    space: Space
+    screen: Screen
+    outers: list[OuterSearch]
+    again: bool
+    seen: float = float("-inf")
+    more: bool = True
+    costs: dict[tuple[str, str, str], float] = field(default_factory=dict)
+
+    @property
+    def search(self):
+        """Return what was asked for."""
+        return self.space.study.search
+
+    @property
+    def seeds(self) -> range:
+        """Return the seeds with which a winner is trained."""
+        study = self.space.study
+        return range(study.first_seed, study.first_seed + study.seeds)
+
+
+def pick_winner(crew: Crew, outer: OuterSearch) -> Tried | None:
+    """Return the candidate that a search has found best so far; of equal ones the cheaper."""
+    return find_winner(outer.tried, {each.number: _measure_seconds(crew, outer, each) for each in outer.tried})
+
+
+def _measure_seconds(crew, outer, each) -> float:
+    entries = [crew.entries.get(cell.name) for cell in outer.make_cells(each, each.draws)] if each.draws else []
+    taken = [entry.result["total_seconds"] for entry in entries if entry is not None and entry.result]
+    return statistics.median(taken) if taken else 0.0
+
+
+def list_finals(state: SearchState, outer: OuterSearch, winner: Tried) -> list[Cell]:
+    """Return the cells that train a winner as a study does, scored on test images."""
+    folds = state.space.study.list_folds() if not state.search.nested else [outer.fold]
+    return [make_final(outer.space, winner.params, seed, fold) for fold in folds for seed in state.seeds]
+
+
+def list_fresh(state: SearchState, outer: OuterSearch, winner: Tried) -> list[Cell]:
+    """Return the cells that train a winner on draws that chose nothing; a nested search measures more without them."""
+    if state.search.nested:
+        return []
+    return [make_candidate(outer.space, winner.params, draw, outer.fold) for draw in FRESH]
+
+
+def average(crew: Crew, cells: list[Cell]) -> float | None:
+    """Return the mean score of cells; None unless all are complete."""
+    entries = [crew.entries.get(cell.name) for cell in cells]
+    if not cells or any(entry is None or entry.state != "complete" for entry in entries):
+        return None
+    return statistics.fmean(find_score(entry.result) for entry in entries)
+
+
+def is_settled(crew: Crew, cell: Cell) -> bool:
+    """Tell whether a cell is complete or has failed."""
+    entry = crew.entries.get(cell.name)
+    return entry is not None and entry.state in ("complete", "failed")
+
+
+def find_reason(crew: Crew, cells: list[Cell]) -> str | None:
+    """Return why a cell failed, with its draw; None if none did."""
+    for cell in cells:
+        entry = crew.entries.get(cell.name)
+        if entry is not None and entry.state == "failed":
+            return f"draw {cell.draw}: {entry.reason}"
+    return None
+
+
+def list_running(outer: OuterSearch) -> list[Tried]:
+    """Return the candidates that are not judged to the end."""
+    return [each for each in outer.tried if each.state == RUNNING]
+
+
+def next_rung(draws: int) -> int:
+    """Return the number of draws after which a candidate is judged next.
+
+    >>> next_rung(0), next_rung(2)
+    (1, 4)
+    """
+    return next(rung for rung in RUNGS if rung > draws)

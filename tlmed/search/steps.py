@@ -1,0 +1,222 @@
+"""The steps of a search: probe the backbones, propose candidates, judge them, and train the winner.
+
+Every step follows from what the ledger and the book of candidates say. So each process may take any step, two may take
+the same one, and a process that is killed leaves nothing undone.
+"""
+
+import dataclasses
+
+from tlmed.errors import InputError, RunFailed
+from tlmed.recipe.search_space import start_at
+from tlmed.search.proposals import COMPLETE, FAILED, PRUNED, RUNGS, RUNNING, Tried, may_go_on, propose
+from tlmed.search.search_state import (
+    SearchState,
+    average,
+    find_reason,
+    is_settled,
+    list_finals,
+    list_fresh,
+    list_running,
+    next_rung,
+    pick_winner,
+)
+from tlmed.search.time_left import expect_all, reserve_for
+from tlmed.studies.crew import Crew
+from tlmed.studies.directory import one_at_a_time
+from tlmed.studies.impossible_cells import find_impossible, refuse_impossible
+from tlmed.words import count, listed
+
+_KEPT = 3  # backbones that stay in a search at least
+_NAMED = 3
+
+
+def step(crew: Crew, state: SearchState) -> bool:
+    """Do what can be done now, and tell whether more may come; this does nothing until the ledger has answered anew.
+
+    Args:
+        crew: What this process knows of the cells.
+        state: And of the search.
+    """
+    if crew.asked == state.seen:
+        return state.more
+    with one_at_a_time(crew.order.folder):
+        for number, outer in enumerate(state.outers):
+            crew.reserve = reserve_for(crew, state, number)
+            _go_on(crew, state, outer)
+            if not outer.is_issued:
+                break
+    state.more = not all(outer.is_over for outer in state.outers)
+    state.seen = crew.asked
+    return state.more
+
+
+def _go_on(crew, state, outer) -> None:
+    if not outer.probed and not _probe(crew, state, outer):
+        return
+    outer.tried = outer.book.read()
+    for each in outer.tried:
+        _judge(crew, state, outer, each)
+    _refuse_if_nothing_works(state, outer)
+    if not outer.is_issued:
+        outer.is_issued = _is_enough(crew, state, outer) or not _propose(crew, state, outer)
+    if outer.is_issued and (outer.is_late or not list_running(outer)):
+        _finish(crew, state, outer)
+
+
+def _probe(crew, state, outer) -> bool:
+    """Judge all backbones by a solved head, keep the better half, and tell whether this is done."""
+    cells = outer.make_probes(state.space)
+    if len(cells) < 2:
+        outer.probed = True
+        return True
+    key = "search backbones" if outer.fold is None else f"search backbones of fold {outer.fold}"
+    kept = crew.ledger.facts.get(key)
+    crew.add(expect_all(crew, state, cells.values()), state.again and kept is None)
+    if kept is None:
+        refuse_impossible(crew.ledger, list(cells.values()), state.screen)
+        crew.ask(at_once=True)
+    outer.probes = {name: average(crew, [cell]) for name, cell in cells.items()}
+    if kept is None:
+        if not all(is_settled(crew, cell) for cell in cells.values()):
+            return False
+        kept = _choose_backbones(crew, outer, cells)
+        crew.ledger.note(key, kept)
+    _say_probes(state, outer, kept)
+    outer.space, outer.probed = state.space.keep(kept), True
+    return True
+
+
+def _choose_backbones(crew, outer, cells) -> list[str]:
+    """Return the backbones that stay, the best first."""
+    scores = {name: score for name, score in outer.probes.items() if score is not None}
+    if not scores:
+        reasons = dict.fromkeys(crew.entries[cell.name].reason for cell in cells.values())
+        raise RunFailed(f"A backbone must work. Received: none does: {listed(reasons, _NAMED)}.")
+    order = sorted(scores, key=scores.get, reverse=True)
+    return order[: max(_KEPT, (len(cells) + 1) // 2)]
+
+
+def _say_probes(state, outer, kept) -> None:
+    """Say what the probes showed: the best backbone first."""
+    known = sorted(outer.probes.items(), key=lambda item: -1.0 if item[1] is None else item[1], reverse=True)
+    said = ", ".join(f"{name} {'failed' if score is None else f'{score:.3f}'}" for name, score in known)
+    left = f"; searched: {', '.join(kept)}" if len(kept) < len(known) else ""
+    state.screen.say(f"{outer.where}backbones by a solved head on frozen features, validation: {said}{left}")
+
+
+def _judge(crew, state, outer, each: Tried) -> None:
+    """Bring a candidate as far as its complete cells allow: to its end, or to the cells of the next draws."""
+    try:
+        cells = outer.make_cells(each, max(each.draws, 1))
+        fault = find_impossible(cells[:1]).get(cells[0].name)
+    except InputError as error:
+        fault = " ".join(error.faults)
+    if fault is not None:
+        if each.state == RUNNING:
+            _end(state, outer, dataclasses.replace(each, reason=fault), FAILED)
+        return
+    if each.state != RUNNING:
+        _register(crew, state, cells)
+        return
+    while True:
+        if each.draws == RUNGS[-1]:
+            _end(state, outer, each, COMPLETE)
+            return
+        target = next_rung(each.draws)
+        cells = outer.make_cells(each, target)
+        has_begun = any(cell.name in crew.entries for cell in cells[each.draws :])
+        if each.draws and not has_begun and not may_go_on(outer.space, outer.tried, each.number):
+            _end(state, outer, each, PRUNED)
+            return
+        _register(crew, state, cells)
+        if reason := find_reason(crew, cells):
+            _end(state, outer, dataclasses.replace(each, reason=reason), FAILED)
+            return
+        if (score := average(crew, cells)) is None:
+            return
+        outer.book.report(each.number, target, score)
+        each = _update(outer, dataclasses.replace(each, scores={**each.scores, target: score}))
+
+
+def _register(crew, state, cells) -> None:
+    crew.add(expect_all(crew, state, cells))
+
+
+def _update(outer, each: Tried) -> Tried:
+    outer.tried[each.number] = each
+    return each
+
+
+def _end(state, outer, each, end) -> None:
+    """Note what came of a candidate, and say it."""
+    outer.book.end(each.number, end, each.score, each.reason)
+    _update(outer, dataclasses.replace(each, state=end))
+    values = ", ".join(f"{name} {value}" for name, value in each.params.items())
+    if end == FAILED:
+        state.screen.warn(f"{outer.where}candidate {each.number + 1} failed: {each.reason}")
+        return
+    what = {COMPLETE: "judged on all draws", PRUNED: "given up"}[end]
+    said = f"{each.score:.3f} over {count(each.draws, 'draw')}, {what}"
+    state.screen.say(f"{outer.where}candidate {each.number + 1}: {said} ({values})")
+
+
+def _refuse_if_nothing_works(state, outer) -> None:
+    """End a search in which the recipes as they are cannot be trained, and nothing else could be so far."""
+    named = outer.tried[: len(state.space.recipes)]
+    if len(named) == len(state.space.recipes) and all(each.state == FAILED for each in named):
+        failed = [each for each in outer.tried if each.state == FAILED]
+        if not any(each.scores for each in outer.tried):
+            reasons = listed(dict.fromkeys(each.reason for each in failed), _NAMED)
+            raise RunFailed(
+                f"A search needs a candidate that can be trained. Received: all {len(failed)} failed: {reasons}."
+            )
+
+
+def _is_enough(crew, state, outer) -> bool:
+    """Tell whether no further candidate shall be proposed: there are as many as asked for, or time is up."""
+    if len(outer.tried) >= state.search.trials:
+        return True
+    if crew.order.budget is None or crew.running:
+        return False
+    states = crew.list_states()
+    waits = [name for name, cell in crew.cells.items() if cell.draw is not None and states[name] == "waiting"]
+    if (waits and not crew.may_begin()) or crew.left <= crew.reserve:
+        outer.is_late = True
+        crew.refused.update(waits)  # time that is kept for later folds is not for them
+    return outer.is_late
+
+
+def _propose(crew, state, outer) -> bool:
+    """Enter candidates for processes that have nothing to do; tell whether there are any left to try."""
+    while len(outer.tried) < state.search.trials:
+        waiting = sum(each == "waiting" for each in crew.list_states().values())
+        if waiting + len(crew.running) >= len(crew.pool.cores):
+            return True
+        params = _choose_next(state, outer)
+        if params is None:
+            return False
+        outer.book.add(outer.space, params)
+        known = len(outer.tried)
+        outer.tried = outer.book.read()
+        for each in outer.tried[known:]:
+            _judge(crew, state, outer, each)
+    return True
+
+
+def _choose_next(state, outer) -> dict | None:
+    """Return the recipes as they are, with the best backbone, and then what the sampler proposes."""
+    known = [dict(each.params) for each in outer.tried]
+    for title in outer.space.recipes:
+        if (start := start_at(outer.space, title)) not in known:
+            return start
+    return propose(outer.space, outer.tried, state.space.study.first_seed)
+
+
+def _finish(crew, state, outer) -> None:
+    """Train the winner as a study does; the search is over when these cells are entered."""
+    if (winner := pick_winner(crew, outer)) is None:
+        outer.is_over = outer.is_late  # the budget was spent before the first candidate was judged
+        return
+    crew.add(expect_all(crew, state, list_finals(state, outer, winner)), state.again)
+    crew.add(expect_all(crew, state, list_fresh(state, outer, winner)), state.again)
+    outer.is_over = True

@@ -1,0 +1,110 @@
+"""What a search will cost, and how much of its budget is kept for training its winner."""
+
+import statistics
+from collections.abc import Iterable, Mapping
+
+from tlmed.errors import InputError
+from tlmed.recipe import Cell, Study
+from tlmed.recipe.search_space import Space, make_candidate, make_probe, start_at
+from tlmed.search.proposals import RUNGS
+from tlmed.search.search_state import FRESH, SearchState, list_finals, pick_winner
+from tlmed.status import describe_seconds
+from tlmed.studies.crew import Crew
+
+DRAWS_EACH = 2  # trainings of a candidate on average: all have one draw, half of them two, a quarter four
+
+
+def list_starts(space: Space) -> list[Cell]:
+    """Return a cell of each recipe with each backbone, as it is, and the probes: what a forecast is made for."""
+    backbones, fold = space.backbones or (None,), space.study.list_folds()[0]
+    named = [
+        make_candidate(space, start_at(space, title, name), 1, fold) for title in space.recipes for name in backbones
+    ]
+    return [*named, *(make_probe(space, name, fold) for name in space.backbones if len(space.backbones) > 1)]
+
+
+def name_kind(cell: Cell) -> tuple[str, str, str]:
+    """Return what decides the expected costs of a cell, besides its pixels."""
+    return cell.title, cell.backbone, cell.weights
+
+
+def expect_all(crew: Crew, state: SearchState, cells: Iterable[Cell]) -> list[Cell]:
+    """Forecast cells as the recipe and backbone that they are of, in proportion to their pixels; return them."""
+    found = list(cells)
+    for cell in found if state.costs else ():
+        expected = state.costs.get(name_kind(cell), 0.0) * _compare_pixels(state, cell)
+        crew.forecasts.expected.setdefault(cell.configuration, expected)
+    return found
+
+
+def _compare_pixels(state, cell) -> float:
+    recipe = state.space.recipes.get(cell.title)
+    if recipe is None:
+        return 1.0
+    (height, width), (rows, columns) = recipe.data.image_size, cell.recipe.data.image_size
+    return rows * columns / (height * width)
+
+
+def reserve_for(crew: Crew, state: SearchState, number: int) -> float:
+    """Return how many seconds of the budget the candidates of a search leave: for its winner, and for later folds.
+
+    Args:
+        crew: What this process knows of the cells.
+        state: And of the search.
+        number: Which of the searches it is, from 0.
+    """
+    if crew.order.budget is None:
+        return 0.0
+    later = crew.order.budget * (1 - (number + 1) / len(state.outers))
+    outer = state.outers[number]
+    if (winner := pick_winner(crew, outer)) is not None:
+        finals = expect_all(crew, state, list_finals(state, outer, winner))
+        each = max(map(crew.forecasts.expect, finals))
+    else:
+        each = max(state.costs.values(), default=0.0) * crew.forecasts.correction
+    return later + each * _count_waves(count_finals(state.space.study), len(crew.pool.cores))
+
+
+def count_finals(study: Study) -> int:
+    """Return how many trainings of the winner one search needs, besides the fresh draws."""
+    return study.seeds * (1 if study.search.nested else study.folds or 1)
+
+
+def _count_waves(cells: int, jobs: int) -> int:
+    """Return how often all processes of this machine train at once until cells are done."""
+    return -(-cells // jobs)
+
+
+def check_budget(crew: Crew, state: SearchState) -> None:
+    """Refuse a budget that is too small for the probes, one candidate on all draws and the training of its winner.
+
+    Raises:
+        InputError: With the figures.
+    """
+    jobs, searches = len(crew.pool.cores), len(state.outers)
+    probes = [cost for (title, *_), cost in state.costs.items() if title == "probe"]
+    each = min((cost for (title, *_), cost in state.costs.items() if title != "probe"), default=0.0)
+    waves = _count_waves(RUNGS[-1], jobs) + _count_waves(count_finals(state.space.study), jobs)
+    needed = searches * (sum(probes) / jobs + each * waves)
+    if needed > crew.order.budget:
+        raise InputError(
+            "`--budget` must be enough for the probes, one candidate and the training of the winner. Received: "
+            f"{describe_seconds(crew.order.budget)}; these take about {describe_seconds(needed)}."
+        )
+
+
+def estimate(space: Space, costs: Mapping[tuple, float], jobs: int) -> tuple[int, float]:
+    """Return about how many trainings a search needs, and how many seconds they take together.
+
+    Args:
+        space: What may be chosen.
+        costs: Seconds of each kind of cell, by `name_kind`.
+        jobs: How many cells are trained at a time.
+    """
+    study, nested = space.study, space.study.search.nested
+    probes = [cost for (title, *_), cost in costs.items() if title == "probe"]
+    each = statistics.fmean(cost for (title, *_), cost in costs.items() if title != "probe")
+    trials = int(min(study.search.trials, space.size))
+    more = DRAWS_EACH * trials + count_finals(study) + (0 if nested else len(FRESH))
+    searches = study.folds if nested else 1
+    return searches * (len(probes) + more), searches * (sum(probes) + each * more) / jobs

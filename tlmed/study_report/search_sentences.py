@@ -1,0 +1,138 @@
+"""What a search says, in sentences that a page and a terminal share."""
+
+from collections import Counter
+
+from tlmed.metrics.names import name_inline
+from tlmed.status import describe_seconds
+from tlmed.study_report.search_scores import SearchRecord
+from tlmed.study_report.study_sentences import say_mean
+from tlmed.tabulation import Table, numbers, texts
+from tlmed.words import count
+
+BEST = 10  # candidates that a table shows
+_STATES = {"complete": "judged on all draws", "pruned": "given up", "failed": "failed", "running": "not judged yet"}
+
+
+def describe_search(record: SearchRecord, few: bool = False) -> list[str | Table]:
+    """Return a search as lines and tables for a terminal.
+
+    Args:
+        record: The search.
+        few: Leave the table of candidates out.
+    """
+    table = [] if few else ["", list_best(record), "", *say_importance(record), ""]
+    return [
+        say_tried(record),
+        *say_winners(record),
+        *table,
+        *say_worth(record),
+        *(f"Note: {it}" for it in record.notes),
+    ]
+
+
+def say_tried(record: SearchRecord) -> str:
+    """Say how many candidates were tried, and what came of them."""
+    counts = Counter(row["state"] for row in record.rows)
+    said = ", ".join(f"{counts[state]} {words}" for state, words in _STATES.items() if counts[state])
+    folds = f" in {count(len(record.searches), 'fold')}" if record.content["nested"] else ""
+    took = describe_seconds(record.content["seconds"])
+    return (
+        f"{count(len(record.rows), 'candidate')}{folds}: {said or 'none yet'}. All trainings together took {took}. "
+        f"Judged by the {name_inline(record.content['metric'])} of validation images."
+    )
+
+
+def say_winners(record: SearchRecord) -> list[str]:
+    """Say what won each search."""
+    return [_say_winner(record, search) for search in record.searches if search["winner"]]
+
+
+def _say_winner(record, search) -> str:
+    winner = search["winner"]
+    fold = f" of fold {search['fold']}" if record.content["nested"] else ""
+    values = ", ".join(f"{name} {winner[name]}" for name in record.names if winner.get(name) not in ("", None))
+    return (
+        f"Winner{fold}: candidate {winner['candidate']} ({values}), {search['validation']:.3f} over "
+        f"{count(winner['draws'], 'draw')} of validation images."
+    )
+
+
+def say_worth(record: SearchRecord) -> list[str]:
+    """Say what the winner is worth on test images, and how far its validation score flatters it."""
+    if not record.searches[0]["winner"]:
+        return ["There is no winner yet."]
+    if record.mean is None:
+        return ["What the winner is worth on test images is known when its cells are complete."]
+    return _say_nested(record) if record.content["nested"] else _say_single(record)
+
+
+def _say_nested(record) -> list[str]:
+    metric, optimism = name_inline(record.content["metric"]), record.content["optimism"]
+    each = ", ".join(f"{search['optimism']:+.3f}" for search in record.searches)
+    return [
+        f"Searching and training, on test images that took no part: {metric} {say_mean(record.mean)}, the mean over "
+        f"{count(len(record.searches), 'fold')}. This is the score to report.",
+        f"The searches promised {optimism:+.3f} more than their test images gave: this optimism is the mean over the "
+        f"folds ({each}).",
+    ]
+
+
+def _say_single(record) -> list[str]:
+    search, metric = record.searches[0], name_inline(record.content["metric"])
+    first = record.mean if record.unseen is None else record.unseen
+    where = "the test images" if record.unseen is None else "the test images of fold 1"
+    said = [f"On {where}, which took no part in the search: {metric} {say_mean(first)}."]
+    if search["optimism"] is not None:
+        said.append(
+            f"The search promised {search['validation']:.3f}, which is {search['optimism']:+.3f} more (optimism). The "
+            "interval says how uncertain this is."
+        )
+    if search["fresh"] is not None:
+        luck = search["validation"] - search["fresh"]
+        said.append(
+            f"On four draws that chose nothing the winner has {search['fresh']:.3f}: {luck:+.3f} come from being the "
+            "best of many on its own draws. Other draws hold the same images, so this is a part of the optimism."
+        )
+    if record.unseen is not None:
+        folds = len(record.scores.folds)
+        said.append(
+            f"Mean over {folds} folds: {say_mean(record.mean)}. It is too good: the test images of the other folds "
+            "took part in the search. `--nested` measures it without them."
+        )
+    return said
+
+
+def list_best(record: SearchRecord) -> Table:
+    """Return a table of the best candidates of each search."""
+    columns = _list_columns(record)
+    numbered = ("fold",) if record.content["nested"] else ()
+    rows = [
+        [row["candidate"], *(row[name] for name in numbered), f"{float(row['validation']):.3f}", row["draws"]]
+        + [row[name] or "-" for name in columns]
+        for row in _rank(record)[:BEST]
+    ]
+    head = numbers("candidate", *numbered, "validation", "draws") + texts(*columns)
+    note = "Candidates that were judged on more draws come first; scores on fewer draws vary more."
+    return Table(head, rows, notes=[note])
+
+
+def _list_columns(record) -> list[str]:
+    """Return the dimensions in which candidates differ."""
+    return [name for name in record.names if len({row[name] for row in record.rows}) > 1]
+
+
+def _rank(record) -> list[dict[str, str]]:
+    judged = [row for row in record.rows if row["validation"] and row["state"] != "failed"]
+    return sorted(judged, key=lambda row: (-int(row["draws"]), -float(row["validation"])))
+
+
+def say_importance(record: SearchRecord) -> list[str]:
+    """Say which dimensions go with how much of the variance of the first scores."""
+    found = sorted(record.content["importance"].items(), key=lambda item: -item[1])
+    said = ", ".join(f"{name} {share:.0%}" for name, share in found)
+    if not said:
+        return []
+    return [
+        f"What goes with the scores on the first draw, each by itself: {said}. The search tries good values more "
+        "often, so these shares are rough."
+    ]
