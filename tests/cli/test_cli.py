@@ -327,7 +327,12 @@ def test_that_a_class_was_asked_for_is_told_also_where_it_is_the_default(words, 
     for place in ("run/report.html", "cv/report.html", "elsewhere/evaluation.html", "comparison/comparison.html"):
         page = re.sub("<[^>]*>", "", (tmp_path / place).read_text())
         assert page.count("malignant, ") == page.count(why) > 0, place
-    assert f"The positive class is {why}." in write_card(RunDir(tmp_path / "run"))
+    for place in ("run", "cv"):
+        card = write_card(RunDir(tmp_path / place))
+        assert f"The positive class is {why}." in card
+        assert "Intervals: " in card
+        assert "| malignant | " in card.partition("Class against the rest")[2]
+        assert "Compared with no transfer learning" in card
 
 
 def test_a_recipe_file_runs_once_and_the_run_keeps_it_as_it_ran(images, tmp_path):

@@ -393,16 +393,19 @@ def test_every_run_has_the_majority_class_to_beat(trained):
     assert baselines["majority_class"]["accuracy"]["value"] == test.count(frequent) / len(test)
 
 
-def test_other_data_is_divided_by_its_columns_and_known_images_are_named(trained):
+@pytest.mark.parametrize("split", ["test", "external"])
+def test_other_data_is_divided_by_its_columns_and_known_images_are_named(split, trained):
     run, folder = trained
     rows = read_csv(run / "splits.csv")
-    lines = [f"{row['path']},{row['label']},{'AB'[i % 2]}" for i, row in enumerate(rows)]
-    (folder / "other.csv").write_text("\n".join(["path,label,site", *lines]) + "\n")
+    lines = [f"{row['path']},{row['label']},{'AB'[i % 2]},{split}" for i, row in enumerate(rows)]
+    (folder / "other.csv").write_text("\n".join(["path,label,site,split", *lines]) + "\n")
     warnings = []
     voice = tlmed.run.Voice(say=lambda text: None, warn=warnings.append)
     made, result = inference.evaluate(run, str(folder / "other.csv"), voice=voice)
     assert result["evaluated"] == {"run": str(run.path), "data": str(folder / "other.csv"), "warnings": warnings}
     assert result["n"] == len(rows) == len(made.units.paths)
+    if split != "test":
+        assert warnings.pop(0) == f"The given splits ({split}) are not used: all images of other data are scored alike."
     assert {site: part["n"] for site, part in result["subgroups"]["site"].items()} == {"A": 20, "B": 20}
     train, val = (sum(row["split"] == split for row in rows) for split in ("train", "val"))
     assert [words[: words.index(" images")] for words in warnings] == [

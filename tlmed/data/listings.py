@@ -64,7 +64,7 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
     others = {name: [row.others[name] for row in images] for name in (images[0].others if images else ())}
     filled = {name: texts for name, texts in others.items() if any(texts)}
     group = find_group(filled, grouping, f"data={file}")
-    has_splits = any(row.split for row in images)
+    has_splits = _has_splits(images, layout)
     folders = open_folders(file, images)
     if faults := _faults(file, images, group, layout, folders):
         raise InputError(faults)
@@ -85,6 +85,7 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
         splits=[_split(row) for row in images] if has_splits else None,
         notes=(
             *notes,
+            *(_describe_other_splits(images) if layout.elsewhere else ()),
             *told,
             *name_spellings(groups or ()),
             *describe_links_out(file.parent, paths),
@@ -103,11 +104,23 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
     )
 
 
+def _has_splits(rows: list[Row], layout: Layout) -> bool:
+    """Tell whether rows give splits; those of another source are not asked for, because all its images are scored."""
+    return not layout.elsewhere and any(row.split for row in rows)
+
+
+def _describe_other_splits(rows: list[Row]) -> list[str]:
+    named = sorted({row.split for row in rows if row.split})
+    if {*map(name_split, named)} <= {"test"}:
+        return []
+    return [f"The given splits ({listed(named, NAMED)}) are not used: all images of other data are scored alike."]
+
+
 def _faults(
     file: Path, rows: list[Row], group: str | None, layout: Layout, folders: Mapping[str, ListedFolder]
 ) -> list[str]:
     """Return one sentence for every kind of fault, each with the lines that have it."""
-    has_splits = any(row.split for row in rows)
+    has_splits = _has_splits(rows, layout)
     bad: dict[str, list[str]] = defaultdict(list)
     lines: dict[str, list[int]] = defaultdict(list)
     # Where images have several labels, a label that train lacks is only not measured.

@@ -4,8 +4,10 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
+from tlmed.answer_units import unit_of
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
+from tlmed.evaluation.decision_lines import name_rule
 from tlmed.evaluation.ensemble_lines import describe_ensemble
 from tlmed.evaluation.lines import describe_size
 from tlmed.export.card import count_groups, introduce, write_run_card
@@ -14,10 +16,16 @@ from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.label_tables import count_label_images
 from tlmed.export.naming import name_data, name_weights
-from tlmed.export.score_section import show_score_section, show_without_leaks, tabulate
+from tlmed.export.score_section import (
+    name_positive,
+    show_baselines,
+    show_parts,
+    show_score_section,
+    show_without_leaks,
+    tabulate_all,
+)
 from tlmed.identifiers import read_identifiers
 from tlmed.members import Member, list_members, name_members
-from tlmed.metrics.names import list_once
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
 from tlmed.run_files.check_summary import read_summary, say_errors
 from tlmed.rundir import RunDir
@@ -150,17 +158,28 @@ def _show_scores(content) -> str:
 def _show_means(content) -> str:
     """Return the means of a cross-validation: any image of it is known to all of its networks but one or few."""
     metrics = content.metrics
+    groups = f" of {count(metrics['groups'], 'group')}" if metrics.get("groups") else ""
     said = (
-        f"Means over {count(len(metrics['folds']), 'fold')}, each scored on its own test images. They tell what one "
-        "such network does; all together may do better."
-    )
+        f"Means over {count(len(metrics['folds']), 'fold')}, each scored on its own test images: "
+        f"{count(metrics['n'], unit_of(metrics))}{groups} in all. They tell what one such network does; all together "
+        f"may do better. {name_positive(metrics)}{_say_thresholds(metrics)}"
+    ).rstrip()
     parts = [
         *map(plain, describe_size(metrics)),
-        tabulate(list_once(metrics)),
+        tabulate_all(metrics),
         *(f"**{plain(doubt)}**" for doubt in (*content.unchecked, *say_errors(content.check))),
         *show_without_leaks(metrics),
+        *show_parts(metrics),
+        *show_baselines(metrics),
     ]
     return "\n\n".join([said, *parts])
+
+
+def _say_thresholds(metrics) -> str:
+    point = metrics.get("operating_point", {})
+    if point.get("rule", "fixed") == "fixed":
+        return ""
+    return f" Each fold has a threshold of its own ({name_rule(point)}, on its validation images)."
 
 
 def _show_usage() -> str:

@@ -44,27 +44,24 @@ def show_score_section(content: CardFacts) -> str:
         rule = f"Predicted is {say_rule(metrics['decision'])}." if "decision" in metrics else say_median(metrics)
         meaning = f"{averaged} are means over the classes, each against the rest. {rule}".rstrip()
     else:
-        asked = metrics.get("positive_asked", False)
-        named = say_positive(metrics["classes"], metrics["positive"], asked, "The positive class is {}.")
         meaning = (
-            f"{plain(named)} It is predicted from a probability of {thousandths(metrics['threshold'])} "
+            f"{name_positive(metrics)} It is predicted from a probability of {thousandths(metrics['threshold'])} "
             f"on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"
         )
-    entries = {name_metric(name): entry for name, entry in list_once(metrics).items()}
     parts = [
         f"{metrics['n']:,} {unit_of(metrics)}s{groups}, split {code(metrics['split'])}. {meaning}",
         *([plain(say_pooling(metrics))] if "pool" in metrics else []),
         *map(plain, describe_size(metrics)),
-        tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
+        tabulate_all(metrics),
         *([] if several else show_further(metrics)),
         *(f"**{plain(said)}**" for said in (*describe_reversed(metrics), *describe_validation(metrics))),
         *(f"**{plain(said)}**" for said in content.unchecked),
         *show_without_leaks(metrics),
         *(f"**{plain(said)}**" for said in say_errors(content.check)),
-        *(show_labels(metrics) if several else [_show_classes(metrics)]),
+        *show_parts(metrics),
         *_show_prevalence(metrics),
         *_show_calibration(metrics),
-        *_show_baselines(metrics),
+        *show_baselines(metrics),
     ]
     return "\n\n".join(parts)
 
@@ -85,6 +82,25 @@ def show_without_leaks(metrics: Mapping) -> list[str]:
         return [said]
     entries = {name_metric(name): entry for name, entry in found["metrics"].items()}
     return [said, tabulate(found["metrics"], notes=list_notes(entries.items(), ("note",)))]
+
+
+def name_positive(metrics: Mapping) -> str:
+    """Say which of two classes is the positive one, and why; "" where there is none."""
+    if metrics.get("positive") is None:
+        return ""
+    asked = metrics.get("positive_asked", False)
+    return plain(say_positive(metrics["classes"], metrics["positive"], asked, "The positive class is {}."))
+
+
+def tabulate_all(metrics: Mapping) -> str:
+    """Return the metrics of all images as a table, with the methods of their intervals and what is to be noted."""
+    entries = {name_metric(name): entry for name, entry in list_once(metrics).items()}
+    return tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",)))
+
+
+def show_parts(metrics: Mapping) -> list[str]:
+    """Return the metrics of each class, or of each label."""
+    return show_labels(metrics) if read_task(metrics) == MULTI_LABEL else [_show_classes(metrics)]
 
 
 def tabulate(entries: Mapping, footnote: str = "", notes: Sequence[str] = ()) -> str:
@@ -146,7 +162,8 @@ def _show_classes(metrics) -> str:
     return Table(texts("Class against the rest") + numbers(counted, *map(name_metric, PER_CLASS)), rows).markdown()
 
 
-def _show_baselines(metrics) -> list[str]:
+def show_baselines(metrics: Mapping) -> list[str]:
+    """Return what classifiers without transfer learning reach beside the network; nothing where there are none."""
     if not (baselines := metrics.get("baselines")):
         return []
     runs, shown = [{"description": "this model", **metrics["metrics"]}, *baselines.values()], list_deciding(metrics)
