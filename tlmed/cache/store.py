@@ -5,7 +5,8 @@
 A key names everything that decides the numbers, except the image: graph, weights, engine, versions (see `keys`). Each
 file holds the rows of some images, found by the digest of their decoded pixels, and never changes: it is written under
 another name and renamed when it is whole, so that readers and writers need no locks, whatever is killed when. It is
-checked whenever it is opened (`row_files`): one that is damaged is deleted, and its rows are computed again.
+checked whenever it is opened (`row_files`): one that is damaged is deleted, and its rows are computed again. Turns only
+save time: who computes has one, so that nobody else computes the same.
 """
 
 import contextlib
@@ -36,9 +37,11 @@ from tlmed.cache.row_files import (
     pack_end,
     read_entry,
 )
+from tlmed.cache.turns import Turn, take_turn
 
 SHELF = f"features-{FORMAT}"
 SUFFIX = ".rows"
+_LOOK_SECONDS = 0.1  # between two looks whether somebody else still computes
 _OLD = 24 * 3600  # seconds after which a half-written file of another host counts as abandoned
 
 
@@ -62,6 +65,25 @@ class Store:
     def holds(self, key: str) -> bool:
         """Tell whether there is a file of a key, of whichever images."""
         return any((self.folder / key).glob(f"*{SUFFIX}"))
+
+    def take_turn(self, key: str) -> Turn | None:
+        """Return the right to compute rows of a key; None where somebody else has it.
+
+        Raises:
+            StoreError: If the folder cannot be written to.
+        """
+        with _explained(self.folder):
+            return take_turn(self.folder, key)
+
+    def wait_for_turn(self, key: str) -> Turn:
+        """Wait until nobody else computes rows of a key, and return the right to do so.
+
+        Raises:
+            StoreError: If the folder cannot be written to.
+        """
+        while (turn := self.take_turn(key)) is None:
+            time.sleep(_LOOK_SECONDS)
+        return turn
 
     def open(
         self, key: str, shape: Sequence[int], dtype: str, wanted: Collection[bytes] | None = None

@@ -24,8 +24,21 @@ PORTION = 1024  # images at least in a file of the store
 PORTION_SECONDS = 120.0  # a larger file takes about this time to compute
 
 
-# An engine, and activations that it has computed by the digests of images.
-Ready = tuple[Engine, Mapping[bytes, np.ndarray]]
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """What there is when activations must be computed.
+
+    Attributes:
+        engine: One that is prepared; None: there is none yet, and others may have computed activations meanwhile.
+        rows: What it has computed already, by the digests of images.
+        turn: Ends when all is computed.
+        waited: Seconds in which others computed.
+    """
+
+    engine: Engine | None = None
+    rows: Mapping[bytes, np.ndarray] = field(default_factory=dict, repr=False)
+    turn: AbstractContextManager = field(default_factory=contextlib.nullcontext)
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -87,6 +100,7 @@ class Extraction:
         batches: How often it ran.
         early: How many of those that were computed were so before they were asked for.
         preparation: Seconds that were waited for the engine to compile or convert the prefix.
+        waited: Seconds that were waited for others that computed the same.
         notes: Sentences for the user.
     """
 
@@ -96,6 +110,7 @@ class Extraction:
     batches: int
     early: int = 0
     preparation: float = 0.0
+    waited: float = 0.0
     notes: tuple[str, ...] = ()
 
 
@@ -121,7 +136,7 @@ def extract(
     shelf: Shelf,
     watch: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None,
     rows: np.ndarray | None = None,
-    ready: Callable[[str], Ready | None] = lambda key: None,
+    ready: Callable[[str], Ready] = lambda key: Ready(),
 ) -> tuple[Activations, Extraction]:
     """Return a network's activations for images: read from the store, or computed and put into it.
 
@@ -133,8 +148,8 @@ def extract(
         watch: Makes a function that is told of how many more images rows were computed, given the shelf's name and the
             number.
         rows: The images that are needed; None: all. Only their activations can be taken.
-        ready: Returns what was prepared before for an address, if there is something: its engine runs instead, and only
-            over images whose activations are not there.
+        ready: Called with an address whose activations are not all there; it waits until this process may compute them.
+            If what it returns has an engine, that runs instead.
 
     Raises:
         StoreError: If the store cannot be used.
@@ -148,30 +163,54 @@ def extract(
     shapes = tuple(tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs))
     kind = (sum(map(math.prod, shapes)),), dtype
     found, notes = store.open(key, *kind, wanted)
-    held = {digest for rows in found for digest in rows.digests}
-    missing = np.array([row for row in rows if digests[row] not in held], np.int64)
-    calls, start = engine.calls, time.perf_counter()
-    preparation, early = 0.0, {}
+    missing = _find_missing(found, digests, rows)
+    calls, preparation, prepared = engine.calls, 0.0, Ready()
     if len(missing):
-        if prepared := ready(key):
-            (engine, early), calls = prepared, 0
-        engine.prepare()
-        preparation = time.perf_counter() - start
-        about = {"name": name, **description}
-        with watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell:
-            for part in _portions(missing):
-                with store.create(key, about, *kind, [digests[row] for row in part]) as append:
-                    # Decoding and computing take turns: at the same time they would compete for the same cores.
-                    for turn in _split(part, engine.batch_size * max(1, TURN // engine.batch_size)):
-                        for values in _compute(turn, engine, pixels, early):
-                            append(values)
-                            tell(len(values))
-        # Read back from the store, so that rows are the same whether they were computed now or earlier.
-        found, more = store.open(key, *kind, wanted)
-        notes += more
-    ahead = sum(digests[row] in early for row in missing)
-    done = Extraction(key, len(rows), len(missing), engine.calls - calls, ahead, preparation, tuple(notes))
+        prepared = ready(key)
+        with prepared.turn:
+            if prepared.engine is None:
+                found, more = store.open(key, *kind, wanted)
+                notes += more
+                missing = _find_missing(found, digests, rows)
+            else:
+                engine, calls = prepared.engine, 0
+            if len(missing):
+                start = time.perf_counter()
+                engine.prepare()
+                preparation = time.perf_counter() - start
+                with watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell:
+                    for part in _portions(missing):
+                        about = {"name": name, **description}
+                        with store.create(key, about, *kind, [digests[row] for row in part]) as append:
+                            for values in _compute_in_turns(part, engine, pixels, prepared.rows):
+                                append(values)
+                                tell(len(values))
+                # Read back from the store, so that rows are the same whether they were computed now or earlier.
+                found, more = store.open(key, *kind, wanted)
+                notes += more
+    done = Extraction(
+        key,
+        len(rows),
+        len(missing),
+        engine.calls - calls,
+        sum(digests[row] in prepared.rows for row in missing),
+        preparation,
+        prepared.waited,
+        tuple(notes),
+    )
     return Activations(shapes, *_locate(found, digests, rows)), done
+
+
+def _find_missing(found, digests, rows) -> np.ndarray:
+    """Return the rows of images whose activations are not there."""
+    held = {digest for part in found for digest in part.digests}
+    return np.array([row for row in rows if digests[row] not in held], np.int64)
+
+
+def _compute_in_turns(rows, engine, pixels, early) -> Iterator[np.ndarray]:
+    """Yield the activations of images; decoding and computing take turns, because they would compete for cores."""
+    for turn in _split(rows, engine.batch_size * max(1, TURN // engine.batch_size)):
+        yield from _compute(turn, engine, pixels, early)
 
 
 def _compute(rows, engine, pixels, early) -> Iterator[np.ndarray]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -11,9 +11,9 @@ from threading import Event, Lock
 import keras
 import numpy as np
 
-from tlmed.cache import Store, cache_folder, limit_features
+from tlmed.cache import Store, StoreError, Turn, cache_folder, limit_features
 from tlmed.errors import InputError
-from tlmed.features.activations import PORTION
+from tlmed.features.activations import PORTION, Ready
 from tlmed.features.engines import CannotConvert, Engine, choose_engine, make_engine
 from tlmed.features.kept import Means
 from tlmed.features.keys import address, describe
@@ -30,15 +30,15 @@ class EarlyFeatures:
     """What a thread prepares and computes while images are read, until it is taken.
 
     Attributes:
-        found: Holds what will be the address of the features, the engine, and features by the digests of pixels; or
-            None. Whoever takes it empties the list.
+        found: Holds what will be the address of the features, and what is ready for it; or None. Whoever takes it
+            empties the list.
         decoded: Digests and pixels that wait for the engine; None at the end.
         ready: Whether the engine is prepared, or will not be.
         over: Whether no more images are computed.
         taken: Digests of the images that were put into `decoded`.
     """
 
-    found: list[Future[tuple[str, Engine, Mapping[bytes, np.ndarray]] | None]] = field(default_factory=list)
+    found: list[Future[tuple[str, Ready] | None]] = field(default_factory=list)
     decoded: SimpleQueue = field(default_factory=SimpleQueue)
     ready: Event = field(default_factory=Event)
     over: Event = field(default_factory=Event)
@@ -69,14 +69,28 @@ class EarlyFeatures:
         self.decoded.put(None)
         wait(self.found)
 
-    def take(self, key: str) -> tuple[Engine, Mapping[bytes, np.ndarray]] | None:
-        """Return the engine, and features by digests, if they are those of an address; None the second time.
+    def take(self, key: str) -> Ready | None:
+        """Return what is ready if it is for this address; None the second time.
 
         Raises:
             Whatever the engine raised.
         """
         held = self.found.pop().result() if self.found else None
-        return held[1:] if held is not None and held[0] == key else None
+        if held is not None and held[0] == key:
+            return held[1]
+        _end_turn(held)
+        return None
+
+    def give_up(self) -> None:
+        """Let others compute the features if nobody has taken them."""
+        if self.found and (done := self.found.pop()).exception() is None:
+            _end_turn(done.result())
+
+
+def _end_turn(held: tuple[str, Ready] | None) -> None:
+    if held is not None:
+        with held[1].turn:
+            pass
 
 
 @contextlib.contextmanager
@@ -86,7 +100,7 @@ def preparing(network: keras.Model, means: Means) -> Iterator[EarlyFeatures]:
     Converting uses one core, and computing waits for images at first: decoding them fills the rest. Where the store has
     features of the network already, of whichever images, nothing is prepared or computed. Features are as good in this
     order as in any other, because those of an image do not depend on the others of its batch. What is not finished at
-    the end of the block is given up.
+    the end of the block is given up. Whoever does not take what is ready must call `give_up`: others wait for it.
 
     Args:
         network: From raw images to features, with the weights that it will have when features are needed: those of
@@ -94,13 +108,17 @@ def preparing(network: keras.Model, means: Means) -> Iterator[EarlyFeatures]:
         means: How features are computed and kept.
     """
     early = EarlyFeatures()
-    with _switching(_SWITCH), ThreadPoolExecutor(1) as pool:
-        early.found.append(pool.submit(_compute, network, means, early))
-        try:
-            yield early
-        finally:
-            early.over.set()
-            early.decoded.put(None)
+    try:
+        with _switching(_SWITCH), ThreadPoolExecutor(1) as pool:
+            early.found.append(pool.submit(_compute, network, means, early))
+            try:
+                yield early
+            finally:
+                early.over.set()
+                early.decoded.put(None)
+    except BaseException:
+        early.give_up()
+        raise
 
 
 @contextlib.contextmanager
@@ -114,7 +132,7 @@ def _switching(seconds: float) -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _compute(network, means, early) -> tuple[str, Engine, dict[bytes, np.ndarray]] | None:
+def _compute(network, means, early) -> tuple[str, Ready] | None:
     try:
         made = _prepare(network, means)
         if made is None:
@@ -122,11 +140,15 @@ def _compute(network, means, early) -> tuple[str, Engine, dict[bytes, np.ndarray
             return None
     finally:
         early.ready.set()
+    key, engine, turn = made
     rows = {}
-    for batch in _batches(early, means.batch_size):
-        digests, images = zip(*batch, strict=True)
-        rows.update(zip(digests, made[1](np.stack(images)), strict=True))
-    return *made, rows
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(turn)
+        for batch in _batches(early, means.batch_size):
+            digests, images = zip(*batch, strict=True)
+            rows.update(zip(digests, engine(np.stack(images)), strict=True))
+        stack.pop_all()  # the turn goes on until the features are in the store
+    return key, Ready(engine, rows, turn)
 
 
 def _batches(early, size) -> Iterator[list[tuple[bytes, np.ndarray]]]:
@@ -143,13 +165,21 @@ def _batches(early, size) -> Iterator[list[tuple[bytes, np.ndarray]]]:
         yield batch
 
 
-def _prepare(network, means) -> tuple[str, Engine] | None:
-    try:
-        engine = make_engine(choose_engine(means.engine, means.precision), network, means.batch_size, means.precision)
-        key = address(describe(network, engine, means.dtype))
-        if Store(cache_folder(), limit_features()).holds(key):
+def _prepare(network, means) -> tuple[str, Engine, Turn] | None:
+    """Return an address, its engine and the turn to compute; None where that is not needed or not possible."""
+    with contextlib.ExitStack() as stack:
+        try:
+            engine = make_engine(
+                choose_engine(means.engine, means.precision), network, means.batch_size, means.precision
+            )
+            key, store = address(describe(network, engine, means.dtype)), Store(cache_folder(), limit_features())
+            if store.holds(key) or (turn := store.take_turn(key)) is None:
+                return None
+            stack.enter_context(turn)
+            if store.holds(key):  # another process has computed them since
+                return None
+            engine.prepare()
+        except (CannotConvert, InputError, StoreError):  # who needs the engine finds the same, and says so
             return None
-        engine.prepare()
-    except (CannotConvert, InputError):  # who needs the engine finds the same, and says so
-        return None
-    return key, engine
+        stack.pop_all()
+        return key, engine, turn

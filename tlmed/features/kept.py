@@ -11,6 +11,7 @@ from tlmed.cache import Store, StoreError, cache_folder, limit_features
 from tlmed.data.reading import Pixels
 from tlmed.features.activations import Activations, Ready, Shelf, extract
 from tlmed.features.engines import CannotConvert, choose_engine, make_engine
+from tlmed.replicas import workers
 from tlmed.voice import Voice
 
 
@@ -69,8 +70,11 @@ def keep_features(
     shelf = Shelf(Store(cache_folder(), limit_features()), f"{means.backbone}, {name}", means.dtype)
     chosen = choose_engine(means.engine, means.precision)
 
+    def begin(key: str) -> Ready:
+        return ready(key) or _wait(shelf.store, key, voice)
+
     def run(made):
-        return made, *extract(network, made, pixels, shelf, voice.features, rows, ready)
+        return made, *extract(network, made, pixels, shelf, voice.features, rows, begin)
 
     try:
         try:
@@ -83,8 +87,9 @@ def keep_features(
         return None
     for note in done.notes:
         voice.warn(note)
-    seconds = round(time.perf_counter() - start, 3)
-    voice.say(f"Features ({name}): {_describe(done, used.name)}, {seconds:.1f} s")
+    seconds = round(time.perf_counter() - start - done.waited, 3)
+    waited = f", after {done.waited:.1f} s in which another process computed" if done.waited else ""
+    voice.say(f"Features ({name}): {_describe(done, used.name)}, {seconds:.1f} s{waited}")
     return activations, {
         "name": name,
         "images": done.images,
@@ -96,7 +101,20 @@ def keep_features(
         "key": done.key,
         "seconds": seconds,
         "preparation_seconds": round(done.preparation, 3),
+        "waiting_seconds": round(done.waited, 3),
     }
+
+
+def _wait(store, key, voice) -> Ready:
+    """Wait until no other process computes rows of an address."""
+    if workers()[1] > 1:  # each computes a share of its own, at the same time
+        return Ready()
+    if turn := store.take_turn(key):
+        return Ready(turn=turn)
+    start = time.perf_counter()
+    with voice.busy("Waiting for features that another process computes"):
+        turn = store.wait_for_turn(key)
+    return Ready(turn=turn, waited=time.perf_counter() - start)
 
 
 def _describe(done, engine) -> str:

@@ -5,11 +5,12 @@ and the size of images. Small pictures and measures are found by the digest of e
 small pictures and groups together. Splits, labels and seeds decide none of them.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,6 +112,15 @@ class Memory:
             values[place] = (pair.first, pair.second), pair.correlation, pair.matrix, pair.boxes
         numbers = [hashlib.sha256(b"%d" % place).digest() for place in range(len(values))]
         self._keep(address, _PAIRS, numbers, np.frombuffer(values.tobytes(), np.uint8).reshape(len(values), -1))
+
+    @contextlib.contextmanager
+    def alone(self, address: str) -> Iterator[None]:
+        """Wait until no other process computes what an address will hold, and let none begin in the block."""
+        with contextlib.ExitStack() as stack:
+            if self.store is not None:
+                with contextlib.suppress(StoreError):
+                    stack.enter_context(self.store.wait_for_turn(address))
+            yield
 
     def _open(self, address, width, wanted) -> list:
         if self.store is None:

@@ -131,13 +131,17 @@ def _group_identical(evidence: Evidence) -> Mapping[int, list[int]]:
 def _recall_pairs(evidence, look) -> tuple[list[Pair], int]:
     """Return what `_find_pairs` does, without comparing images where the same ones were compared before."""
     address = address_pairs(evidence.sketches, look.rows, evidence.table.groups)
-    if (known := evidence.memory.recall_pairs(address)) is not None:
-        for pair in known[0]:
-            look.sets.join(pair.first, pair.second)
-        return known
-    found = _find_pairs(evidence.sketches, look.rows, look.sets)
-    evidence.memory.keep_pairs(address, *found)
-    return found
+    known = evidence.memory.recall_pairs(address)
+    if known is None:
+        with evidence.memory.alone(address):  # several cells of a study begin with the same images
+            known = evidence.memory.recall_pairs(address)
+            if known is None:
+                found = _find_pairs(evidence.sketches, look.rows, look.sets)
+                evidence.memory.keep_pairs(address, *found)
+                return found
+    for pair in known[0]:
+        look.sets.join(pair.first, pair.second)
+    return known
 
 
 def _find_pairs(sketches, rows, sets) -> tuple[list[Pair], int]:

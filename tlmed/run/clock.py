@@ -38,7 +38,9 @@ class Clock:
     def training(self) -> float:
         """Seconds from when the first image is read to when the last weight is updated, without the check of the data.
 
-        The check reads pixels that are decoded already, or decodes them once more for itself.
+        The check reads pixels that are decoded already, or decodes them once more for itself. Neither does it count how
+        long other processes computed features that this run waited for.
         """
-        checking = sum(stage["seconds"] for stage in self.stages if stage["name"] == CHECK)
-        return max(self.trained - self.reading - checking, 0)
+        others = [stage["seconds"] for stage in self.stages if stage["name"] == CHECK]
+        others += [extraction.get("waiting_seconds", 0.0) for extraction in self.extractions]
+        return max(self.trained - self.reading - sum(others), 0)

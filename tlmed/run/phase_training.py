@@ -244,6 +244,8 @@ def _feed(job, prepared, model, begun) -> Feed:
     # From the plan and not decided anew: a run that goes on, or repeats another, keeps to the plan's choice.
     choice = prepared.plan["phases"][number]["cache"]
     fed = feed(job, model, prepared.images, choice, begun, prepared.early)
+    if prepared.early is not None:
+        prepared.early.give_up()  # a phase that did not take it needs other features, or none
     if choice["on"] and fed.extraction is None:
         # Later phases, too: a cache that fails in between would mix two ways to compute features in one run.
         for entry in prepared.plan["phases"][number:]:

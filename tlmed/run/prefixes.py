@@ -23,6 +23,8 @@ from tlmed.run.job import Job
 from tlmed.run.networks import image_predictor, predict_rows
 from tlmed.training import IMAGES
 
+_SUMMED = ("computed", "batches", "seconds", "preparation_seconds", "waiting_seconds")  # over parts of an extraction
+
 
 @dataclass(frozen=True)
 class Feed:
@@ -189,5 +191,5 @@ def _keep(job, prefix, pixels, images, name, early) -> tuple[Activations, dict] 
     found = keep(rows)
     if not all_agree(found is not None):
         return None
-    sums = {name: own[1][name] + found[1][name] for name in ("computed", "batches", "seconds", "preparation_seconds")}
+    sums = {name: own[1][name] + found[1][name] for name in _SUMMED}
     return found[0], {**found[1], **sums}

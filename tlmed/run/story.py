@@ -284,9 +284,13 @@ def _prepared(job: Job, workers: Workers, continues: bool, read: ImageSet | None
     continues = continues and workers.is_chief  # the others write to a folder that is deleted when they end
     with strategy.scope(), explained(job.run, data.batch_size, data.image_size, continues):
         prepared = prepare(job, read)
-        check_leaks(job, prepared.images)
-        workers.compare("images", describe_rows(prepared.images))
-        yield prepared
+        try:
+            check_leaks(job, prepared.images)
+            workers.compare("images", describe_rows(prepared.images))
+            yield prepared
+        finally:
+            if prepared.early is not None:
+                prepared.early.give_up()
 
 
 def _write_plan(job, workers, prepared, begun: Begun | None) -> None:

@@ -180,7 +180,7 @@ def _is_enough(crew, state, outer) -> bool:
         return False
     states = crew.list_states()
     waits = [name for name, cell in crew.cells.items() if cell.draw is not None and states[name] == "waiting"]
-    if (waits and not crew.may_begin()) or crew.left <= crew.reserve:
+    if (waits and not crew.count_waiting()) or crew.left <= crew.reserve:
         outer.is_late = True
         crew.refused.update(waits)  # time that is kept for later folds is not for them
     return outer.is_late

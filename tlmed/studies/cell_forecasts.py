@@ -82,7 +82,7 @@ def forecast_all(pool: Pool, cells: Iterable[Cell], skip_bad: bool, screen: Scre
                     else:  # it will fail for the same reason when it is trained
                         found.faults[cell.configuration] = answer.get("reason", "it was stopped")
                 bar.move(bar.done + 1)
-            while left and (worker := pool.find_idle()) is not None:
+            while left and (worker := pool.find_idle(len(left))) is not None:
                 cell = left.pop(0)
                 worker.give(cell, write_job(FORECAST, cell, Path("."), skip_bad))
             time.sleep(_TICK)

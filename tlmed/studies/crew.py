@@ -44,7 +44,7 @@ class Crew:
         order: What was asked for.
         directory: The identifier of the directory of the study.
         running: The trial of each cell that is trained here, by the cell's name.
-        warm: What features are in the store, as `name_features` names them.
+        warm: What features are in the store for certain, as `name_features` names them.
         forecasts: How long cells will take.
         entries: What the ledger said when it was last asked.
         asked: When that was.
@@ -91,21 +91,25 @@ class Crew:
         """Return the state of each cell."""
         return {name: self.entries[name].state if name in self.entries else "waiting" for name in self.cells}
 
-    def may_begin(self) -> bool:
-        """Tell whether a cell waits that this process would train now."""
-        return any(state == "waiting" and self.accepts(name) for name, state in self.list_states().items())
+    def count_waiting(self) -> int:
+        """Return how many cells wait that this process would train now."""
+        return sum(state == "waiting" and self.accepts(name) for name, state in self.list_states().items())
 
     def accepts(self, name: str) -> bool:
-        """Tell whether a cell may begin now: features that another cell computes are waited for, and time must do."""
+        """Tell whether a cell may begin now: it is of this study, and time must do."""
         cell = self.cells.get(name)
         if cell is None or name in self.refused:
             return False
-        features = name_features(cell)
-        computed = {name_features(self.cells[other]) for other in self.running}
-        if features is not None and features not in self.warm and features in computed:
-            return False
         kept = self.reserve if cell.draw is not None else 0.0
         return self.order.budget is None or self.forecasts.expect(cell) <= self.left - kept
+
+    def prefers(self, name: str) -> bool:
+        """Tell whether a cell may begin now, and would not wait for features that another cell may compute."""
+        if not self.accepts(name):
+            return False
+        features = name_features(self.cells[name])
+        computed = {name_features(self.cells[other]) for other in self.running}
+        return features is None or features in self.warm or features not in computed
 
     @property
     def left(self) -> float:

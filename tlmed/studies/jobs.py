@@ -35,7 +35,8 @@ def is_light(cell: Cell) -> bool:
 def name_features(cell: Cell) -> tuple | None:
     """Return what decides the features that a cell begins with; None where it begins with none.
 
-    Cells of one name share features in the store: the first one computes them, and the others wait for it.
+    Cells of one name share features in the store: the first one computes them, and the others wait for it. Random
+    weights and augmented images are others for each seed.
     """
     recipe = cell.recipe
     first_frozen = isinstance(recipe.head, Hybrid) or (isinstance(recipe.phases, tuple) and recipe.phases[0].thaw == 0)
@@ -45,4 +46,6 @@ def name_features(cell: Cell) -> tuple | None:
     data = recipe.data
     engine = (recipe.engine, recipe.engine_precision, recipe.cache_dtype)
     pixels = (data.source, data.image_size, str(data.window), data.fit, data.spacing)
-    return recipe.backbone, recipe.weights, *engine, *pixels
+    weights = (recipe.weights,) if isinstance(recipe.weights, str) else recipe.weights
+    drawn = (recipe.seed, recipe.augment) if "none" in weights or recipe.augment.views else ()
+    return recipe.backbone, weights, *engine, *pixels, *map(str, drawn)

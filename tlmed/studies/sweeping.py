@@ -33,7 +33,6 @@ from tlmed.studies.ledger import BEAT_SECONDS, Entry, Ledger
 from tlmed.studies.lost_runs import note_place, renew_lost, say_place
 from tlmed.studies.study_bars import Bars
 from tlmed.studies.worker_pool import Pool, choose_jobs, say_end
-from tlmed.study_report import analyse, conclude, read_study_scores, warn, write_study_page
 from tlmed.words import count, listed
 
 LOGS = "logs"
@@ -189,15 +188,16 @@ def _show_life(crew: Crew, screen: Screen) -> None:
 def _is_left(crew: Crew) -> bool:
     """Tell whether a cell waits that this process may train, or one is trained elsewhere and could be lost."""
     elsewhere = crew.order.budget is None and "running" in crew.list_states().values()
-    return elsewhere or crew.may_begin()
+    return elsewhere or crew.count_waiting() > 0
 
 
 def _assign(crew: Crew) -> None:
     """Give a cell to each idle process."""
-    while crew.may_begin() and (worker := crew.pool.find_idle()) is not None:
+    while (waiting := crew.count_waiting()) and (worker := crew.pool.find_idle(waiting)) is not None:
         if crew.running and psutil.virtual_memory().available < _LEAST_FREE:
             return
-        claimed = crew.ledger.claim(crew.accepts)
+        # Cells that need the same features wait for the one that computes them: others go first.
+        claimed = crew.ledger.claim(crew.prefers) or crew.ledger.claim(crew.accepts)
         crew.ask(at_once=True)
         if claimed is None:
             return
@@ -321,6 +321,9 @@ def count_states(crew: Crew, screen: Screen) -> StudyResult:
 
 def _conclude(crew, screen) -> StudyResult:
     """Say what came of the cells; write the page, and say what follows."""
+    # Here, because it loads the libraries of pages and plots: processes begin a second sooner.
+    from tlmed.study_report import analyse, conclude, read_study_scores, warn, write_study_page
+
     folder, result = crew.order.folder, count_states(crew, screen)
     try:
         with one_at_a_time(folder):

@@ -117,11 +117,17 @@ class Pool:
         self.leaving: list[Worker] = []  # those that end by themselves
         self.is_ending = False
 
-    def find_idle(self) -> Worker | None:
-        """Return a process that waits for a job; None where all are busy, or one starts for the next job."""
+    def find_idle(self, wanted: int) -> Worker | None:
+        """Return a process that waits for a job; None where all are busy, or start.
+
+        Args:
+            wanted: How many jobs wait. As many processes start at once if there is room: loading TensorFlow takes them
+                seconds.
+        """
         idle = [worker for worker in self.workers.values() if worker.job is None]
-        if not idle and (free := [number for number in range(len(self.cores)) if number not in self.workers]):
-            self.workers[free[0]] = self._start(free[0])
+        free = [number for number in range(len(self.cores)) if number not in self.workers]
+        for number in free[: max(0, wanted - len(idle))]:
+            self.workers[number] = self._start(number)
         return next((worker for worker in idle if worker.is_ready), None)
 
     def listen(self) -> list[tuple[Worker, dict | None]]:
