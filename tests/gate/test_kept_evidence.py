@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -67,6 +69,21 @@ def test_a_second_check_finds_the_same_without_computing_it_again(folder, tmp_pa
     assert computed == {"drawn": 40, "compared": 2}
     assert found == found[:1] * 3
     assert found[0].count("near-copy") >= 3
+
+
+def test_checks_at_the_same_time_compare_images_once(folder, tmp_path, computed, monkeypatch):
+    compare = near_copies._find_pairs
+
+    def take_long(*arguments):
+        time.sleep(0.3)
+        return compare(*arguments)
+
+    monkeypatch.setattr(near_copies, "_find_pairs", take_long)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: check(folder, tmp_path, make_memory(tmp_path)), range(2)))
+    assert computed["compared"] == 1
+    assert found[0] == found[1]
+    assert not list((tmp_path / "store").rglob("*.turn"))
 
 
 def test_another_seed_divides_the_same_copies_in_another_way(folder, tmp_path, computed):
