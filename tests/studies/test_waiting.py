@@ -14,7 +14,7 @@ from tlmed.studies.worker_pool import Pool
 @pytest.fixture
 def crew(tmp_path):
     """Give what knows the eight cells of a study, none of which is trained yet."""
-    return Crew({cell.name: cell for cell in small().expand("images")}, None, None, Order(tmp_path))
+    return Crew({cell.name: cell for cell in small().expand("images")}, None, None, Order(tmp_path), "")
 
 
 def preferred(crew):
