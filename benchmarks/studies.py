@@ -89,28 +89,35 @@ def measure_store(data: Path, out: Path, options: argparse.Namespace) -> None:
     for kind, names in {"frozen": APPROACHES, "thawed": THAWED}.items():
         folder = out / f"store-{kind}"
         folder.mkdir(exist_ok=True)
-        note = folder / "seconds.json"
-        seconds = json.loads(note.read_text()) if note.exists() else {}
+        sums = []
         for number, name in enumerate(names, 1):
             study = make_study(options, name_recipes(names[:number], folder), options.seeds)
-            if "study" not in seconds.setdefault(name, {}):
-                file = write_study(study, folder / f"study{number}.py")
-                # A study that grows by one approach; of one that was killed here the rest alone would be timed.
-                seconds[name]["study"] = call(["sweep", file, "--data", data, "--out", folder / "study"], out / "cache")
-                note.write_text(json.dumps(seconds))
-            scores = read_scores(folder / "study")
-            for cell in study.expand(str(data)):
-                if cell.title == name and cell.name not in seconds[name]:
-                    recipe, run = folder / "cell.py", folder / "alone" / cell.name
-                    recipe.write_text(to_source(cell.recipe))
-                    words = ["train", recipe, "--set", "cache=off", "--out", run, "--fresh"]
-                    seconds[name][cell.name] = call(words, folder / "empty")
-                    note.write_text(json.dumps(seconds))
-            print(describe_store(name, seconds[name], folder, scores), flush=True)
-        sums = [
-            [sum(it) for it in zip(*(split(seconds[name])[side] for name in names), strict=True)] for side in (0, 1)
-        ]
-        print(f"{kind}: {describe_ratio(*sums)}", flush=True)
+            seconds = measure_approach(study, name, data, folder)
+            print(describe_store(name, seconds, folder), flush=True)
+            sums.append(split(seconds))
+        study, alone = ([sum(it) for it in zip(*side, strict=True)] for side in zip(*sums, strict=True))
+        print(f"{kind}: {describe_ratio(study, alone)}", flush=True)
+
+
+def measure_approach(study: Study, name: str, data: Path, folder: Path) -> dict:
+    """Return the seconds of a study that grows by an approach, and of each of its cells alone, as `call` gives them.
+
+    What was measured before is read; of a study that was killed meanwhile only the rest would be timed.
+    """
+    note = folder / f"{name}.json"
+    seconds = json.loads(note.read_text()) if note.exists() else {}
+    if "study" not in seconds:
+        file = write_study(study, folder / "study.py")
+        seconds["study"] = call(["sweep", file, "--data", data, "--out", folder / "study"], folder.parent / "cache")
+        note.write_text(json.dumps(seconds))
+    for cell in study.expand(str(data)):
+        if cell.title == name and cell.name not in seconds:
+            recipe, run = folder / "cell.py", folder / "alone" / cell.name
+            recipe.write_text(to_source(cell.recipe))
+            words = ["train", recipe, "--set", "cache=off", "--out", run, "--fresh"]
+            seconds[cell.name] = call(words, folder / "empty")
+            note.write_text(json.dumps(seconds))
+    return seconds
 
 
 def split(seconds: dict) -> tuple[list[float], list[float]]:
@@ -128,9 +135,9 @@ def describe_ratio(study: Sequence[float], alone: Sequence[float]) -> str:
     return "; ".join(said)
 
 
-def describe_store(name: str, seconds: dict, folder: Path, scores: dict[str, float]) -> str:
+def describe_store(name: str, seconds: dict, folder: Path) -> str:
     """Say what an approach costs on both sides, and how far the scores of its cells are from each other."""
-    apart = []
+    apart, scores = [], read_scores(folder / "study")
     for cell in seconds:
         if cell != "study":
             metrics = json.loads((folder / "alone" / cell / "metrics.json").read_text())["metrics"]
@@ -150,8 +157,9 @@ def measure_jobs(data: Path, out: Path, options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         folder = Path(scratch)
         file = write_study(study, folder / "jobs.py")
+        few = write_study(make_study(options, ("feature_extractor",), 1), folder / "few.py")
         for jobs in (1, 2):  # features have an address of their own for each number of threads
-            words = ["sweep", file, "--seeds", "1", "--jobs", jobs, "--data", data, "--out", folder / f"warm{jobs}"]
+            words = ["sweep", few, "--jobs", jobs, "--data", data, "--out", folder / f"warm{jobs}"]
             call(words, out / "cache")
         seconds = {1: 0.0, 2: 0.0}
         for turn in range(options.turns):

@@ -82,6 +82,8 @@ def _extract(job, prepared) -> np.ndarray:
         wake(job.recipe, prepared.backbone, prepared.images)
     with job.clock.stage("extract features"):
         features = features_of(job, prepared.network, prepared.images, "hybrid", prepared.early)
+    if prepared.early is not None:
+        prepared.early.give_up()  # if the store could not be used
     if bad := int((~np.isfinite(features).all(axis=1)).sum()):
         raise RunFailed(
             f"Features must be finite numbers. Received: NaN or infinity for {bad:,} of {len(features):,} images."
