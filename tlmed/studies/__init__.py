@@ -3,7 +3,19 @@
 The process that coordinates a study loads no TensorFlow; those that train its cells do (`cell_worker`).
 """
 
-from tlmed.studies.crew import Order
-from tlmed.studies.sweeping import StudyResult, run_cells, show_plan
+import importlib
 
-__all__ = ["Order", "StudyResult", "run_cells", "show_plan"]
+# Where each name lives. They are imported when first used: the processes that train need no Optuna and no database.
+_HOMES = {
+    "Order": "tlmed.studies.crew",
+    "StudyResult": "tlmed.studies.sweeping",
+    "run_cells": "tlmed.studies.sweeping",
+    "show_plan": "tlmed.studies.sweeping",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tlmed.studies' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
