@@ -8,7 +8,6 @@ from pathlib import Path
 from tlmed.recipe import Study
 from tlmed.recipe.search_space import Space, make_space
 from tlmed.screen import Screen
-from tlmed.search.searching import plan_search, run_search
 from tlmed.studies import Order, StudyResult, run_cells, show_plan
 
 
@@ -68,6 +67,8 @@ def run_study(
     """
     if study.search is None:
         return run_cells(study.expand(data, fixed, own), order, screen)
+    from tlmed.search.searching import run_search  # it loads the libraries of pages, which takes a second
+
     return run_search(_make_space(study, data, fixed, own), order, screen)
 
 
@@ -83,6 +84,8 @@ def plan_study(
     if study.search is None:
         show_plan(study.expand(data, fixed, own), order, screen)
     else:
+        from tlmed.search.searching import plan_search  # as above
+
         plan_search(_make_space(study, data, fixed, own), order, screen)
 
 
