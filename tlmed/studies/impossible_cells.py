@@ -35,7 +35,7 @@ def check_backbones(cells: Sequence[Cell]) -> None:
 def find_impossible(cells: Sequence[Cell]) -> dict[str, str]:
     """Return the names of cells that cannot be trained, each with a sentence about why.
 
-    What only Keras knows is found when a cell begins: whether a file fits, can be downloaded, or a run is complete.
+    Only what is so on every machine: a cell that fails here for a file that is missing could be trained elsewhere.
     """
     entries = {entry.name: entry for entry in read_catalogue()}
     found = {cell.name: " ".join(_find_faults(cell, entries)) for cell in cells}
