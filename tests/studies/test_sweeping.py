@@ -125,7 +125,7 @@ run_cells(small(seeds=4).expand("images"), Order(Path(sys.argv[1]), jobs=2), Scr
 """
 
 
-def start(folder, seconds=0.02):
+def start(folder, seconds=0.1):
     script = SCRIPT.format(root=str(Path(__file__).parents[2]), seconds=seconds)
     return subprocess.Popen(
         [sys.executable, "-c", script, str(folder)],

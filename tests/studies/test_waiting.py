@@ -1,7 +1,5 @@
 """Which cell begins next, and which processes start for it."""
 
-import time
-
 import pytest
 
 from tests.studies.conftest import program, small
@@ -46,8 +44,8 @@ def test_as_many_processes_start_at_once_as_there_is_work_and_room(tmp_path, mon
         assert pool.find_idle(2) is None
         assert len(pool.workers) == 2
         while (worker := pool.find_idle(2)) is None:
+            pool.wait(10.0)
             pool.listen()
-            time.sleep(0.02)
         assert worker.is_ready
         assert len(pool.workers) == 2
         pool.find_idle(9)

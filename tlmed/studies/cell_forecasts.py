@@ -1,7 +1,6 @@
 """How long the cells of a study will take: a forecast for each configuration, corrected by the cells that are done."""
 
 import statistics
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from tlmed.studies.worker_pool import Pool, say_end
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
-_TICK = 0.1  # seconds between two looks at the processes
+_TICK = 0.1  # seconds between two looks at the processes, at most
 
 
 @dataclass
@@ -85,7 +84,7 @@ def forecast_all(pool: Pool, cells: Iterable[Cell], skip_bad: bool, screen: Scre
             while left and (worker := pool.find_idle(len(left))) is not None:
                 cell = left.pop(0)
                 worker.give(cell, write_job(FORECAST, cell, Path("."), skip_bad))
-            time.sleep(_TICK)
+            pool.wait(_TICK)
     return found
 
 

@@ -31,6 +31,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     stopping.listen()
+    gc.freeze()  # the 440,000 objects of libraries stay: looking at them would take half a second after each cell
     with contextlib.suppress(BrokenPipeError):
         serve(sys.stdin, answers)
 

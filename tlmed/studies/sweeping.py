@@ -36,7 +36,7 @@ from tlmed.studies.worker_pool import Pool, choose_jobs, say_end
 from tlmed.words import count, listed
 
 LOGS = "logs"
-_TICK = 0.1  # seconds between two looks at the processes
+_TICK = 0.1  # seconds between two looks at the processes, at most
 _WRITE_SECONDS = 2.0  # between two writings of the tables, at least
 _GRACE = 60.0  # seconds in which a cell that is asked to stop may save
 _NAMED = 3  # cells that a sentence names; it counts the others
@@ -170,7 +170,7 @@ def _work(crew: Crew, screen: Screen) -> None:
                 bars.move()
                 if not (more or crew.running or _is_left(crew)):
                     return
-                time.sleep(_TICK)
+                crew.pool.wait(_TICK)
         except (Interrupted, Terminated, KeyboardInterrupt):
             _give_back(crew, screen)
             raise

@@ -116,6 +116,12 @@ class Pool:
         self.workers: dict[int, Worker] = {}
         self.leaving: list[Worker] = []  # those that end by themselves
         self.is_ending = False
+        self.heard = threading.Event()  # that a process has said something
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a process has said something, for some seconds at most."""
+        self.heard.wait(seconds)
+        self.heard.clear()  # before `listen` looks: what is said from now on sets it again
 
     def find_idle(self, wanted: int) -> Worker | None:
         """Return a process that waits for a job; None where all are busy, or start.
@@ -191,7 +197,7 @@ class Pool:
             # The tasks of a Slurm step share the cells; a cell is not one training of all of them.
             process = start_leashed(program, leave_cluster(os.environ), subprocess.PIPE, stream)
         answers: queue.SimpleQueue = queue.SimpleQueue()
-        reader = threading.Thread(target=_read, args=(process.stdout, answers), daemon=True)
+        reader = threading.Thread(target=_read, args=(process.stdout, answers, self.heard), daemon=True)
         reader.start()
         return Worker(number, process, log, answers, reader)
 
@@ -213,12 +219,14 @@ def _read_last_line(log: Path) -> str:
     return lines[-1] if lines else ""
 
 
-def _read(stream, answers: queue.SimpleQueue) -> None:
+def _read(stream, answers: queue.SimpleQueue, heard: threading.Event) -> None:
     """Queue the answers of a process, in a thread, and None when it has ended."""
     with stream:
         for line in stream:
             answers.put(json.loads(line))
+            heard.set()
     answers.put(None)
+    heard.set()
 
 
 def _count_bytes(pid: int) -> int:
