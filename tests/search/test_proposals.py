@@ -139,3 +139,32 @@ def test_shares_of_dimensions_are_those_of_an_analysis_of_variance_without_what_
     expected = (total - within - 2 * within / (300 - 3)) / total
     assert measure_importance(tried, ["x"])["x"] == pytest.approx(expected)
     assert shares[0] < 0.02
+
+
+def halve(scores):
+    """Return the mean over draws of the winner by asynchronous halving, written anew: float [candidates, 4] in."""
+    reached = {rung: [] for rung in RUNGS}
+    best = -np.inf
+    for own in scores:
+        for rung in RUNGS:
+            mean = own[:rung].mean()
+            reached[rung].append(mean)
+            order = sorted(reached[rung], reverse=True)
+            if rung == RUNGS[-1]:
+                best = max(best, mean)
+            elif mean < order[max(0, len(order) // 2 - 1)]:
+                break
+    return best
+
+
+@pytest.mark.slow
+def test_among_equal_candidates_a_search_promises_what_the_highest_of_the_noise_is(space):
+    truth, spread, trials, searches = 0.8, 0.02, 16, 120
+    rng, optimism = np.random.default_rng(0), []
+    for seed in range(searches):
+        winner = find_winner(search(space, lambda params, draw: truth + rng.normal(0, spread), trials, seed))
+        optimism.append(winner.score - truth)
+    expected = np.mean([halve(rng.normal(0, spread, (trials, 4))) for _ in range(4000)])
+    error = np.std(optimism) / np.sqrt(searches)
+    assert expected > 0.5 * spread
+    assert np.mean(optimism) == pytest.approx(expected, abs=3 * error)

@@ -21,6 +21,7 @@ from tlmed.search.search_state import (
     pick_winner,
 )
 from tlmed.search.time_left import expect_all, reserve_for
+from tlmed.seeds import derive
 from tlmed.studies.crew import Crew
 from tlmed.studies.directory import one_at_a_time
 from tlmed.studies.impossible_cells import find_impossible, refuse_impossible
@@ -209,7 +210,8 @@ def _choose_next(state, outer) -> dict | None:
     for title in outer.space.recipes:
         if (start := start_at(outer.space, title)) not in known:
             return start
-    return propose(outer.space, outer.tried, state.space.study.first_seed)
+    seed = state.space.study.first_seed
+    return propose(outer.space, outer.tried, seed if outer.fold is None else derive(seed, "search fold", outer.fold))
 
 
 def _finish(crew, state, outer) -> None:
