@@ -67,7 +67,7 @@ def read_search(folder: Path) -> SearchRecord:
             if not content["nested"] and scores.has_folds:
                 unseen = compare_all(_take_first_fold(scores), [])[0][0]
     except InputError as error:
-        notes.append(f"The test scores are not shown: {' '.join(error.faults)}")
+        notes.append(f"Intervals of test scores are not shown: {' '.join(error.faults)}")
     notes += [each.note for each in (mean, unseen) if each is not None and each.note]
     return SearchRecord(folder, content, rows, scores, mean, unseen, tuple(dict.fromkeys(notes)))
 

@@ -61,17 +61,26 @@ def say_worth(record: SearchRecord) -> list[str]:
     """Say what the winner is worth on test images, and how far its validation score flatters it."""
     if not record.searches[0]["winner"]:
         return ["There is no winner yet."]
-    if record.mean is None:
+    if any(search["test"] is None for search in record.searches):
         return ["What the winner is worth on test images is known when its cells are complete."]
     return _say_nested(record) if record.content["nested"] else _say_single(record)
+
+
+def _say_score(record, mean) -> str:
+    """Return a mean with its interval; without one where the runs, by which it is computed, are not all here."""
+    if mean is not None:
+        return say_mean(mean)
+    tests = [search["test"] for search in record.searches]
+    return f"{sum(tests) / len(tests):.3f} (without an interval, which needs the runs of all cells)"
 
 
 def _say_nested(record) -> list[str]:
     metric, optimism = name_inline(record.content["metric"]), record.content["optimism"]
     each = ", ".join(f"{search['optimism']:+.3f}" for search in record.searches)
+    folds = count(len(record.searches), "fold")
     return [
-        f"Searching and training, on test images that took no part: {metric} {say_mean(record.mean)}, the mean over "
-        f"{count(len(record.searches), 'fold')}. This is the score to report.",
+        f"Searching and training, on test images that took no part: {metric} {_say_score(record, record.mean)}, the "
+        f"mean over {folds}. This is the score to report.",
         f"The searches promised {optimism:+.3f} more than their test images gave: this optimism is the mean over the "
         f"folds ({each}).",
     ]
@@ -79,9 +88,9 @@ def _say_nested(record) -> list[str]:
 
 def _say_single(record) -> list[str]:
     search, metric = record.searches[0], name_inline(record.content["metric"])
-    first = record.mean if record.unseen is None else record.unseen
-    where = "the test images" if record.unseen is None else "the test images of fold 1"
-    said = [f"On {where}, which took no part in the search: {metric} {say_mean(first)}."]
+    first = record.unseen if record.content["folds"] else record.mean
+    where = "the test images of fold 1" if record.content["folds"] else "the test images"
+    said = [f"On {where}, which took no part in the search: {metric} {_say_score(record, first)}."]
     if search["optimism"] is not None:
         said.append(
             f"The search promised {search['validation']:.3f}, which is {search['optimism']:+.3f} more (optimism). The "
