@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -272,6 +273,11 @@ def test_an_ensemble_answers_with_the_mean_of_networks_that_read_images_each_by_
     for row, scores in zip(rows, mean, strict=True):
         np.testing.assert_allclose(scored["/".join(str(row[0]).split("/")[-2:])], scores, atol=1e-6)
     assert result["n"] == 6
+    assert describe_panel(open_panel(run)) == [
+        "2 networks answer together, by the mean of their probabilities: a and b."
+    ]
+    alone = replace(open_panel(run), weights=np.array([0.0, 1.0]))
+    assert describe_panel(alone) == ["b answers alone: the other members have a weight of 0."]
     with pytest.raises(InputError, match="`--explain` needs one network: give a member"):
         inference.predict(run, [folder / "images"], explain=folder / "shown")
     with pytest.raises(InputError, match="without other `--data`, needs one network"):

@@ -203,6 +203,8 @@ def describe_panel(panel: Panel) -> list[str]:
     shares = panel.weights[panel.weights > 0]
     equal = np.allclose(shares, shares[0])
     how = "mean" if equal and len(shares) == len(panel.members) else "weighted mean"
+    if len(shares) == 1:
+        return [f"{_name(panel)} answers alone: the other members have a weight of 0."]
     said = f"{len(shares)} networks answer together, by the {how} of their probabilities: {_name(panel)}."
     if not panel.run.folds:
         return [said]
