@@ -430,3 +430,7 @@ def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
     known, (sentence,) = find_known(pair, Identifiers())
     assert set(known) == {str(tmp_path / name) for name in ("second", "third")}
     assert f"Weights come from {tmp_path / 'first'}; which images they know cannot be told" in sentence
+    shutil.copytree(tmp_path / "third", tmp_path / "first")
+    known, (sentence,) = find_known(pair, Identifiers())
+    assert set(known) == {str(tmp_path / name) for name in ("second", "third")}
+    assert f"Weights come from {tmp_path / 'first'}, where another network is now" in sentence

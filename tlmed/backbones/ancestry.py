@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.backbones.hub_presets import PREFIX, is_published
@@ -10,53 +11,83 @@ from tlmed.data.learned import Learned, list_learned
 from tlmed.errors import InputError
 from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.intact import check_intact
+from tlmed.regular_files import sha256
 from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 
 _CHECKED = ("splits.csv", "environment.json")  # if one was changed, the answer is uncertain
 
 
-def find_known(weights: str | Iterable[str], images: Identifiers) -> tuple[dict[str, Learned], list[str]]:
+_MODEL, _UNTOLD = "model.keras", "cannot be told"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights that a run started from, as it recorded them.
+
+    Attributes:
+        name: Their full name.
+        sha256: Of their file; None where none was recorded.
+    """
+
+    name: str
+    sha256: str | None
+
+
+def find_known(weights: str | Iterable[str | Start], images: Identifiers) -> tuple[dict[str, Learned], list[str]]:
     """Return the images that trained or validated the runs that weights come from, back to the first run.
 
     Args:
-        weights: As in a recipe, or by full names; one or several, from `leave_out_published`.
+        weights: As in a recipe, from `leave_out_published`, or as a run recorded them, from `name_weights`.
         images: How those to be recognised are identified.
 
     Returns:
         What each run learned from, by its directory; and a sentence for each source where this is not certain: the run
-        is gone, a file is missing or was changed, its images come from a source of another form, or the weights are a
-        file of the user's or those of the user's own network, which do not say what they were trained on.
+        is gone or another one is in its place, a file is missing or was changed, its images come from a source of
+        another form, or the weights are a file of the user's or those of the user's own network, which do not say what
+        they were trained on.
     """
     known, unsure, seen = {}, [], set()
     waiting = [weights] if isinstance(weights, str) else list(weights)
     while waiting:
-        words = waiting.pop()
+        given = waiting.pop()
+        words, digest = (given, None) if isinstance(given, str) else (given.name, given.sha256)
         folder = run_folder(words)
         # `seen` also ends a circle of runs that name one another.
-        if (folder or words) in seen:
+        if (folder or words, digest) in seen:
             continue
-        seen.add(folder or words)
+        seen.add((folder or words, digest))
         if folder is None:
             if words == "own" or is_foreign_file(words):
                 unsure.append(_say_unknown(words))
             continue
         run = RunDir(folder)
+        if _was_replaced(run, digest):
+            unsure.append(
+                f"Weights come from {folder}, where another network is now; which images they know {_UNTOLD}."
+            )
+            continue
         try:
             rows = SPLITS_CSV.read(run)
             unsure += [f"Weights come from {folder}. {said}" for said in check_intact(run, _CHECKED)]
             there = read_identifiers(ENVIRONMENT_JSON.read(run).get("data", {}))
             if gap := there.find_gap(images):
-                unsure.append(f"Weights come from {folder}; which of these images they know cannot be told: {gap}.")
+                unsure.append(f"Weights come from {folder}; which of these images they know {_UNTOLD}: {gap}.")
             known[str(folder)] = list_learned(rows, there.pseudonyms)
             waiting += name_weights(run)
         except InputError as error:
-            unsure.append(f"Weights come from {folder}; which images they know cannot be told: {error}")
+            unsure.append(f"Weights come from {folder}; which images they know {_UNTOLD}: {error}")
     return known, unsure
 
 
+def _was_replaced(run, digest: str | None) -> bool:
+    """Tell whether a run's network is another one than that whose file was recorded; one that is gone is not."""
+    file = run / _MODEL
+    return digest is not None and file.is_file() and sha256(file) != digest
+
+
 def describe_earlier(
-    weights: Iterable[str], images: Identifiers, rows: Sequence[Mapping[str, str]], alone: bool
+    weights: Iterable[str | Start], images: Identifiers, rows: Sequence[Mapping[str, str]], alone: bool
 ) -> tuple[list[dict], bool]:
     """Describe the runs that gave weights, back to the first.
 
@@ -127,8 +158,8 @@ def leave_out_published(weights: str | Iterable[str], backbone: str | Iterable[s
     return [word for word in words if word != "own" or not all(map(is_published, mine))]
 
 
-def name_weights(run: RunDir) -> list[str]:
-    """Return the full names of the weights that a run started from, for `find_known`.
+def name_weights(run: RunDir) -> list[Start]:
+    """Return the weights that a run started from, for `find_known`.
 
     Raises:
         InputError: Its `environment.json` or `recipe.json` cannot be read.
@@ -136,14 +167,16 @@ def name_weights(run: RunDir) -> list[str]:
     return list_weights(ENVIRONMENT_JSON.read(run), RECIPE_JSON.read(run))
 
 
-def list_weights(environment: Mapping, recipe: Mapping) -> list[str]:
-    """Return the full names of the weights that a run started from, by its records, for `find_known`.
+def list_weights(environment: Mapping, recipe: Mapping) -> list[Start]:
+    """Return the weights that a run started from, by its records, for `find_known`.
 
     Args:
         environment: The content of `environment.json`.
         recipe: The content of `recipe.json`.
     """
-    return leave_out_published(list_starts(environment), recipe.get("backbone", []))
+    kept = leave_out_published(list_starts(environment), recipe.get("backbone", []))
+    digests = {str(source["name"]): source.get("sha256") for source in _list_sources(environment)}
+    return [Start(name, digests[name]) for name in kept]
 
 
 def list_starts(environment: Mapping) -> list[str]:
@@ -152,7 +185,11 @@ def list_starts(environment: Mapping) -> list[str]:
     Args:
         environment: The content of `environment.json`.
     """
+    return [str(source["name"]) for source in _list_sources(environment)]
+
+
+def _list_sources(environment) -> list[dict]:
     found = environment.get("weights")
     # A list for several backbones, one record for a single one.
     sources = found if isinstance(found, list) else [found]
-    return [str(source["name"]) for source in sources if isinstance(source, dict) and "name" in source]
+    return [source for source in sources if isinstance(source, dict) and "name" in source]

@@ -10,12 +10,12 @@ from tlmed.words import name_start, say_undecided
 
 
 def describe_earlier(
-    weights: Iterable[str], images: Identifiers, rows: Sequence[Mapping[str, str]], alone: bool
+    weights: Iterable[ancestry.Start], images: Identifiers, rows: Sequence[Mapping[str, str]], alone: bool
 ) -> list[str]:
     """Return a sentence for each earlier run that gave weights, back to the first, and one if something is not known.
 
     Args:
-        weights: The full names of the weights that a run started from.
+        weights: Those that a run started from.
         images: How its images are identified.
         rows: Those of its `splits.csv`.
         alone: Whether its recipe says that each image stands alone.
