@@ -343,7 +343,7 @@ def test_copies_within_a_group_make_no_interval_narrower():
     assert said.endswith("Copies belong to the same group each time, and intervals count groups.")
     apart = ("p", "q", *map(str, range(16)))
     (said,) = (line for line in describe(table((9, 9), groups=apart), sha, splits, ()) if "byte for byte" in line)
-    assert said.endswith("Each counts as an image by itself: many of them make intervals too narrow.")
+    assert said.endswith("None is left out: many copies make intervals too narrow.")
 
 
 def test_copies_in_a_group_are_told_from_others():
@@ -354,8 +354,8 @@ def test_copies_in_a_group_are_told_from_others():
         line for line in describe(table((9, 9), groups=groups), sha, np.array(["test"] * 18), ()) if "byte for" in line
     )
     assert said == (
-        "2 images of the data repeat another one byte for byte. 1 of them repeats one of no common group: each "
-        "counts as an image by itself: many of them make intervals too narrow."
+        "2 images of the data repeat another one byte for byte. 1 of them repeats one of no common group. "
+        "None is left out: many copies make intervals too narrow."
     )
 
 
@@ -382,12 +382,12 @@ def test_copies_share_a_split_where_no_given_one_parts_them():
     splits, made = assign_splits(data, sha, FRACTIONS, 0)
     (copies,) = (said for said in describe(data, sha, splits, made) if "byte for byte" in said)
     assert copies.startswith(
-        "1 image of the data repeats another one byte for byte; such images share a split. Each counts"
+        "1 image of the data repeats another one byte for byte; such images share a split. None is"
     )
     sha[17] = sha[1]
     splits, made = assign_splits(data, sha, FRACTIONS, 0)
     (copies,) = (said for said in describe(data, sha, splits, made) if "byte for byte" in said)
-    assert copies.startswith("2 images of the data repeat another one byte for byte. Each counts as an image by itself")
+    assert copies.startswith("2 images of the data repeat another one byte for byte. None is left out")
     assert find_leaked(sha, None, splits).tolist() == [False] * 17 + [True]
 
 
@@ -397,16 +397,16 @@ def test_copies_that_no_test_repeats_leave_intervals_as_they_are(tmp_path):
 
     def ask(one, other, **fold):
         found = [*sha[:other], sha[one], *sha[other + 1 :]]
-        return describe(data, found, given, (), **fold)[0].partition(" Each counts as an image by itself")[2]
+        return describe(data, found, given, (), **fold)[0].partition(" None is left out")[2]
 
     assert ask(0, 1) == "."
     assert ask(0, 17) == "."  # a leak, which is told by itself
-    assert ask(7, 17) == ask(0, 1, fold=True) == ": many of them make intervals too narrow."
+    assert ask(7, 17) == ask(0, 1, fold=True) == ": many copies make intervals too narrow."
     folder = write_images(tmp_path, 12, ("ill", "well"))
     shutil.copy(folder / "ill" / "ill (0).png", folder / "ill" / "copy.png")
     for fold in range(1, 4):  # every fold, because each image is a test image once
         said = load(folder, (8, 8), KFold(3, fold=fold)).warnings
-        assert any(sentence.endswith("many of them make intervals too narrow.") for sentence in said)
+        assert any(sentence.endswith("many copies make intervals too narrow.") for sentence in said)
 
 
 def test_a_clean_table_has_no_leaks_and_nothing_to_say():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -72,6 +73,20 @@ def test_equal_scores_stay_equal_so_that_ties_stay_ties():
     shares = np.tile([1 / 3, 2 / 3], (7, 1))
     members = np.array([0, 0, 0, 1, 1, 2, 2])
     assert len(np.unique(pool_scores(shares, members, "mean", 1), axis=0)) == 1
+
+
+@pytest.mark.parametrize("how", ["mean", "top3"])
+@pytest.mark.parametrize("high", [(0.84, 0.19, 0.47), (0.14, 0.41, 0.95), (0.7, 0.1, 0.7)])
+def test_a_unit_whose_decimal_scores_average_to_a_half_has_a_half(how, high):
+    scores = np.array([(round(1 - score, 2), score) for score in high])
+    assert pool_scores(scores, np.zeros(3, int), how, 1).tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize("amount", [1, 2, 7, 100])
+def test_the_mean_of_a_unit_is_that_of_exact_sums(amount):
+    scores = np.random.default_rng(amount).random((amount, 3)).round(2)
+    means = pool_scores(scores, np.zeros(amount, int), "mean", None)
+    assert means.tolist() == [[math.fsum(column) / amount for column in scores.T]]
 
 
 def test_groups_are_units_that_stand_alone_and_an_image_without_a_group_counts_by_its_file():

@@ -34,15 +34,9 @@ def describe_copies(
     firsts = [_take_owners(table, rows) for rows in repeated]
     if not (apart := sum(len(rows) - 1 for rows in firsts)):
         return [f"{said} Copies belong to the same group each time, and intervals count groups."]
-    each = (
-        "Each"
-        if apart == copies
-        else f"{apart:,} of them {'repeats' if apart == 1 else 'repeat'} one of no common group: each"
-    )
+    among = f" {apart:,} of them {'repeats' if apart == 1 else 'repeat'} one of no common group." * (apart < copies)
     narrow = fold or any(splits[rows].tolist().count("test") > 1 for rows in firsts)
-    return [
-        f"{said} {each} counts as an image by itself{': many of them make intervals too narrow.' if narrow else '.'}"
-    ]
+    return [f"{said}{among} None is left out{': many copies make intervals too narrow.' if narrow else '.'}"]
 
 
 def _take_owners(table, rows: Sequence[int]) -> list[int]:

@@ -348,12 +348,23 @@ def pool_scores(
 
 
 def _average(values, members) -> np.ndarray:
-    """Return the mean of the rows of each unit; of equal rows that row, to the bit, so that ties stay ties."""
-    base = values[np.unique(members, return_index=True)[1]]
-    sums = np.zeros_like(base)
-    np.add.at(sums, members, values - base[members])
+    """Return the mean of the rows of each unit; of equal values that value, to the bit, so that ties stay ties.
+
+    Sums are compensated (Neumaier 1974): the mean of 0.84, 0.19 and 0.47 is 0.5, and not a little less, which would be
+    the other side of a threshold.
+    """
     amounts = np.bincount(members)
-    return base + sums / amounts.reshape(-1, *[1] * (values.ndim - 1))
+    order, starts = np.argsort(members, kind="stable"), np.cumsum(amounts) - amounts
+    base = values[order[starts]]
+    sums, lost, are_equal = base.copy(), np.zeros_like(base), np.ones(base.shape, bool)
+    for place in range(1, amounts.max(initial=0)):
+        units = np.flatnonzero(amounts > place)
+        added, held = values[order[starts[units] + place]], sums[units]
+        sums[units] = total = held + added
+        lost[units] += np.where(np.abs(held) >= np.abs(added), held - total + added, added - total + held)
+        are_equal[units] &= added == base[units]
+    means = (sums + lost) / amounts.reshape(-1, *[1] * (values.ndim - 1))
+    return np.where(are_equal, base, means)
 
 
 def _average_highest(values, members, most: int) -> np.ndarray:
