@@ -11,6 +11,8 @@ from tlmed.metrics.arguments import name_groups
 from tlmed.metrics.resampling import draw_weights, find_clusters
 from tlmed.metrics.spreads import Spread
 
+_POINTS = 200  # of the grid of the variance of seeds
+
 
 @dataclass(frozen=True)
 class ScoreErrors:
@@ -19,12 +21,10 @@ class ScoreErrors:
     Attributes:
         covariance: float [m, m].
         freedom: The degrees of freedom of its estimate.
-        step: By how much one image, or group, can move a score; 0 if unknown.
     """
 
     covariance: np.ndarray
     freedom: float
-    step: float = 0.0
 
 
 def measure_split(scores: np.ndarray, draws: np.ndarray, units: int, step: float = 0.0) -> ScoreErrors:
@@ -32,7 +32,9 @@ def measure_split(scores: np.ndarray, draws: np.ndarray, units: int, step: float
 
     What a seed does to single images is in both, in how resamples vary and in how seeds vary, but must count once. So
     the variance of seeds is that beyond what resamples give to the differences of seeds. It is one for all
-    configurations, because a few seeds say little of each.
+    configurations, because a few seeds say little of each. Even so it is hardly known where configurations are few,
+    and where seeds differ by less than images explain, it is small but not zero. So its posterior decides, with a
+    half-Cauchy prior (Gelman, Bayesian Analysis 2006, 1:515-534) whose scale is what images explain.
 
     Args:
         scores: float [m, seeds], NaN where a cell is missing.
@@ -51,7 +53,38 @@ def measure_split(scores: np.ndarray, draws: np.ndarray, units: int, step: float
     >>> errors.covariance.round(4).tolist(), round(errors.freedom)
     ([[0.0101, 0.0101], [0.0101, 0.0101]], 100)
     """
-    return add_errors([part for part in measure_parts(*read_split(scores, draws, units), units, step) if part])
+    scores, draws = read_split(scores, draws, units)
+    images, shares, seeds = _divide_errors(scores, draws, units, step)
+    return _add_seeds(images, shares, seeds) if seeds else images
+
+
+def _add_seeds(images, shares, seeds) -> ScoreErrors:
+    """Return the errors of images and seeds together: their mean precision, and how well this is known."""
+    by_images, seen = seeds.by_images, max(0.0, seeds.variance + seeds.by_images)
+    scale = by_images or seen
+    if not scale:
+        return images
+    points = (np.arange(_POINTS) + 0.5) / _POINTS
+    variances = scale * np.tan(math.pi / 2 * points) ** 2
+    logs = -0.5 * seeds.freedom * (np.log(by_images + variances) + seen / (by_images + variances))
+    weights = np.exp(logs - logs.max())
+    weights /= weights.sum()
+    size, share = _size(images.covariance), _size(np.diag(shares))
+    precisions = 1 / (size + variances * share)
+    mean = float(weights @ precisions)
+    # The precision is taken as chi-squared, which has the relative variance 2 / freedom.
+    unsure = float(weights @ (precisions / mean - 1) ** 2) + 2 * (size * mean) ** 2 / images.freedom
+    variance = max(0.0, 1 / mean - size) / share
+    return ScoreErrors(images.covariance + np.diag(variance * shares), 2 / unsure)
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """The variance over seeds beyond what images give, before it is cut at zero; what they give; degrees of freedom."""
+
+    variance: float
+    by_images: float
+    freedom: int
 
 
 def measure_parts(
@@ -61,18 +94,25 @@ def measure_parts(
 
     The second is None if no configuration has two seeds.
     """
+    images, shares, seeds = _divide_errors(scores, draws, units, step)
+    return images, ScoreErrors(np.diag(max(0.0, seeds.variance) * shares), seeds.freedom) if seeds else None
+
+
+def _divide_errors(scores, draws, units, step) -> tuple[ScoreErrors, np.ndarray, _Seeds | None]:
+    """Return the errors by images, by what the variance of seeds is multiplied in each mean, [m], and that variance."""
     split = [split_draws(own, there, units) for own, there in zip(draws, scores, strict=True)]
     covariance = np.atleast_2d(np.cov(np.stack([means for means, _ in split]))) * _correct(units)
-    images = ScoreErrors(covariance + np.eye(len(scores)) * step**2 / 25, units - 1, step)
+    images = ScoreErrors(covariance + np.eye(len(scores)) * step**2 / 25, units - 1)
+    own, counts = np.diag(images.covariance), (~np.isnan(scores)).sum(1)
+    shares = (own / own.mean() if own.any() else np.ones(len(own))) / counts
     parts = [measure_seeds(row, by_images) for row, (_, by_images) in zip(scores, split, strict=True)]
     freedom = sum(part.freedom for part in parts if part)
     if not freedom:
-        return images, None
+        return images, shares, None
     # Before any is cut at zero: the mean of numbers that were cut would be too large.
-    variance = max(0.0, sum(part.variance * part.freedom for part in parts if part) / freedom)
-    own, counts = np.diag(images.covariance), (~np.isnan(scores)).sum(1)
-    sizes = own / own.mean() if own.any() else np.ones(len(own))
-    return images, ScoreErrors(np.diag(variance * sizes / counts), freedom)
+    variance = sum(part.variance * part.freedom for part in parts if part) / freedom
+    by_images = sum(by * part.freedom for part, (_, by) in zip(parts, split, strict=True) if part) / freedom
+    return images, shares, _Seeds(variance, by_images, freedom)
 
 
 def measure_seeds(scores: np.ndarray, by_images: float) -> Spread | None:
@@ -161,21 +201,25 @@ def draw_means(
     return np.concatenate(found, axis=2), int(members.max()) + 1
 
 
-def measure_folds(scores: np.ndarray, test_share: float) -> ScoreErrors:
-    """Return the errors of means over folds and seeds: one variance for all, from what folds and configurations leave.
+def measure_folds(scores: np.ndarray, test_share: float, top: float = math.inf) -> ScoreErrors:
+    """Return the errors of means over folds and seeds, from what folds and configurations leave.
 
     What makes a fold easy or hard for all cancels in differences. The rest, pooled over configurations because a few
     folds say little of each, is the variance of a fold's mean over seeds; that of the mean over n folds is larger by
     1 / n + test / training images, as in the corrected resampled t test (Nadeau & Bengio, Machine Learning 2003,
     52:239-281). What seeds vary within folds has nothing in common from fold to fold, and so counts 1 / n only.
 
+    Near the highest possible score, errors shrink. If `top` is given, variances are proportional to what a
+    configuration misses, as those of counts are, and it is their ratio that is pooled.
+
     Args:
         scores: float [m, folds, seeds], m and folds of 2 or more; NaN where a cell is missing, but each configuration
             must have a seed in each fold.
         test_share: Test images divided by training images.
+        top: The highest possible score, such as 1 for AUC and accuracy; infinite if there is none.
 
     Raises:
-        InputError: If a fold has no score, or there are too few.
+        InputError: If a fold has no score, there are too few, or one is above the highest.
 
     >>> scores = np.array([[[0.7], [0.9]], [[0.8], [0.8]]])
     >>> measure_folds(scores, test_share=1.0).covariance.round(3).tolist()
@@ -185,6 +229,11 @@ def measure_folds(scores: np.ndarray, test_share: float) -> ScoreErrors:
     if scores.ndim != 3 or min(scores.shape[:2]) < 2 or np.isnan(scores).all(2).any() or not test_share > 0:
         rule = "`scores` must be [m, folds, seeds], two or more of the first two, a score in each fold, and the share "
         raise InputError(f"{rule}above 0. Received: shape={scores.shape}, test_share={test_share}.")
+    if np.nanmax(scores) > top:
+        raise InputError(f"`scores` must be {top:g} or less. Received: {np.nanmax(scores):g}.")
+    missed = top - np.nanmean(scores, axis=2).mean(1) if math.isfinite(top) else np.ones(len(scores))
+    # A perfect one has nothing to be divided, and no error here.
+    scores = scores / np.sqrt(np.where(missed > 0, missed, 1.0))[:, None, None]
     means = np.nanmean(scores, axis=2)
     m, folds = means.shape
     rest = means - means.mean(1, keepdims=True) - means.mean(0) + means.mean()
@@ -192,7 +241,7 @@ def measure_folds(scores: np.ndarray, test_share: float) -> ScoreErrors:
     size = float((rest**2).sum()) / freedom
     within = float(np.nansum((scores - means[..., None]) ** 2)) / max(1, int((counts - 1).sum()))
     alone = min(size, within * float((1 / counts).mean()))
-    return ScoreErrors(np.eye(m) * (size / folds + (size - alone) * test_share), freedom)
+    return ScoreErrors(np.diag(missed) * (size / folds + (size - alone) * test_share), freedom)
 
 
 def add_errors(parts: Sequence[ScoreErrors]) -> ScoreErrors:
@@ -204,9 +253,9 @@ def add_errors(parts: Sequence[ScoreErrors]) -> ScoreErrors:
     """
     # What all have in common cancels in differences, which are all that counts where there are several.
     sizes = [Spread(_size(part.covariance), part.freedom, 0.0, 0) for part in parts]
-    step, freedom = max(part.step for part in parts), add_spreads(sizes).freedom
+    freedom = add_spreads(sizes).freedom
     freedom = min(part.freedom for part in parts) if math.isnan(freedom) else freedom  # no difference has an error
-    return ScoreErrors(sum(part.covariance for part in parts), freedom, step)
+    return ScoreErrors(sum(part.covariance for part in parts), freedom)
 
 
 def _size(covariance) -> float:

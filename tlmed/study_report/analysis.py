@@ -1,7 +1,6 @@
 """What the scores of a study tell apart, and what is chance."""
 
 import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -159,13 +158,12 @@ def _rank(scores, notes) -> Ranking | None:
 
 
 def _judge(scores, notes) -> Lead | None:
-    top = math.inf
+    top = scores.range[1]
     if scores.has_folds and len(scores.folds) > 1:
-        # Folds give one error for all, which in logarithms would be far too large for a score near the highest one.
-        errors = measure_folds(scores.values, scores.test_share)
+        errors = measure_folds(scores.values, scores.test_share, top)
     elif scores.tells_images:
         draws, units = scores.draws
-        errors, top = measure_split(scores.values[:, 0], draws, units), scores.range[1]
+        errors = measure_split(scores.values[:, 0], draws, units)
     else:
         notes.append("How probable it is that the best is not the best needs folds.")
         return None
