@@ -122,16 +122,17 @@ def draw_top_folds(rng: np.random.Generator, m: int, level: float = 0.97) -> Stu
         level: The score around which the true ones lie.
     """
     noise, error = draw_noise(rng, m)
-    size = rng.uniform(0.02, 0.08)  # as of 150 down to 10 images in a fold
-    missed = (1 - level) * np.exp(2 * size * draw_spread(rng) * error / math.sqrt(1 - level) * rng.standard_normal(m))
-    cells = 1 - np.minimum(np.sqrt(np.minimum(missed, 1.0))[:, None, None] + size * noise, 1.0) ** 2
+    size = rng.uniform(0.01, 0.05)  # as of 2500 down to 100 images in a fold
+    spread = 2 * size * draw_spread(rng) * error / math.sqrt(1 - level)
+    missed = np.minimum((1 - level) * np.exp(spread * rng.standard_normal(m)), 1.0)
+    cells = 1 - np.clip(np.sqrt(missed)[:, None, None] + size * noise, 0.0, 1.0) ** 2
     return 1 - missed, cells.mean((1, 2)), measure_folds(cells, 1 / 4, top=1.0)
 
 
 def draw_cells(rng: np.random.Generator, m: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
     """Return scores [m, 5 folds, 3 seeds] and the true ones [m]."""
-    noise, error = draw_noise(rng, m)
     size = rng.uniform(0.005, 0.03)
+    noise, error = draw_noise(rng, m)
     true = 0.8 + size * spread * error * rng.standard_normal(m)
     return true[:, None, None] + size * noise, true
 
