@@ -73,6 +73,17 @@ def test_exactly_equal_configurations_are_never_sure(m):
         assert found.low < 0.001
 
 
+def test_the_lead_stays_within_the_scale_of_the_score():
+    scores, own = np.array([1.0, 0.99, 0.97, 0.6]), np.array([0.0, 0.01, 0.03, 0.24]) / 50
+    found = judge_best(scores, ScoreErrors(np.diag(own), 12), margin=0.01, top=1.0)
+    assert -1 <= found.low <= found.lead <= found.high <= 1 - 0.97
+    # Without `top` nobody knows that nothing is above 1.
+    assert judge_best(scores, ScoreErrors(np.diag(own + 1e-3), 12)).high > 1 - 0.97
+    assert 0.1 < found.false < 0.5
+    with pytest.raises(InputError, match="or less"):
+        judge_best(scores, ScoreErrors(np.diag(own), 12), top=0.95)
+
+
 def test_a_seed_repeats_and_what_cannot_be_judged_is_refused():
     scores, errors = np.array([0.8, 0.81]), ScoreErrors(np.eye(2) * WHITE, 10)
     assert (

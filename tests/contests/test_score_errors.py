@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tlmed.contests import draw_means, measure_folds, measure_split
+from tlmed.contests.score_errors import measure_parts
 from tlmed.errors import InputError
 
 
@@ -30,6 +31,37 @@ def test_errors_of_folds_are_those_of_the_corrected_resampled_t():
     # Of folds that vary only by their seeds, nothing is in common: the mean is one of 15.
     noise = rng.normal(0, 0.02, (40, 5, 3))
     assert measure_folds(noise, 0.25).covariance[0, 0] == pytest.approx(0.02**2 / 15, rel=0.15)
+
+
+def test_errors_of_folds_shrink_near_the_highest_score():
+    rng, missed = np.random.RandomState(0), np.array([0.01, 0.01, 0.16, 0.16])
+    cells = 1 - missed[:, None, None] * (1 + rng.normal(0, 0.05, (4, 200, 2)) / np.sqrt(missed / 0.16)[:, None, None])
+    own = np.diag(measure_folds(cells, 0.25, top=1.0).covariance)
+    scores, within = cells.mean((1, 2)), cells.mean(2).var(axis=1, ddof=1)
+    np.testing.assert_allclose(own / own[3], within / within[3], rtol=0.25)
+    assert np.ptp(np.diag(measure_folds(cells, 0.25).covariance)) == 0
+    # A perfect one has no error here, and that of the others does not depend on it.
+    cells[0] = 1.0
+    own = np.diag(measure_folds(cells, 0.25, top=1.0).covariance)
+    assert own[0] == 0 < own[1]
+    assert own[1] / own[3] == pytest.approx((1 - scores[1]) / (1 - scores[3]))
+    with pytest.raises(InputError, match="or less"):
+        measure_folds(cells, 0.25, top=0.9)
+
+
+def test_seeds_that_differ_less_than_images_explain_still_add_an_error_the_less_the_more_there_are():
+    rng, sizes = np.random.default_rng(0), {}
+    values = rng.standard_normal((2, 3, 200))
+    draws, units = draw_means(values, draws=300)
+    one = np.repeat(values.mean(2)[:, :1], 3, axis=1)  # as if all seeds had the same score
+    for m in (2, 20):
+        scores, there = np.tile(one, (m // 2, 1)), np.tile(draws, (m // 2, 1, 1))
+        images, seeds = measure_parts(scores, there, units)
+        assert seeds.covariance.max() == 0
+        found = measure_split(scores, there, units)
+        sizes[m] = found.covariance[0, 0] / images.covariance[0, 0]
+        assert found.freedom < images.freedom
+    assert sizes[2] > sizes[20] > 1
 
 
 def test_two_that_no_image_tells_apart_have_an_error_all_the_same():
