@@ -121,7 +121,7 @@ def draw_top_folds(rng: np.random.Generator, m: int, level: float = 0.97) -> Stu
         m: How many configurations.
         level: The score around which the true ones lie.
     """
-    noise, error = draw_noise(rng, m)
+    noise, error = draw_noise(rng, m, hard=1.0)
     size = rng.uniform(0.01, 0.05)  # as of 2500 down to 100 images in a fold
     spread = 2 * size * draw_spread(rng) * error / math.sqrt(1 - level)
     missed = np.minimum((1 - level) * np.exp(spread * rng.standard_normal(m)), 1.0)
@@ -137,16 +137,21 @@ def draw_cells(rng: np.random.Generator, m: int, spread: float) -> tuple[np.ndar
     return true[:, None, None] + size * noise, true
 
 
-def draw_noise(rng: np.random.Generator, m: int) -> tuple[np.ndarray, float]:
+def draw_noise(rng: np.random.Generator, m: int, hard: float = 2.0) -> tuple[np.ndarray, float]:
     """Return the noise of cells [m, 5 folds, 3 seeds], and about the error of a mean over folds.
 
     What training images do to a configuration is partly the same in all folds; a fold may be hard for all.
+
+    Args:
+        rng: Decides it.
+        m: How many configurations.
+        hard: How much folds differ for all, in deviations of what they do to one.
     """
     folds, seeds, shared = 5, 3, 1 / 5
     own = math.sqrt(shared) * rng.standard_normal((m, 1, 1)) + math.sqrt(1 - shared) * rng.standard_normal(
         (m, folds, 1)
     )
-    noise = rng.uniform(0.3, 1) * rng.standard_normal((m, folds, seeds)) + 2 * rng.standard_normal((1, folds, 1))
+    noise = rng.uniform(0.3, 1) * rng.standard_normal((m, folds, seeds)) + hard * rng.standard_normal((1, folds, 1))
     return own + noise, math.sqrt(shared + (1 - shared) / folds)
 
 

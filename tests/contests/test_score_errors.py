@@ -3,6 +3,7 @@ import pytest
 
 from tlmed.contests import draw_means, measure_folds, measure_split
 from tlmed.contests.score_errors import measure_parts
+from tlmed.contests.stable_scales import stabilise
 from tlmed.errors import InputError
 
 
@@ -37,14 +38,13 @@ def test_errors_of_folds_shrink_near_the_highest_score():
     rng, missed = np.random.RandomState(0), np.array([0.01, 0.01, 0.16, 0.16])
     cells = 1 - missed[:, None, None] * (1 + rng.normal(0, 0.05, (4, 200, 2)) / np.sqrt(missed / 0.16)[:, None, None])
     own = np.diag(measure_folds(cells, 0.25, top=1.0).covariance)
-    scores, within = cells.mean((1, 2)), cells.mean(2).var(axis=1, ddof=1)
+    within = cells.mean(2).var(axis=1, ddof=1)
     np.testing.assert_allclose(own / own[3], within / within[3], rtol=0.25)
     assert np.ptp(np.diag(measure_folds(cells, 0.25).covariance)) == 0
-    # A perfect one has no error here, and that of the others does not depend on it.
+    # On the scale on which they are compared, all have the same, and a perfect one too.
     cells[0] = 1.0
-    own = np.diag(measure_folds(cells, 0.25, top=1.0).covariance)
-    assert own[0] == 0 < own[1]
-    assert own[1] / own[3] == pytest.approx((1 - scores[1]) / (1 - scores[3]))
+    scale = stabilise(cells.mean((1, 2)), measure_folds(cells, 0.25, top=1.0).covariance, top=1.0)
+    np.testing.assert_allclose(np.diag(scale.covariance), scale.covariance[3, 3], rtol=0.01)
     with pytest.raises(InputError, match="or less"):
         measure_folds(cells, 0.25, top=0.9)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlmed.contests.stable_scales import MORE_ERROR
 from tlmed.errors import InputError
 from tlmed.metrics.arguments import name_groups
 from tlmed.metrics.resampling import draw_weights, find_clusters
@@ -232,7 +233,7 @@ def measure_folds(scores: np.ndarray, test_share: float, top: float = math.inf) 
     if np.nanmax(scores) > top:
         raise InputError(f"`scores` must be {top:g} or less. Received: {np.nanmax(scores):g}.")
     missed = top - np.nanmean(scores, axis=2).mean(1) if math.isfinite(top) else np.ones(len(scores))
-    # A perfect one has nothing to be divided, and no error here.
+    # A perfect one has nothing to be divided.
     scores = scores / np.sqrt(np.where(missed > 0, missed, 1.0))[:, None, None]
     means = np.nanmean(scores, axis=2)
     m, folds = means.shape
@@ -241,7 +242,11 @@ def measure_folds(scores: np.ndarray, test_share: float, top: float = math.inf) 
     size = float((rest**2).sum()) / freedom
     within = float(np.nansum((scores - means[..., None]) ** 2)) / max(1, int((counts - 1).sum()))
     alone = min(size, within * float((1 / counts).mean()))
-    return ScoreErrors(np.diag(missed) * (size / folds + (size - alone) * test_share), freedom)
+    ratio = size / folds + (size - alone) * test_share
+    if math.isfinite(top):
+        # Folds do not tell that errors shrink even more among the last mistakes, as `stabilise` takes them to do.
+        missed = missed + (1 - MORE_ERROR) * ratio
+    return ScoreErrors(np.diag(missed) * ratio, freedom)
 
 
 def add_errors(parts: Sequence[ScoreErrors]) -> ScoreErrors:

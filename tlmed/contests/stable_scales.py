@@ -9,7 +9,7 @@ _SHIFT = 3 / 8
 # Of no mistake the likelihood is narrower on this scale: its variance is 0.18. And a variance that was estimated of a
 # few mistakes is hardly known. Both are met by a part of a mistake more, and a whole one more in what it is divided by.
 # How large a part was chosen by simulation (`benchmarks/false_claims.py`).
-_MORE_ERROR, _MORE_MISSED = 3 / 8, 1.0
+MORE_ERROR, _MORE_MISSED = 3 / 8, 1.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,6 @@ def stabilise(scores: np.ndarray, covariance: np.ndarray, top: float) -> StableS
     count = float(own.sum() / max(missed.sum(), np.sqrt(own).sum()))
     alike = (covariance.sum() / own.sum() - 1) / (m - 1)
     slopes = 0.5 / np.sqrt(missed + _MORE_MISSED * count)
-    more = _MORE_ERROR * count**2 * (alike + (1 - alike) * np.eye(m))
+    more = MORE_ERROR * count**2 * (alike + (1 - alike) * np.eye(m))
     shift = _SHIFT * count
     return StableScale(-np.sqrt(missed + shift), (covariance + more) * np.outer(slopes, slopes), top, shift)
