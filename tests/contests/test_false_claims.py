@@ -19,7 +19,7 @@ def test_at_most_seven_percent_of_studies_of_equal_configurations_find_a_differe
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_stated_of_the_best_is_about_right(kind):
-    found = judge_studies(kind, 30 if kind.startswith("images") else 60, seed=0, draws=200)
+    found = judge_studies(kind, 60, seed=0, draws=200)
     assert abs(found[:, 0].mean() - found[:, 1].mean()) < 0.15  # of 60 studies two and a half standard errors
 
 
