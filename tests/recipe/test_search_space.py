@@ -4,7 +4,8 @@ import pytest
 
 from tlmed.errors import InputError
 from tlmed.recipe import Augment, KFold, Search, Study, find_recipe, load_recipe
-from tlmed.recipe.search_space import describe_space, make_candidate, make_final, make_probe, make_space, start_at
+from tlmed.recipe.candidate_cells import make_candidate, make_final, make_probe, start_at
+from tlmed.recipe.search_space import describe_space, make_space
 
 GIVEN = {"data.source": "images"}
 
@@ -88,7 +89,7 @@ def test_a_probe_solves_a_head_on_frozen_features_at_the_size_of_the_recipe():
 
 def test_faults_are_told_before_anything_begins():
     with pytest.raises(InputError, match=r"`phases.epoch` is not a field"):
-        space_of("fine_tuning", vary={"phases.epoch": ("1", "2")})
+        start_at(space_of("fine_tuning", vary={"phases.epoch": ("1", "2")}), "fine_tuning")
     with pytest.raises(InputError, match=r"must have names of their own. Received: fine_tuning twice"):
         space_of("fine_tuning", "fine_tuning")
     with pytest.raises(InputError, match=r"`folds` must be given for a nested search"):

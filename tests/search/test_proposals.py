@@ -84,6 +84,12 @@ def test_a_space_that_is_tried_whole_ends_the_search():
     assert len(search(space, lambda params, draw: 0.5, 10)) == 4
 
 
+def test_what_cannot_be_trained_is_not_proposed(space):
+    known = [propose(space, [], seed, lambda params: params["backbone"] == "VGG16=none") for seed in range(5)]
+    assert {params["backbone"] for params in known} == {"VGG16=none"}
+    assert propose(space, [], 0, lambda params: False) is None
+
+
 def test_the_better_half_goes_on_as_when_optuna_is_asked_in_the_usual_way(space):
     """The same scores, reported to a study of Optuna's one after the other, are pruned at the same places."""
     scores = np.random.default_rng(0).normal(0.8, 0.05, (30, 4))

@@ -14,7 +14,8 @@ from tests.search.conftest import small
 from tlmed.cli.entry import cli
 from tlmed.errors import InputError, RunFailed
 from tlmed.recipe import load_recipe
-from tlmed.recipe.search_space import make_space, start_at
+from tlmed.recipe.candidate_cells import start_at
+from tlmed.recipe.search_space import make_space
 from tlmed.run_files.search_files import read_candidates, read_search_json
 from tlmed.run_files.study_files import read_cells, read_scores
 from tlmed.search.proposals import RUNGS

@@ -50,6 +50,15 @@ def test_images_that_are_too_small_and_weights_that_nobody_has_are_found_without
     }
 
 
+def test_phases_that_thaw_more_blocks_than_there_are_are_found():
+    cells = small(recipes=("fine_tuning",), seeds=1, vary={"phases.1.thaw": (2, 3, "all")}).expand("images")
+    reasons = find_impossible(cells)
+    assert {(cell.backbone, cell.varied["phases.1.thaw"]) for cell in cells if cell.name in reasons} == {
+        ("LeNet5", "3")
+    }
+    assert set(reasons.values()) == {"`thaw` must be from 0 to 2 (blocks of LeNet5) or 'all'. Received: thaw=3."}
+
+
 def test_cells_that_cannot_be_trained_fail_at_once_and_the_others_are_trained(sweeping):
     folder, shown = sweeping(small(backbones=("LeNet5", "CaffeNet"), recipes=("lora",)), jobs=1)
     assert [(row["backbone"], row["state"]) for row in read_cells(folder)] == [

@@ -8,7 +8,7 @@ import contextlib
 import math
 import statistics
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import optuna
@@ -18,7 +18,8 @@ from optuna.pruners import SuccessiveHalvingPruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tlmed.recipe.search_space import RECIPE, Dimension, Space, round_factor
+from tlmed.recipe.candidate_cells import round_factor
+from tlmed.recipe.search_space import RECIPE, Dimension, Space
 from tlmed.seeds import derive
 
 RUNGS = (1, 2, 4)  # draws after which a candidate is judged: half of those that come so far go on
@@ -76,7 +77,9 @@ def list_distributions(space: Space, params: Mapping) -> dict[str, BaseDistribut
     return {name: of_space[name] for name in params}
 
 
-def propose(space: Space, tried: Sequence[Tried], seed: int) -> dict[str, str | float] | None:
+def propose(
+    space: Space, tried: Sequence[Tried], seed: int, allows: Callable[[Mapping], bool] = lambda params: True
+) -> dict[str, str | float] | None:
     """Return a candidate that was not tried yet, where those like it did well; None if there seems to be none.
 
     The sampler is a multivariate tree-structured Parzen estimator (Bergstra et al. 2011; Falkner et al. 2018), which
@@ -86,6 +89,7 @@ def propose(space: Space, tried: Sequence[Tried], seed: int) -> dict[str, str | 
         space: What may be chosen.
         tried: What was tried, and what came of it.
         seed: Decides the draw, together with the number of candidates.
+        allows: Tells whether a candidate can be trained, as far as this is known before it is.
     """
     known = [dict(each.params) for each in tried]
     own = derive(seed, "search", "candidate", len(tried))
@@ -94,7 +98,7 @@ def propose(space: Space, tried: Sequence[Tried], seed: int) -> dict[str, str | 
         study = _open(space, tried, sampler)
         for _ in range(_ATTEMPTS):
             trial = study.ask()
-            if (params := _suggest(space, trial)) not in known:
+            if (params := _suggest(space, trial)) not in known and allows(params):
                 return params
     return None
 

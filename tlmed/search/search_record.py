@@ -5,7 +5,8 @@ import statistics
 from collections import Counter
 
 from tlmed.recipe import to_source
-from tlmed.recipe.search_space import BACKBONE, RECIPE, make_final, show_value
+from tlmed.recipe.candidate_cells import make_final
+from tlmed.recipe.search_space import BACKBONE, RECIPE, show_value
 from tlmed.run_files.search_files import WINNER_PY, write_candidates, write_search
 from tlmed.search.proposals import Tried, measure_importance
 from tlmed.search.search_state import OuterSearch, SearchState, average, list_finals, list_fresh, pick_winner

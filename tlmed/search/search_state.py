@@ -4,7 +4,8 @@ import statistics
 from dataclasses import dataclass, field
 
 from tlmed.recipe import Cell
-from tlmed.recipe.search_space import Space, make_candidate, make_final, make_probe
+from tlmed.recipe.candidate_cells import make_candidate, make_final, make_probe
+from tlmed.recipe.search_space import Space
 from tlmed.screen import Screen
 from tlmed.search.proposals import RUNGS, RUNNING, Tried, find_winner
 from tlmed.search.trial_book import TrialBook

@@ -7,7 +7,7 @@ the same one, and a process that is killed leaves nothing undone.
 import dataclasses
 
 from tlmed.errors import InputError, RunFailed
-from tlmed.recipe.search_space import start_at
+from tlmed.recipe.candidate_cells import make_candidate, start_at
 from tlmed.search.proposals import COMPLETE, FAILED, PRUNED, RUNGS, RUNNING, Tried, may_go_on, propose
 from tlmed.search.search_state import (
     SearchState,
@@ -109,7 +109,8 @@ def _judge(crew, state, outer, each: Tried) -> None:
     """Bring a candidate as far as its complete cells allow: to its end, or to the cells of the next draws."""
     try:
         cells = outer.make_cells(each, max(each.draws, 1))
-        fault = find_impossible(cells[:1]).get(cells[0].name)
+        is_new = each.state == RUNNING and not each.draws
+        fault = find_impossible(cells).get(cells[0].name) if is_new else None
     except InputError as error:
         fault = " ".join(error.faults)
     if fault is not None:
@@ -211,7 +212,16 @@ def _choose_next(state, outer) -> dict | None:
         if (start := start_at(outer.space, title)) not in known:
             return start
     seed = state.space.study.first_seed
-    return propose(outer.space, outer.tried, seed if outer.fold is None else derive(seed, "search fold", outer.fold))
+    own = seed if outer.fold is None else derive(seed, "search fold", outer.fold)
+    return propose(outer.space, outer.tried, own, lambda params: _can_be_trained(outer, params))
+
+
+def _can_be_trained(outer, params) -> bool:
+    """Tell whether the list of backbones, and the rules of a recipe, allow a candidate."""
+    try:
+        return not find_impossible([make_candidate(outer.space, params, 1, outer.fold)])
+    except InputError:
+        return False
 
 
 def _finish(crew, state, outer) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.errors import InputError
 from tlmed.recipe import Cell, Study
-from tlmed.recipe.search_space import Space, make_candidate, make_probe, start_at
+from tlmed.recipe.candidate_cells import make_candidate, make_probe, start_at
+from tlmed.recipe.search_space import Space
 from tlmed.search.proposals import RUNGS
 from tlmed.search.search_state import FRESH, SearchState, list_finals, pick_winner
 from tlmed.status import describe_seconds

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tlmed.catalogue import read_catalogue
 from tlmed.errors import InputError, did_you_mean
-from tlmed.recipe import Cell
+from tlmed.recipe import Cell, Phase
 from tlmed.screen import Screen
 from tlmed.studies.ledger import Ledger
 from tlmed.words import count, listed
@@ -77,8 +77,17 @@ def _find_faults(cell, entries) -> Iterator[str]:
                 f"`data.image_size` must be at least {entry.least},{entry.least} for {name}. "
                 f"Received: data.image_size={size[0]},{size[1]}."
             )
+        most = max((phase.thaw for phase in _list_block_phases(cell.recipe)), default=0)
+        if most > entry.blocks:
+            yield f"`thaw` must be from 0 to {entry.blocks} (blocks of {name}) or 'all'. Received: thaw={most}."
         if weights in _IMAGENET and not entry.file and not entry.package:
             yield (
                 f"`weights` must be a path or 'none' for {name}, which has no ImageNet weights. "
                 f"Received: weights={weights!r}."
             )
+
+
+def _list_block_phases(recipe) -> list[Phase]:
+    """Return the phases of a recipe that count the blocks that they thaw."""
+    phases = recipe.phases if isinstance(recipe.phases, tuple) else ()
+    return [phase for phase in phases if phase.unit == "block" and phase.thaw != "all"]

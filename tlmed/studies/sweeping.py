@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from tlmed.errors import InputError, Interrupted, RunFailed, Terminated, TlmedError
+from tlmed.metrics.names import name_inline
 from tlmed.recipe import Cell
 from tlmed.run_files.study_files import (
     CELL_STATES,
@@ -254,7 +255,7 @@ def _settle(crew, screen, cell, trial, answer) -> None:
 
 def _say_scores(result) -> str:
     if "validation" in result:
-        return f"validation {result['primary']} {result['validation']:.3f}"
+        return f"validation {name_inline(result['primary'])} {result['validation']:.3f}"
     scores = {name: result["metrics"][name]["value"] for name in ("auc", "accuracy") if name in result["metrics"]}
     return ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
 
