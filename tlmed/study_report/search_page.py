@@ -70,7 +70,7 @@ def _show_worth(record) -> Markup:
     columns = texts("Fold") + numbers("In the search", "Fresh draws", "Test images", "Optimism")
     said = (
         "The highest of many validation scores is high by luck, too, and training chooses epochs by the same images. "
-        "Test images took no part in anything."
+        "Test images chose nothing."
     )
     picture = draw(
         draw_worth(known, metric), f"{metric} of the winner", f"{metric} of the winner, by what it is scored"

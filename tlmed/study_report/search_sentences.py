@@ -91,17 +91,7 @@ def _say_single(record) -> list[str]:
     first = record.unseen if record.content["folds"] else record.mean
     where = "the test images of fold 1" if record.content["folds"] else "the test images"
     said = [f"On {where}, which took no part in the search: {metric} {_say_score(record, first)}."]
-    if search["optimism"] is not None:
-        said.append(
-            f"The search promised {search['validation']:.3f}, which is {search['optimism']:+.3f} more (optimism). The "
-            "interval says how uncertain this is."
-        )
-    if search["fresh"] is not None:
-        luck = search["validation"] - search["fresh"]
-        said.append(
-            f"On four draws that chose nothing the winner has {search['fresh']:.3f}: {luck:+.3f} come from being the "
-            "best of many on its own draws. Other draws hold the same images, so this is a part of the optimism."
-        )
+    said += [*_say_optimism(search), *_say_fresh(search)]
     if record.unseen is not None:
         folds = len(record.scores.folds)
         said.append(
@@ -109,6 +99,30 @@ def _say_single(record) -> list[str]:
             "took part in the search. `--nested` measures it without them."
         )
     return said
+
+
+def _say_optimism(search) -> list[str]:
+    less = search["optimism"] < 0
+    return [
+        f"The search promised {search['validation']:.3f}, which is {abs(search['optimism']):.3f} "
+        f"{'less' if less else 'more'} (optimism {search['optimism']:+.3f}); the interval says how uncertain this is."
+    ]
+
+
+def _say_fresh(search) -> list[str]:
+    """Say how the winner does on draws that chose nothing; they hold the same images, so not all luck shows."""
+    if search["fresh"] is None:
+        return []
+    luck = search["validation"] - search["fresh"]
+    shown = (
+        f"{luck:.3f} came from being the best of many on its own draws"
+        if luck > 0
+        else "its own draws did not flatter it"
+    )
+    return [
+        f"On four draws that chose nothing the winner has {search['fresh']:.3f}: {shown}. They are draws of the same "
+        "images, so this is a part of the optimism and not all of it."
+    ]
 
 
 def list_best(record: SearchRecord) -> Table:
