@@ -5,7 +5,7 @@ import pytest
 from tests.studies.conftest import program, small
 from tlmed.studies import worker_pool
 from tlmed.studies.crew import Crew, Order
-from tlmed.studies.jobs import name_features
+from tlmed.studies.jobs import may_stay, name_features
 from tlmed.studies.worker_pool import Pool
 
 
@@ -35,6 +35,21 @@ def test_random_weights_give_other_features_with_each_seed(crew):
         "feature_extractor-AlexNet-seed0",
         "fine_tuning-AlexNet-seed0",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "has_gpu", "stays"),
+    [
+        ("feature_extractor-LeNet5-seed0", "complete", True, True),
+        ("feature_extractor-LeNet5-seed0", "failed", True, True),
+        ("feature_extractor-LeNet5-seed0", "stopped", False, False),
+        ("fine_tuning-LeNet5-seed0", "complete", False, True),
+        ("fine_tuning-LeNet5-seed0", "complete", True, False),
+        ("fine_tuning-LeNet5-seed0", "failed", False, False),  # it may have run out of memory
+    ],
+)
+def test_a_process_stays_where_that_costs_no_other_cell_memory(crew, name, state, has_gpu, stays):
+    assert may_stay(crew.cells[name], state, has_gpu) == stays
 
 
 def test_as_many_processes_start_at_once_as_there_is_work_and_room(tmp_path, monkeypatch):

@@ -25,11 +25,24 @@ def write_job(kind: str, cell: Cell, folder: Path, skip_bad: bool) -> str:
 
 
 def is_light(cell: Cell) -> bool:
-    """Tell whether nothing but a head is trained, so that a process can go on to the next cell as if it were new."""
+    """Tell whether nothing but a head is trained, which leaves hardly anything in a process or on a GPU."""
     recipe = cell.recipe
     if isinstance(recipe.head, Hybrid):
         return True
     return isinstance(recipe.phases, tuple) and all(phase.thaw == 0 for phase in recipe.phases)
+
+
+def may_stay(cell: Cell, state: str, has_gpu: bool) -> bool:
+    """Tell whether a process may train another cell as if it were new: loading TensorFlow takes seconds.
+
+    Args:
+        cell: What it has trained.
+        state: What came of it.
+        has_gpu: Whether there are GPUs: TensorFlow gives their memory back only when a process ends.
+    """
+    if is_light(cell):
+        return state != STOPPED
+    return state == COMPLETE and not has_gpu
 
 
 def name_features(cell: Cell) -> tuple | None:

@@ -29,7 +29,7 @@ from tlmed.studies.cell_results import find_score, list_varied, read_result, to_
 from tlmed.studies.crew import Crew, Order
 from tlmed.studies.directory import one_at_a_time, open_directory
 from tlmed.studies.impossible_cells import check_backbones, refuse_impossible
-from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, is_light, name_features, write_job
+from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, may_stay, name_features, write_job
 from tlmed.studies.ledger import BEAT_SECONDS, Entry, Ledger
 from tlmed.studies.lost_runs import note_place, renew_lost, say_place
 from tlmed.studies.study_bars import Bars
@@ -223,7 +223,7 @@ def _hear(crew: Crew, screen: Screen) -> bool:
         if answer is None:
             answer = {"state": FAILED, "reason": say_end(worker)}
         else:
-            crew.pool.release(worker, is_light(cell) and answer["state"] != STOPPED)
+            crew.pool.release(worker, may_stay(cell, answer["state"], crew.pool.has_gpu))
         _settle(crew, screen, cell, trial, answer)
     return bool(heard)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from tlmed.cluster import leave_cluster
+from tlmed.cluster.gpus import visible_gpus
 from tlmed.launch import start_leashed
 from tlmed.studies.jobs import LESS, READY
 
@@ -116,6 +117,7 @@ class Pool:
         self.workers: dict[int, Worker] = {}
         self.leaving: list[Worker] = []  # those that end by themselves
         self.is_ending = False
+        self.has_gpu = bool(visible_gpus(os.environ))
         self.heard = threading.Event()  # that a process has said something
 
     def wait(self, seconds: float) -> None:
