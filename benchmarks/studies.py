@@ -57,9 +57,9 @@ def call(words: Sequence, cache: Path) -> tuple[float, float]:
 
 
 def read_scores(folder: Path) -> dict[str, float]:
-    """Return the AUC of each cell of a study."""
+    """Return the AUC of each complete cell of a study."""
     with (folder / "cells.csv").open() as stream:
-        return {row["cell"]: float(row["auc"]) for row in csv.DictReader(stream)}
+        return {row["cell"]: float(row["auc"]) for row in csv.DictReader(stream) if row["auc"]}
 
 
 def make_study(options: argparse.Namespace, recipes: Sequence[str], seeds: int, vary: dict | None = None) -> Study:
