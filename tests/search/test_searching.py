@@ -20,6 +20,8 @@ from tlmed.run_files.search_files import read_candidates, read_search_json
 from tlmed.run_files.study_files import read_cells, read_scores
 from tlmed.search.proposals import RUNGS
 from tlmed.status import describe_study
+from tlmed.studies.cell_forecasts import Forecasts
+from tlmed.studies.crew import Crew
 
 
 def by_name(folder):
@@ -115,14 +117,29 @@ def test_a_backbone_that_does_not_work_is_left_out_and_a_search_without_any_cand
     assert read_candidates(tmp_path / "other")[0]["reason"] == "draw 1: AlexNet does not work"
 
 
-def test_a_budget_is_refused_where_it_is_too_small_and_keeps_time_for_the_winner(searching):
+def test_a_budget_is_refused_where_it_is_too_small(searching):
     study = small(2, backbones=("LeNet5",), seeds=1)
     with pytest.raises(InputError, match=r"the training of the winner. Received: 4 min 0 s; these take about 8 min 20"):
         searching(study, budget=240.0, jobs=1)
-    # Four draws of the first candidate may begin, at 100 s each; they take 1 s, so that there is time for all others.
-    folder, _ = searching(study, budget=600.0, jobs=1)
-    assert len(read_candidates(folder)) == 2
-    assert read_search_json(folder)["searches"][0]["test"] is not None
+
+
+def test_a_budget_that_runs_out_ends_the_search_and_each_fold_has_its_share(searching, monkeypatch):
+    """Each cell takes the 100 s of its forecast, by a clock that counts complete cells."""
+
+    def count_left(crew):
+        return crew.order.budget - 100 * list(crew.list_states().values()).count("complete")
+
+    monkeypatch.setattr(Crew, "left", property(count_left))
+    monkeypatch.setattr(Forecasts, "note", lambda *arguments: None)
+    study = small(40, nested=True, folds=2, backbones=("LeNet5",), seeds=1)
+    folder, shown = searching(study, budget=1300.0, jobs=1)
+    done = [row for row in read_cells(folder) if row["state"] == "complete"]
+    of_fold = [sum(row["fold"] == str(fold) for row in done) for fold in (1, 2)]
+    assert sum(of_fold) <= 13
+    assert min(of_fold) >= 5  # a candidate on all draws, and the winner's own training
+    assert all(search["test"] is not None for search in read_search_json(folder)["searches"])
+    assert len(read_candidates(folder)) < 10
+    assert "Each fold has 10 min 50 s of the budget." in shown
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ def step(crew: Crew, state: SearchState) -> bool:
         return state.more
     with one_at_a_time(crew.order.folder):
         for number, outer in enumerate(state.outers):
+            if outer.is_over:
+                continue
             crew.reserve = reserve_for(crew, state, number)
             _go_on(crew, state, outer)
             if not outer.is_issued:
@@ -53,6 +55,7 @@ def step(crew: Crew, state: SearchState) -> bool:
 
 def _go_on(crew, state, outer) -> None:
     if not outer.probed and not _probe(crew, state, outer):
+        outer.is_over = outer.is_issued = _is_late(crew, outer)
         return
     outer.tried = outer.book.read()
     for each in outer.tried:
@@ -60,7 +63,7 @@ def _go_on(crew, state, outer) -> None:
     _refuse_if_nothing_works(state, outer)
     if not outer.is_issued:
         outer.is_issued = _is_enough(crew, state, outer) or not _propose(crew, state, outer)
-    if outer.is_issued and (outer.is_late or not list_running(outer)):
+    if outer.is_issued and (not list_running(outer) or _is_late(crew, outer)):
         _finish(crew, state, outer)
 
 
@@ -178,10 +181,16 @@ def _is_enough(crew, state, outer) -> bool:
     """Tell whether no further candidate shall be proposed: there are as many as asked for, or time is up."""
     if len(outer.tried) >= state.search.trials:
         return True
+    return _is_late(crew, outer)
+
+
+def _is_late(crew, outer) -> bool:
+    """Tell whether the budget leaves no time for what waits in a search, or for a further candidate."""
     if crew.order.budget is None or crew.running:
         return False
+    judged = [name for name, cell in crew.cells.items() if cell.draw is not None and name not in crew.refused]
     states = crew.list_states()
-    waits = [name for name, cell in crew.cells.items() if cell.draw is not None and states[name] == "waiting"]
+    waits = [name for name in judged if states[name] == "waiting"]
     if (waits and not crew.count_waiting()) or crew.left <= crew.reserve:
         outer.is_late = True
         crew.refused.update(waits)  # time that is kept for later folds is not for them
