@@ -7,7 +7,7 @@ from markupsafe import Markup
 from tlmed.metrics.names import name_inline
 from tlmed.pages.figures import draw
 from tlmed.pages.templating import make_page, render
-from tlmed.study_report.search_plots import draw_course, draw_worth
+from tlmed.study_report.search_plots import KINDS, draw_course, draw_worth
 from tlmed.study_report.search_scores import SearchRecord
 from tlmed.study_report.search_sentences import list_best, say_importance, say_tried, say_winners, say_worth
 from tlmed.study_report.study_page import STUDY_HTML
@@ -57,24 +57,24 @@ def _show_worth(record) -> Markup:
     if not known:
         return Markup()
     metric = name_inline(record.content["metric"])
+    kinds = [kind for kind in KINDS if any(search[kind] is not None for search in known)]
     rows = [
         (
             str(search["fold"] or "-"),
-            *("-" if value is None else f"{value:.3f}" for value in (search["validation"], search["fresh"])),
-            f"{search['test']:.3f}",
+            *("-" if search[kind] is None else f"{search[kind]:.3f}" for kind in kinds),
             f"{search['optimism']:+.3f}",
         )
         for search in known
     ]
-    notes = ["Fresh draws: the winner trained on four draws of validation images that chose nothing."]
-    columns = texts("Fold") + numbers("In the search", "Fresh draws", "Test images", "Optimism")
+    fresh = "Fresh draws: the winner trained on four draws of validation images that chose nothing."
+    notes = [fresh] if "fresh" in kinds else []
+    columns = texts("Fold") + numbers(*(KINDS[kind].capitalize() for kind in kinds), "Optimism")
     said = (
         "The highest of many validation scores is high by luck, too, and training chooses epochs by the same images. "
         "Test images chose nothing."
     )
-    picture = draw(
-        draw_worth(known, metric), f"{metric} of the winner", f"{metric} of the winner, by what it is scored"
-    )
+    mean = "; gray: the mean over folds" if len(known) > 1 else ""
+    picture = draw(draw_worth(known, metric), f"{metric} of the winner", f"{metric} by what is scored{mean}")
     return render("study/pictures.html", said=said, pictures=[picture], details=Table(columns, rows, notes=notes))
 
 

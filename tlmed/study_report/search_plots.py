@@ -10,7 +10,7 @@ from tlmed.evaluation.drawing import COLOURS, UNNAMED, tidy
 from tlmed.study_report.search_scores import SearchRecord
 
 _WIDTH = 5.2  # inches, as the pictures of studies
-_KINDS = {"validation": "in the search", "fresh": "fresh draws", "test": "test images"}
+KINDS = {"validation": "in the search", "fresh": "fresh draws", "test": "test images"}
 
 
 def draw_course(record: SearchRecord, metric: str) -> Figure:
@@ -59,7 +59,7 @@ def _follow_best(rows: Sequence[Mapping[str, str]]) -> tuple[list[int], list[flo
 
 def draw_worth(searches: Sequence[Mapping], metric: str) -> Figure:
     """Draw what each search promised of its winner beside what test images gave, a line for each search."""
-    kinds = [kind for kind in _KINDS if any(search[kind] is not None for search in searches)]
+    kinds = [kind for kind in KINDS if any(search[kind] is not None for search in searches)]
     figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
     axes = figure.subplots()
     tidy(axes, ylabel=metric)
@@ -69,6 +69,6 @@ def draw_worth(searches: Sequence[Mapping], metric: str) -> Figure:
     if len(searches) > 1:
         means = [sum(search[kind] for search in searches) / len(searches) for kind in kinds]
         axes.plot(range(len(kinds)), means, "_", color=UNNAMED, markersize=26, markeredgewidth=3)
-    axes.set_xticks(range(len(kinds)), [_KINDS[kind] for kind in kinds])
+    axes.set_xticks(range(len(kinds)), [KINDS[kind] for kind in kinds])
     axes.set_xlim(-0.4, len(kinds) - 0.6)
     return figure
