@@ -73,6 +73,14 @@ def test_exactly_equal_configurations_are_never_sure(m):
         assert found.low < 0.001
 
 
+@pytest.mark.parametrize("top", [1.0, np.inf])
+@pytest.mark.parametrize("noise", [0.0, 5e-17])
+def test_configurations_that_do_the_same_in_every_cell_share_the_chance(top, noise):
+    errors = ScoreErrors(np.eye(2) * noise**2, 2)  # rounding leaves a little of what cancels
+    lead = judge_best(np.full(2, 0.3366024539031785), errors, 0.01, top=top)
+    assert (lead.chances, lead.false, lead.close, lead.lead) == ((0.5, 0.5), 0.5, 1.0, 0.0)
+
+
 def test_the_lead_stays_within_the_scale_of_the_score():
     scores, own = np.array([1.0, 0.99, 0.97, 0.6]), np.array([0.0, 0.01, 0.03, 0.24]) / 50
     found = judge_best(scores, ScoreErrors(np.diag(own), 12), margin=0.01, top=1.0)

@@ -13,7 +13,7 @@ from tlmed.errors import InputError
 # Who is further behind the best, in standard errors of the difference, has no chance, and says nothing of how far
 # those apart are who have one.
 REACH = 5.0
-_LEAST = 1e-12  # of the largest error: less is taken for rounding
+_LEAST = 1e-12  # of the largest error, or score: less is taken for rounding
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ def judge_best(
     _check_arguments(scores, covariance, errors.freedom, margin, draws)
     if scores.max() > top:
         raise InputError(f"`scores` must be {top:g} or less. Received: {scores.max():g}.")
+    if np.sqrt(np.diag(covariance).max()) <= _LEAST * np.abs(scores).max():
+        covariance = np.zeros_like(covariance)  # all did the same in every cell, up to rounding
     best = int(np.argmax(scores))
     _check_differences(scores, covariance, best)
     bounded = math.isfinite(top) and covariance.any()
@@ -107,7 +109,8 @@ def judge_best(
     far = len(scores) - len(near)
     drawn = draw_true_scores(values[near], spreads[np.ix_(near, near)], errors.freedom, draws, seed, far)
     chances = np.zeros(len(scores))
-    chances[near] = np.bincount(drawn.argmax(1), minlength=len(near)) / draws
+    first = drawn == drawn.max(1, keepdims=True)
+    chances[near] = (first / first.sum(1, keepdims=True)).mean(0)  # of several that do the same, each as often
     drawn = scale.restore(drawn) if scale else drawn
     place = int(np.flatnonzero(near == best)[0])
     leads = drawn[:, place] - np.delete(drawn, place, axis=1).max(1)
@@ -142,7 +145,9 @@ def _measure_differences(covariance, best) -> np.ndarray:
 
 def _check_differences(scores, covariance, best) -> None:
     behind, least = scores[best] - scores, _LEAST * np.diag(covariance).max()
-    if blind := np.flatnonzero((behind > 0) & (_measure_differences(covariance, best) <= least)).tolist():
+    if blind := np.flatnonzero(
+        (behind > _LEAST * np.abs(scores).max()) & (_measure_differences(covariance, best) <= least)
+    ).tolist():
         rule = "`errors` must know an error of each difference of two scores"
         raise InputError(f"{rule}. Received: none for {best} and {blind[0]}, which differ by {behind[blind[0]]:g}.")
 
