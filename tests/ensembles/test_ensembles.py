@@ -37,6 +37,7 @@ from tlmed.label_vectors import write_labels
 from tlmed.members import list_members
 from tlmed.metrics import apply_temperature
 from tlmed.recipe import load_recipe, override, to_json
+from tlmed.report.operating_point import show_operating_point
 from tlmed.rundir import RunDir, find_run
 from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
 from tlmed.voice import Voice
@@ -230,6 +231,10 @@ def test_images_of_folds_are_decided_by_validation_images_of_the_members_that_sc
     assert made.result["threshold"] == pytest.approx(decision.threshold)
     assert "was scored by 1 of 3 members on average" in made.result["operating_point"]["note"]
     assert set(made.result["subgroups"]["members"]) == set(_names(made))
+    assert "each test image by what its own members have chosen" in " ".join(describe_ensemble(made.result))
+    shown = show_operating_point(made.result)
+    assert "A new image counts as" in shown
+    assert "At the threshold of its members" in shown
     with pytest.raises(InputError, match="same validation images, such as runs of one split"):
         make(*(folder for folder, *_ in written), weights="fitted")
 

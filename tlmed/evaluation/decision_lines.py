@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tlmed.answer_units import unit_of
 from tlmed.evaluation.answer_rules import say_rule
+from tlmed.evaluation.ensemble_lines import answers_in_parts
 from tlmed.evaluation.prediction_rows import SCORE
 from tlmed.evaluation.predictions import HALF, STATED
 from tlmed.metrics import positive_index
@@ -96,6 +97,8 @@ def caption_choice(result: Mapping) -> str:
     """
     if "decision" in result and result.get("threshold") is None:
         return f"; by {result['decision']['rule']}"
+    if result.get("threshold") is not None and answers_in_parts(result):
+        return "; each by the threshold of the members that scored it"
     if result.get("threshold") in (None, HALF):
         return ""
     return f"; {order_by_main(result)[0]} from {thousandths(result['threshold'])} on"

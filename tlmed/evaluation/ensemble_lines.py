@@ -8,6 +8,19 @@ from tlmed.words import count, join_names, thousandths
 TRAIT = "members"  # the subgroups of images that the same members scored
 
 
+def answers_in_parts(result: Mapping) -> bool:
+    """Tell whether some test images were scored by a part of an ensemble, with the threshold of this part.
+
+    >>> about = {"members": [{"weight": 0.5}, {"weight": 0.5}], "scored_by": {"1": 40}}
+    >>> answers_in_parts({"ensemble": about}), answers_in_parts({})
+    (True, False)
+    """
+    if "ensemble" not in result:
+        return False
+    members = sum(entry["weight"] > 0 for entry in result["ensemble"]["members"])
+    return any(int(number) < members for number in result["ensemble"]["scored_by"])
+
+
 def describe_ensemble(result: Mapping) -> list[str]:
     """Say who answers, how many members scored each test image, and what that means for the scores.
 
@@ -30,8 +43,13 @@ def describe_ensemble(result: Mapping) -> list[str]:
             f"{count(left, 'image')} that some member tests {'is' if left == 1 else 'are'} not scored: training or "
             "validation of each of these members knows a copy of it, or its patient."
         )
-    if any(int(number) < len(members) for number in about["scored_by"]):
+    if answers_in_parts(result):
         said.append("New images are scored by all members, whose mean may do better than these scores say.")
+        if result.get("threshold") is not None:
+            said.append(
+                f"New images are predicted by the threshold {thousandths(result['threshold'])} and calibrated at one "
+                f"temperature, each test {unit} by what its own members have chosen."
+            )
     if TRAIT in {*result.get("subgroups", {}), *result.get("subgroups_left_out", {})}:
         said.append(
             "Scores of different networks stand in one ranking here, which may lower an AUC: the same score may mean "

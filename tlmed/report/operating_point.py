@@ -10,6 +10,7 @@ from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment, say_rule
 from tlmed.evaluation.decision_lines import list_at_prevalence
+from tlmed.evaluation.ensemble_lines import answers_in_parts
 from tlmed.evaluation.predictions import STATED
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.metrics.calibration import sort_changes
@@ -47,14 +48,18 @@ def show_operating_point(metrics: Mapping, copies: str = "") -> Markup:
         copies: As for `say_test_apart`.
     """
     threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
+    in_parts = answers_in_parts(metrics)
     return render(
         "report/operating_point.html",
         **_show_rule(metrics),
         threshold=threshold,
+        in_parts=in_parts,
         of=name_scored(metrics),
         point=point,
         choice=_say_choice(metrics, copies),
-        thresholds=_compare_thresholds(metrics, f"At {number(threshold)}"),
+        thresholds=_compare_thresholds(
+            metrics, "At the threshold of its members" if in_parts else f"At {number(threshold)}"
+        ),
         **_compare_prevalences(metrics),
     )
 
