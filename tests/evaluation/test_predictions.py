@@ -227,7 +227,9 @@ def test_a_column_of_classes_that_is_not_called_prediction_is_told(tmp_path, nam
     head = f"path,label,predicted,{','.join(f'score_{name}' for name in names)}"
     file.write_text("\n".join([head, *rows]) + "\n")
     (said,) = [note for note in read_predictions(file).notes if "prediction" in note]
-    assert said == "Column 'predicted' holds classes and is not used: predicted classes are read from `prediction`."
+    assert said == (
+        "Column 'predicted' holds classes, which are not taken for predictions: these are read from `prediction`."
+    )
     file.write_text(file.read_text().replace("predicted", "prediction"))
     assert not [note for note in read_predictions(file).notes if "prediction" in note]
 

@@ -141,7 +141,7 @@ def _describe_unused_guesses(columns, classes) -> list[str]:
     """Say that a column of another name seems to hold predictions, in a file that has none of the right name."""
     names = [name for name, texts in columns.items() if len(set(texts)) > 1 and set(texts) <= set(classes)]
     return [
-        f"Column {name!r} holds classes and is not used: predicted classes are read from `prediction`."
+        f"Column {name!r} holds classes, which are not taken for predictions: these are read from `prediction`."
         for name in names
     ]
 

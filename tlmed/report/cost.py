@@ -11,7 +11,10 @@ from tlmed.tabulation import Table, numbers, texts
 
 def show_cost(timing: Mapping) -> Markup:
     """Return times, speed and memory."""
-    named = {"training_seconds": "Training, from the first image read", "total_seconds": "Whole run"}
+    named = {
+        "training_seconds": "Training, from the first image read",
+        "total_seconds": "Whole run, without start and report",
+    }
     rows = [(words, duration(timing[key])) for key, words in named.items() if key in timing]
     if timing.get("images_per_second") is not None:
         rows.append(("Images per second while training", f"{timing['images_per_second']:,.1f}"))
