@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tlmed.errors import InputError
-from tlmed.recipe import KFold, Study, load_recipe, names_study, read_study
+from tlmed.recipe import KFold, Search, Study, load_recipe, names_study, read_study
+from tlmed.recipe.search_space import make_space
 from tlmed.recipe.settings import override
 
 
@@ -90,6 +91,21 @@ def test_a_fault_of_a_study_is_said_in_one_line(fields, said):
     with pytest.raises(InputError, match=said) as found:
         cells_of(**fields)
     assert len(found.value.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("fixed", "search", "said"),
+    [
+        ("seed=5", None, r"must not name what a study sets by fields of its own .* Received: seed\."),
+        ("data.split_seed=1", None, r"Received: data\.split_seed\."),
+        ("data.split=KFold(3)", None, r"by `folds` \(`--folds K`\).* Received: data\.split=KFold\(k=3"),
+        ("data.val_seed=2", Search(), r"Received: data\.val_seed\."),
+    ],
+)
+def test_settings_that_a_study_would_pass_over_are_refused(fixed, search, said):
+    study = Study(recipes=("feature_extractor",), search=search)
+    with pytest.raises(InputError, match=said):
+        make_space(study, (fixed,)) if search else study.expand("images", (fixed,))
 
 
 def test_cells_that_a_name_would_hide_have_numbers():

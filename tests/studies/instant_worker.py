@@ -20,6 +20,8 @@ def train(job: dict) -> dict:
         return {"state": "failed", "reason": f"its process would wait for others because of {sorted(held)}"}
     if "fail all" in sys.argv or (told == "LeNet5" and "fail LeNet5" in sys.argv):
         return {"state": "failed", "reason": f"{told} does not work"}
+    if "one fold" in sys.argv and recipe["data"]["split"]["fold"] > 1:
+        return {"state": "failed", "reason": "not yet"}
     if "crash" in sys.argv and recipe["seed"] == 1:
         os.abort()
     if "killed" in sys.argv and recipe["seed"] == 1:
@@ -31,9 +33,8 @@ def train(job: dict) -> dict:
     split = recipe["data"]["split"]
     fold = split["fold"] if isinstance(split, dict) else 0
     draw = recipe["data"]["val_seed"]
-    digest = hashlib.sha256(
-        f"{fold} {draw} {('other' in sys.argv or 'other train' in sys.argv) and recipe['seed']}".encode()
-    ).hexdigest()
+    odd = ("other" in sys.argv or "other train" in sys.argv) and recipe["seed"]
+    first = digest(f"{odd} {'changed' in sys.argv}")
     files = {
         "plan.json": {"parameters": 10, "phases": []},
         "timing.json": {"training_seconds": 0.5, "total_seconds": 1.0},
@@ -48,10 +49,15 @@ def train(job: dict) -> dict:
     for name, content in files.items():
         (out / name).write_text(json.dumps(content))
     kind = "train" if "other train" in sys.argv else "test"
-    rows = f"a,x,,{kind},{digest}\nb,y,,val,{'0' * 64}\n"
+    parts = [("train", "val", "test")[int(digest(f"{fold} {draw} {i}"), 16) % 3] for i in range(12)]
+    rows = f"a,x,,{kind},{first}\n" + "".join(f"{i},y,,{part},{digest(str(i))}\n" for i, part in enumerate(parts))
     (out / "splits.csv").write_text(f"path,label,group,split,sha256\n{rows}")
     write_predictions(out, share)
     return {"state": "complete"}
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_predictions(out, share):

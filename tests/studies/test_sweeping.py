@@ -208,3 +208,13 @@ def test_two_commands_in_one_directory_share_the_work(tmp_path):
     trained = [line.partition(":")[0] for text in said for line in text.splitlines() if "auc" in line]
     assert len(trained) == len(set(trained)) == 16
     assert states(tmp_path / "study") == ["complete"] * 16
+
+
+def test_images_that_change_between_two_commands_are_noticed_in_folds_that_were_not_begun(sweeping):
+    study = small(recipes=("lora",), backbones=("LeNet5",), seeds=1, folds=3)
+    folder, _ = sweeping(study, jobs=1, words=("one fold",))
+    assert [row["state"] for row in read_cells(folder)] == ["complete", "failed", "failed"]
+    sweeping(study, jobs=1, words=("changed",))
+    rows = read_cells(folder)
+    assert [row["state"] for row in rows] == ["complete", "failed", "failed"]
+    assert all("cannot be compared" in row["reason"] for row in rows[1:])

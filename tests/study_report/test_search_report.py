@@ -74,7 +74,7 @@ def test_one_split_gives_the_test_score_with_its_interval_and_the_optimism(tmp_p
     said = say(folder)
     assert f"took no part in the search: AUC {test:.3f} ({record.mean.low:.3f} to {record.mean.high:.3f})." in said
     assert f"promised 0.950, which is {VALIDATION - test:.3f} more" in said
-    assert "has 0.940: 0.010 came from being the best of many" in said
+    assert "has 0.940: 0.010 less than on the draws that chose it" in said
     assert "2 candidates: 1 judged on all draws, 1 given up." in said
     page = make_search_page(record)
     assert f"{test:.3f}" in page

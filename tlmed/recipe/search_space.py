@@ -128,6 +128,7 @@ def make_space(study: Study, fixed: Sequence[str] = (), given: Mapping | None = 
     Raises:
         InputError: If a recipe cannot be read, two have one name, or a setting fits none of them.
     """
+    study.check_fixed(fixed)
     named = [read_named(recipe, number) for number, recipe in enumerate(study.recipes, 1)]
     titles = [title for title, _ in named]
     if twice := sorted({title for title in titles if titles.count(title) > 1}):

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +92,7 @@ class Study:
         faults = [
             f"`{path}{where}` must not name `{name}`, which a study sets by fields of its own. Received: {name!r}."
             for where in ("vary", "settings")
-            for name in getattr(self, where)
-            if name in _OWN and not (name == "data.split" and self.folds is None and where == "settings")
+            for name in self.find_own(getattr(self, where), may_split=where == "settings")
         ]
         if twice := sorted(self.vary.keys() & self.settings.keys()):
             faults.append(
@@ -110,6 +109,27 @@ class Study:
             faults.append(f"`{path}folds` must be given where folds are repeated. Received: repeats={self.repeats}.")
         return faults
 
+    def find_own(self, names: Iterable[str], may_split: bool) -> list[str]:
+        """Return which of some dotted names are fields that the study sets itself.
+
+        Args:
+            names: The names.
+            may_split: Whether a split that is the same in all cells is no such field, unless there are folds.
+        """
+        own = {*_OWN, *(("data.val_seed",) if self.search is not None else ())}
+        if may_split and self.folds is None:
+            own -= {"data.split"}
+        return [name for name in names if name in own]
+
+    def check_fixed(self, fixed: Sequence[str]) -> None:
+        """Refuse settings, as after `--set`, of fields that the study sets itself."""
+        named = [setting.partition("=")[0].strip() for setting in fixed]
+        if own := self.find_own(named, may_split=True):
+            raise InputError(
+                f"Settings of all cells must not name what a study sets by fields of its own ({', '.join(_OWN)}; a "
+                f"search also data.val_seed). Received: {', '.join(own)}."
+            )
+
     def expand(self, source: str | None = None, fixed: Sequence[str] = (), own: dict | None = None) -> list["Cell"]:
         """Return the cells, those of the first fold and seed first, so that a part of a study compares all.
 
@@ -121,6 +141,7 @@ class Study:
         Raises:
             InputError: With every fault of every recipe, each once.
         """
+        self.check_fixed(fixed)
         given = {**(own or {}), **({"data.source": source} if source is not None else {})}
         cells, faults = [], []
         seeds, configurations = range(self.first_seed, self.first_seed + self.seeds), self._list_configurations()
@@ -295,6 +316,11 @@ def make_cell(study: Study, configuration: tuple, place: tuple, fixed: Sequence[
         values["data.split"] = KFold(study.folds, study.repeats, fold=fold)
     # Pictures of examples take longer than a solved head: whoever wants them asks for them.
     made = override(recipe, ("examples=0", *texts), values)
+    if isinstance(made.data.split, KFold) and made.data.split.fold is None:
+        raise InputError(
+            "A study divides images into folds by `folds` (`--folds K`), which makes a cell of each. "
+            f"Received: data.split={made.data.split!r} in {title}."
+        )
     return Cell("", made, title, {name: show_value(value) for name, value in varied}, seed, fold)
 
 

@@ -30,8 +30,8 @@ def read_result(run: RunDir, draw: int | None = None) -> dict:
 
     Returns:
         `metrics`: name to value, low, high; `n`: how many answers were scored; `primary`: the metric that decides;
-        `validation`: its value on validation images, where these judge; `images`: a digest of the images in their
-        splits; and the costs.
+        `validation`: its value on validation images, where these judge; `source`: a digest of all images with their
+        labels and groups; `images`: one of them in their splits; and the costs.
 
     Raises:
         InputError: If a file of the run cannot be read, or the score that judges could not be measured.
@@ -41,7 +41,7 @@ def read_result(run: RunDir, draw: int | None = None) -> dict:
     return {
         **(_list_tested(found) if draw is None else _judge(run, found, primary)),
         "primary": primary,
-        "images": _digest_images(run),
+        **_digest_images(run),
         "training_seconds": timing["training_seconds"],
         "total_seconds": timing["total_seconds"],
         "parameters": plan["parameters"],
@@ -76,14 +76,16 @@ def find_score(result: Mapping) -> float:
     return held["value"]
 
 
-def _digest_images(run) -> str:
-    """Return a digest of the images of a run in their splits: cells with others cannot be compared.
+def _digest_images(run) -> dict[str, str]:
+    """Return digests of the images of a run, without and with their splits: cells with others cannot be compared.
 
     Training images that are left aside (`data.train_share`) count as training images: shares may be varied.
     """
     rows = SPLITS_CSV.read(run)
     named = sorted((row["sha256"], row["label"], row["group"], _SPLITS.get(row["split"], row["split"])) for row in rows)
-    return hashlib.sha256(repr(named).encode()).hexdigest()
+    alone = [row[:-1] for row in named]
+    found = {"source": alone, "images": named}
+    return {name: hashlib.sha256(repr(rows).encode()).hexdigest() for name, rows in found.items()}
 
 
 def to_cell_row(cell: Cell, entry: Entry | None, place: str) -> dict[str, object]:

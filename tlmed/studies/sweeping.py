@@ -266,16 +266,23 @@ def _read_answer(crew, cell) -> dict:
         result = read_result(RunDir(crew.order.folder / RUNS / cell.name), cell.draw)
     except TlmedError as error:
         return {"state": FAILED, "reason": " ".join(error.faults)}
-    key = f"images of fold {cell.fold}" if cell.fold is not None else "images"
-    key += f" in draw {cell.draw}" if cell.draw is not None else ""
-    known = crew.ledger.facts.get(key)
-    if known is None:
-        crew.ledger.note(key, result["images"])
-    elif known != result["images"]:
+    if not (_has_same(crew, "source", result["source"]) and _has_same(crew, _name_split(cell), result["images"])):
         reason = "its images, or their splits, are not those of the other cells, so that it cannot be compared"
         return {"state": FAILED, "reason": reason}
     place = note_place(crew.order.folder, crew.directory)
     return {"state": COMPLETE, "result": {**result, "run": f"{RUNS}/{cell.name}", **place}}
+
+
+def _has_same(crew, key, digest) -> bool:
+    """Tell whether a cell has the images that the first one had; they are noted of the first."""
+    if (known := crew.ledger.facts.get(key)) is None:
+        crew.ledger.note(key, digest)
+    return known in (None, digest)
+
+
+def _name_split(cell) -> str:
+    key = f"images of fold {cell.fold}" if cell.fold is not None else "images"
+    return key + (f" in draw {cell.draw}" if cell.draw is not None else "")
 
 
 def _give_back(crew, screen) -> None:

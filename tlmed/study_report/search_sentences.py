@@ -114,11 +114,7 @@ def _say_fresh(search) -> list[str]:
     if search["fresh"] is None:
         return []
     luck = search["validation"] - search["fresh"]
-    shown = (
-        f"{luck:.3f} came from being the best of many on its own draws"
-        if luck > 0
-        else "its own draws did not flatter it"
-    )
+    shown = f"{luck:.3f} less than on the draws that chose it" if luck > 0 else "its own draws did not flatter it"
     return [
         f"On four draws that chose nothing the winner has {search['fresh']:.3f}: {shown}. They are draws of the same "
         "images, so this is a part of the optimism and not all of it."
