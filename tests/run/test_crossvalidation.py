@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -491,6 +492,20 @@ def test_a_cross_validation_from_a_run_that_knows_the_images_says_so_of_all_fold
     write_json(run / "metrics.json", content)
     with pytest.raises(InputError, match="must hold the means of its folds"):
         _ = made.metrics
+
+
+def test_folds_that_trained_on_a_share_of_their_images_count_as_more_uncertain(copy):
+    run = RunDir(copy)
+    whole, thin = (write_averages(run, KFold(3), run.folds, share)["metrics"] for share in (1.0, 0.5))
+    widths = [
+        (thin[name]["high"] - thin[name]["low"]) / (entry["high"] - entry["low"])
+        for name, entry in whole.items()
+        if entry["low"] is not None
+        and not any("widened" in it["method"] or "cut" in it.get("note", "") for it in (entry, thin[name]))
+    ]
+    share = KFold(3).test_share
+    assert widths
+    assert widths == pytest.approx([math.sqrt((1 / 3 + 2 * share) / (1 / 3 + share))] * len(widths))
 
 
 def test_a_cross_validation_says_in_which_folds_it_cannot_tell_what_the_weights_know(copy):

@@ -258,7 +258,9 @@ def _compare_folds(first: Result, second: Result, spreads: Sequence[LabelDiffere
 def _average_folds(runs, spreads, name, label=None) -> dict:
     """Return the mean difference of one question, of all classes or of one label; `spreads` are of each fold."""
     first, split = runs[0], runs[0].recipe["data"]["split"]
-    share = KFold(split["k"], val=split["val"]).test_share  # as in the runs' own means
+    # As in the runs' own means; of two that trained on other shares, what the smaller one says.
+    trained = min(run.recipe["data"].get("train_share", 1.0) for run in runs)
+    share = KFold(split["k"], val=split["val"]).test_share / trained
     values = [[_find_value(fold.metrics, name, label) for fold in run.folds] for run in runs]
     differences = [None if None in pair else pair[0] - pair[1] for pair in zip(*values, strict=True)]
     most = _find_most(name, first.metrics)

@@ -26,6 +26,7 @@ from tlmed.export.score_section import (
 )
 from tlmed.identifiers import read_identifiers
 from tlmed.members import Member, list_members, name_members
+from tlmed.report.image_counts import list_left_out
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
 from tlmed.run_files.check_summary import read_summary, say_errors
 from tlmed.rundir import RunDir
@@ -137,6 +138,7 @@ def _describe_data(content) -> str:
         if content.is_multi
         else Table(texts("Images") + numbers("all"), [(name, f"{counts[name]:,}") for name in classes]).markdown()
     )
+    left_out = list_left_out(content.environment)
     licence, alone = data.get("licence"), content.recipe["data"].get("groups") is False
     of_weights = " The licence that this card begins with is that of the weights." if find_licence(content) else ""
     points = [
@@ -144,6 +146,7 @@ def _describe_data(content) -> str:
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
         "The images are those of all members together; each trained on its own training split of them.",
         *describe_earlier(list_weights(content.environment, content.recipe), read_identifiers(data), splits, alone),
+        *([f"Left out of the first member: {plain('; '.join(left_out))}."] if left_out else []),
         f"Of the first member: {count_groups(splits, content.recipe['data'], read_identifiers(data).pseudonyms)}",
     ]
     return f"{table}\n\n{bullets(points)}"

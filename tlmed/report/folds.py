@@ -162,6 +162,7 @@ def _tell_story(content) -> Markup:
         model=content.model,
         seed=say_seeds(recipe),
         split=recipe["data"]["split"],
+        share=recipe["data"].get("train_share", 1),
         unknown=say_unknown(
             recipe["data"].get("groups", True),
             content.groups,

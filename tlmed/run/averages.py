@@ -3,6 +3,7 @@
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from tlmed.answer_units import describe_majority, describe_shares, name_rows, unit_of
 from tlmed.evaluation.pooled_csv import list_tables
@@ -19,13 +20,29 @@ from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.whole_files import read_csv, write_csv
 
 
-def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
+@dataclass(frozen=True)
+class _Division:
+    """How the images of a cross-validation were divided.
+
+    Attributes:
+        k: Folds of each repeat.
+        repeats: Of them.
+        test_share: Test images of a fold divided by those that trained its weights.
+    """
+
+    k: int
+    repeats: int
+    test_share: float
+
+
+def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir], train_share: float = 1.0) -> dict:
     """Write `folds.csv`, `metrics.json`, `timing.json` and, where each image was tested once, predictions.
 
     Args:
         run: The directory above the folds.
         split: How the images were divided.
         folds: The folds' runs, complete, in order.
+        train_share: The share of the training images on which weights were trained.
 
     Returns:
         The content of `metrics.json`. No metric is computed over the predictions of several folds together: each fold
@@ -40,7 +57,8 @@ def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
     timings = [TIMING_JSON.read(fold) for fold in folds]
     sizes = [_count_splits(fold) for fold in folds]
     _write_table(run, split, folds, results, timings, sizes)
-    content = _average_all(split, folds, results)
+    division = _Division(split.k, split.repeats, split.test_share / train_share)
+    content = _average_all(division, folds, results)
     METRICS_JSON.write(run, content)
     TIMING_JSON.write(run, _add_up(folds, timings))
     if split.repeats == 1:

@@ -68,7 +68,7 @@ def cross_validate(job: Job, train_fold: Callable[[Job, Callable[[ImageSet], Non
         enter()
         run.mark(f"Averaging {len(folds)} folds.")
         with voice.busy(f"Averaging {len(folds)} folds"):
-            result = write_averages(run, split, folds)
+            result = write_averages(run, split, folds, recipe.data.train_share)
             write_folds_report(run.path)
         run.finish()
     voice.say(f"Means of {len(folds)} folds:")
