@@ -142,6 +142,18 @@ def test_a_budget_that_runs_out_ends_the_search_and_each_fold_has_its_share(sear
     assert "Each fold has 10 min 50 s of the budget." in shown
 
 
+def test_the_winner_is_trained_though_trainings_took_longer_than_forecast(searching, monkeypatch):
+    def count_left(crew):
+        return crew.order.budget - 190 * list(crew.list_states().values()).count("complete")
+
+    monkeypatch.setattr(Crew, "left", property(count_left))
+    monkeypatch.setattr(Forecasts, "note", lambda *arguments: None)
+    folder, _ = searching(small(40, backbones=("LeNet5",), seeds=1), budget=850.0, jobs=1)
+    (search,) = read_search_json(folder)["searches"]
+    assert search["winner"]
+    assert search["test"] is not None
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

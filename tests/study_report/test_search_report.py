@@ -113,3 +113,13 @@ def test_runs_that_are_elsewhere_leave_the_score_without_an_interval(tmp_path):
     folder, scores = write_search_of(tmp_path / "study")
     (folder / "runs" / "winner-seed0-fold0" / "metrics.json").unlink()
     assert f"AUC {np.mean(scores[None]):.3f} (without an interval" in say(folder)
+
+
+def test_test_images_that_the_winner_knows_are_told_before_its_score(tmp_path):
+    folder, _ = write_search_of(tmp_path / "study")
+    assert "knows test images" not in say(folder)
+    file = next((folder / "runs").iterdir()) / "metrics.json"
+    edit(file, lambda content: content.update(without_leaks={"leaked": 30, "n": 60, "metrics": {}}))
+    said = "In 1 cell of 2, training or validation knows test images, or others of their group: up to 30 of 90."
+    assert f"Warning: {said}" in say(folder)
+    assert said in make_search_page(read_search(folder))

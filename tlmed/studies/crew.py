@@ -100,8 +100,10 @@ class Crew:
         cell = self.cells.get(name)
         if cell is None or name in self.refused:
             return False
-        kept = self.reserve if cell.draw is not None else 0.0
-        return self.order.budget is None or self.forecasts.expect(cell) <= self.left - kept
+        # The winner of a search is trained even if forecasts were too low: without it, all before was for nothing.
+        if self.order.budget is None or (self.extend is not None and cell.draw is None):
+            return True
+        return self.forecasts.expect(cell) <= self.left - self.reserve
 
     def prefers(self, name: str) -> bool:
         """Tell whether a cell may begin now, and would not wait for features that another cell may compute."""

@@ -35,7 +35,7 @@ def make_search_page(record: SearchRecord) -> str:
         "What was chosen from": _show_space(record),
         "Notes": render("list.html", items=record.notes) if record.notes else Markup(),
     }
-    lead = render("study/lead.html", said=said, more=more, doubts=[])
+    lead = render("study/lead.html", said=said, more=more, doubts=record.doubts)
     return make_page(f"Search of {count(len(record.rows), 'candidate')}", lead, sections)
 
 

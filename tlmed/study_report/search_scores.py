@@ -10,6 +10,7 @@ from tlmed.errors import InputError
 from tlmed.run_files.search_files import CANDIDATE_COLUMNS, read_candidates, read_search_json
 from tlmed.study_report.analysis import compare_all
 from tlmed.study_report.study_scores import StudyScores, read_one_configuration
+from tlmed.study_report.study_sentences import warn
 
 _NAME = "winner of the search"
 
@@ -25,6 +26,7 @@ class SearchRecord:
         scores: Those of the winner on test images, or of the winners of a nested search; None unless all are there.
         mean: Their mean with its interval.
         unseen: Of one search over folds, the mean on the only fold whose test images took no part; else None.
+        doubts: What makes the test scores doubtful, such as test images that training or validation knows.
         notes: What could not be said, and what limits what is said.
     """
 
@@ -34,6 +36,7 @@ class SearchRecord:
     scores: StudyScores | None
     mean: SeedMean | None
     unseen: SeedMean | None
+    doubts: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -69,7 +72,8 @@ def read_search(folder: Path) -> SearchRecord:
     except InputError as error:
         notes.append(f"Intervals of test scores are not shown: {' '.join(error.faults)}")
     notes += [each.note for each in (mean, unseen) if each is not None and each.note]
-    return SearchRecord(folder, content, rows, scores, mean, unseen, tuple(dict.fromkeys(notes)))
+    doubts = tuple(warn(scores)) if scores is not None else ()
+    return SearchRecord(folder, content, rows, scores, mean, unseen, doubts, tuple(dict.fromkeys(notes)))
 
 
 def _take_first_fold(scores: StudyScores) -> StudyScores:

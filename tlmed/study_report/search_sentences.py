@@ -25,6 +25,7 @@ def describe_search(record: SearchRecord, few: bool = False) -> list[str | Table
         say_tried(record),
         *say_winners(record),
         *table,
+        *(f"Warning: {it}" for it in record.doubts),
         *say_worth(record),
         *(f"Note: {it}" for it in record.notes),
     ]
