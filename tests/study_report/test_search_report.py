@@ -105,7 +105,8 @@ def test_a_nested_search_reports_the_mean_of_the_winners_with_the_interval_of_fo
     assert record.unseen is None
     said = say(folder)
     assert f"AUC {mean:.3f} ({record.mean.low:.3f} to {record.mean.high:.3f}), the mean over 3 folds" in said
-    assert f"promised {VALIDATION - mean:+.3f} more" in said
+    assert f"promised {abs(VALIDATION - mean):.3f} less" in said
+    assert f"this optimism, {VALIDATION - mean:+.3f}, is the mean" in said
     assert "Winner of fold 3: candidate 1" in said
 
 

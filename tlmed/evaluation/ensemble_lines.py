@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tlmed.answer_units import unit_of
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, join_names, thousandths
 
 TRAIT = "members"  # the subgroups of images that the same members scored
@@ -45,7 +46,12 @@ def describe_ensemble(result: Mapping) -> list[str]:
         )
     if answers_in_parts(result):
         said.append("New images are scored by all members, whose mean may do better than these scores say.")
-        if result.get("threshold") is not None:
+        if read_task(result) == MULTI_LABEL:
+            said.append(
+                f"New images are predicted by the thresholds of the labels, and calibrated at their temperatures, each "
+                f"test {unit} by what its own members have chosen."
+            )
+        elif result.get("threshold") is not None:
             said.append(
                 f"New images are predicted by the threshold {thousandths(result['threshold'])} and calibrated at one "
                 f"temperature, each test {unit} by what its own members have chosen."

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.balanced_training import say_balanced
+from tlmed.evaluation.ensemble_lines import answers_in_parts
 from tlmed.evaluation.predictions import STATED
 from tlmed.metrics.definitions import CALIBRATED
 from tlmed.metrics.names import name_metric
@@ -72,13 +73,15 @@ def show_label_thresholds(metrics: Mapping) -> Markup:
     ]
     first = next(iter(labels.values()))["operating_point"]
     own = (explain("threshold"),) if "threshold" in first else ()  # each fold of a cross-validation chose another
-    columns = numbers(*own, *(f"{name_metric(it)} at {at}" for it in _AT for at in ("it", "0.5")))
+    where = "that of its members" if answers_in_parts(metrics) else "it"
+    columns = numbers(*own, *(f"{name_metric(it)} at {at}" for it in _AT for at in (where, "0.5")))
     stated = any(point["rule"] == STATED for _, point in named)
     return render(
         "report/label_thresholds.html",
         rule=STATED if stated else first["rule"],
         split=first.get("split", "val"),
         of_folds=not own,
+        in_parts=answers_in_parts(metrics),
         unit=unit_of(metrics),
         table_of_labels=Table(texts("Label") + columns, rows, list_notes([*named, *noted])),
     )

@@ -133,21 +133,16 @@ def may_go_on(space: Space, tried: Sequence[Tried], number: int) -> bool:
         return not pruner.prune(study, study.get_trials(deepcopy=False)[place])
 
 
-def find_winner(tried: Sequence[Tried], seconds: Mapping[int, float] | None = None) -> Tried | None:
-    """Return the candidate with the highest mean over most draws; of several the cheaper one, then the earlier one.
+def find_winner(tried: Sequence[Tried]) -> Tried | None:
+    """Return the candidate with the highest mean over most draws; of several the first one.
 
     Args:
         tried: What was tried.
-        seconds: What a training of each took, by its place; one that is missing counts as cheapest.
 
     >>> find_winner([Tried(0, {}, {1: 0.9}, PRUNED), Tried(1, {}, {1: 0.8, 2: 0.8, 4: 0.8}, COMPLETE)]).number
     1
     """
-    judged = [each for each in tried if each.scores and each.state != FAILED]
-    taken = seconds or {}
-    return max(
-        judged, key=lambda each: (each.draws, each.score, -taken.get(each.number, 0.0), -each.number), default=None
-    )
+    return next(iter(rank(tried)), None)
 
 
 def rank(tried: Sequence[Tried]) -> list[Tried]:

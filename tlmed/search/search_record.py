@@ -8,8 +8,8 @@ from tlmed.recipe import to_source
 from tlmed.recipe.candidate_cells import make_final
 from tlmed.recipe.search_space import BACKBONE, RECIPE, show_value
 from tlmed.run_files.search_files import WINNER_PY, write_candidates, write_search
-from tlmed.search.proposals import Tried, measure_importance
-from tlmed.search.search_state import OuterSearch, SearchState, average, list_finals, list_fresh, pick_winner
+from tlmed.search.proposals import Tried, find_winner, measure_importance
+from tlmed.search.search_state import OuterSearch, SearchState, average, list_finals, list_fresh
 from tlmed.studies.crew import Crew
 from tlmed.tasks import PRIMARY, SINGLE_LABEL
 from tlmed.whole_files import write_text
@@ -38,7 +38,7 @@ def write_record(crew: Crew, state: SearchState) -> None:
         },
     )
     for outer in state.outers:
-        if (winner := pick_winner(crew, outer)) is not None:
+        if (winner := find_winner(outer.tried)) is not None:
             name = WINNER_PY if not state.search.nested else f"winner_fold{outer.fold:02d}.py"
             write_text(folder / name, _write_recipe(state, outer, winner))
 
@@ -61,7 +61,7 @@ def _to_row(outer: OuterSearch, each: Tried) -> dict[str, object]:
 
 def _describe_search(crew, state, outer) -> dict:
     """Return what `search.json` says of one search."""
-    winner = pick_winner(crew, outer)
+    winner = find_winner(outer.tried)
     found = {
         "fold": outer.fold,
         "probes": outer.probes,
@@ -98,8 +98,8 @@ def _write_recipe(state, outer, winner: Tried) -> str:
     whole = dataclasses.replace(cell.recipe.data, split_seed=None)
     recipe = dataclasses.replace(cell.recipe, data=whole, examples=state.space.recipes[cell.title].examples)
     values = "\n".join(f"    {name}: {show_value(value)}" for name, value in winner.params.items())
-    said = f"""Candidate {winner.number + 1} of a search: it has the best mean validation score, {winner.score:.3f} \
-over draws 1 to {winner.draws}.
+    said = f"""Candidate {winner.number + 1} of a search: no other has a higher mean validation score; it has \
+{winner.score:.3f} over draws 1 to {winner.draws}.
 
     tlmed train {WINNER_PY} --data my_images/
 

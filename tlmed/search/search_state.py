@@ -7,7 +7,7 @@ from tlmed.recipe import Cell
 from tlmed.recipe.candidate_cells import make_candidate, make_final, make_probe
 from tlmed.recipe.search_space import Space
 from tlmed.screen import Screen
-from tlmed.search.proposals import RUNGS, RUNNING, Tried, find_winner
+from tlmed.search.proposals import RUNGS, RUNNING, Tried
 from tlmed.search.trial_book import TrialBook
 from tlmed.studies.cell_results import find_score
 from tlmed.studies.crew import Crew
@@ -96,17 +96,6 @@ class SearchState:
         """Return the seeds with which a winner is trained."""
         study = self.space.study
         return range(study.first_seed, study.first_seed + study.seeds)
-
-
-def pick_winner(crew: Crew, outer: OuterSearch) -> Tried | None:
-    """Return the candidate that a search has found best so far; of equal ones the cheaper."""
-    return find_winner(outer.tried, {each.number: _measure_seconds(crew, outer, each) for each in outer.tried})
-
-
-def _measure_seconds(crew, outer, each) -> float:
-    entries = [crew.entries.get(cell.name) for cell in outer.make_cells(each, each.draws)] if each.draws else []
-    taken = [entry.result["total_seconds"] for entry in entries if entry is not None and entry.result]
-    return statistics.median(taken) if taken else 0.0
 
 
 def list_finals(state: SearchState, outer: OuterSearch, winner: Tried) -> list[Cell]:

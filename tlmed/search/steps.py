@@ -8,7 +8,7 @@ import dataclasses
 
 from tlmed.errors import InputError, RunFailed
 from tlmed.recipe.candidate_cells import make_candidate, start_at
-from tlmed.search.proposals import COMPLETE, FAILED, PRUNED, RUNGS, RUNNING, Tried, may_go_on, propose
+from tlmed.search.proposals import COMPLETE, FAILED, PRUNED, RUNGS, RUNNING, Tried, find_winner, may_go_on, propose
 from tlmed.search.search_state import (
     SearchState,
     average,
@@ -18,7 +18,6 @@ from tlmed.search.search_state import (
     list_fresh,
     list_running,
     next_rung,
-    pick_winner,
 )
 from tlmed.search.time_left import expect_all, reserve_for
 from tlmed.seeds import derive
@@ -235,7 +234,7 @@ def _can_be_trained(outer, params) -> bool:
 
 def _finish(crew, state, outer) -> None:
     """Train the winner as a study does; the search is over when these cells are entered."""
-    if (winner := pick_winner(crew, outer)) is None:
+    if (winner := find_winner(outer.tried)) is None:
         outer.is_over = outer.is_late  # the budget was spent before the first candidate was judged
         return
     crew.add(expect_all(crew, state, list_finals(state, outer, winner)), state.again)

@@ -7,8 +7,8 @@ from tlmed.errors import InputError
 from tlmed.recipe import Cell, Study
 from tlmed.recipe.candidate_cells import make_candidate, make_probe, start_at
 from tlmed.recipe.search_space import Space
-from tlmed.search.proposals import RUNGS
-from tlmed.search.search_state import FRESH, SearchState, list_finals, pick_winner
+from tlmed.search.proposals import RUNGS, find_winner
+from tlmed.search.search_state import FRESH, SearchState, list_finals
 from tlmed.status import describe_seconds
 from tlmed.studies.crew import Crew
 
@@ -58,7 +58,7 @@ def reserve_for(crew: Crew, state: SearchState, number: int) -> float:
         return 0.0
     later = crew.order.budget * (1 - (number + 1) / len(state.outers))
     outer = state.outers[number]
-    if (winner := pick_winner(crew, outer)) is not None:
+    if (winner := find_winner(outer.tried)) is not None:
         finals = expect_all(crew, state, list_finals(state, outer, winner))
         each = max(map(crew.forecasts.expect, finals))
     else:

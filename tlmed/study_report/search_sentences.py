@@ -82,8 +82,8 @@ def _say_nested(record) -> list[str]:
     return [
         f"Searching and training, on test images that took no part: {metric} {_say_score(record, record.mean)}, the "
         f"mean over {folds}. This is the score to report.",
-        f"The searches promised {optimism:+.3f} more than their test images gave: this optimism is the mean over the "
-        f"folds ({each}).",
+        f"The searches promised {abs(optimism):.3f} {'less' if optimism < 0 else 'more'} than their test images gave: "
+        f"this optimism, {optimism:+.3f}, is the mean over the folds ({each}).",
     ]
 
 
