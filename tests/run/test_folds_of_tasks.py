@@ -180,3 +180,11 @@ def test_means_of_costs_are_those_of_the_folds_own_values():
     least = [min(COSTS[rows.labels, guess].mean() for guess in range(3)) for rows, _ in parts]
     ratio = np.mean([cost / most for cost, most in zip(paid, least, strict=True)])
     assert found["metrics"]["normalised_expected_cost"]["value"] == pytest.approx(ratio, abs=1e-12)
+
+
+def test_means_of_costs_say_for_which_prevalence_classes_were_predicted():
+    parts = [draw_grades(fold, ExpectedCost(COSTS), task="single-label") for fold in range(3)]
+    assert "prevalence" not in average(parts)["metrics"]["expected_cost"].get("note", "")
+    for _, result in parts:
+        result["operating_point"] = {"rule": "expected-cost", "prevalence": 0.1, "at_half": {}}
+    assert "predicted for a prevalence of 0.1." in average(parts)["metrics"]["expected_cost"]["note"]

@@ -148,7 +148,7 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
     result["threshold"] = _find_threshold(chosen, decision)
     result |= _describe_decision(chosen, scoring)
     if "prevalence" in (result.get("operating_point") or {}):
-        _note_mix(result)
+        note_mix(result)
     if scoring.prevalence is not None:
         result["at_prevalence"] = name_rows(_weigh(chosen, scoring), chosen.unit)
     if leaked:
@@ -222,7 +222,7 @@ def _find_threshold(chosen, decision) -> float | None:
     return HALF if chosen.by_scores and len(chosen.classes) == 2 and not chosen.is_multi else None
 
 
-def _note_mix(result) -> None:
+def note_mix(result: dict) -> None:
     """Say of what errors cost that the classes were predicted for another mix of images."""
     share = result["operating_point"]["prevalence"]
     said = f"It is of the mix of these {result['unit']}s; classes are predicted for a prevalence of {share:g}."

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from tlmed.answer_units import unit_of
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import name_rule
 from tlmed.evaluation.ensemble_lines import describe_ensemble
 from tlmed.evaluation.lines import describe_size
+from tlmed.evaluation.pooling import say_pooling
 from tlmed.export.card import count_groups, introduce, write_run_card
 from tlmed.export.card_facts import CardFacts, read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
@@ -167,7 +169,11 @@ def _show_means(content) -> str:
         f"{count(metrics['n'], unit_of(metrics))}{groups} in all. They tell what one such network does; all together "
         f"may do better. {name_positive(metrics)}{_say_thresholds(metrics)}"
     ).rstrip()
+    decision = metrics.get("decision")
     parts = [
+        *([plain(say_pooling(metrics))] if "pool" in metrics else []),
+        *([f"Predicted is {plain(say_rule(decision))}."] if decision else []),
+        *_list_costs(metrics),
         *map(plain, describe_size(metrics)),
         tabulate_all(metrics),
         *(f"**{plain(doubt)}**" for doubt in (*content.unchecked, *say_errors(content.check))),
@@ -176,6 +182,16 @@ def _show_means(content) -> str:
         *show_baselines(metrics),
     ]
     return "\n\n".join([said, *parts])
+
+
+def _list_costs(metrics) -> list[str]:
+    """Say what errors cost, where this was stated."""
+    costs = [
+        f"{plain(true)} taken for {plain(guess)} {cost:g}"
+        for true, row in metrics.get("costs", {}).items()
+        for guess, cost in row.items()
+    ]
+    return [f"What errors cost: {', '.join(costs)}."] if costs else []
 
 
 def _say_thresholds(metrics) -> str:
@@ -188,8 +204,9 @@ def _say_thresholds(metrics) -> str:
 def _show_usage() -> str:
     lines = "tlmed predict DIR IMAGES"
     said = (
-        "The answer needs all members: keep their directories where they lie, seen from this one. There is no single "
-        "Keras file of all networks; `model.keras` of each member is one."
+        "The answer needs all members: keep their directories where they lie, seen from this one. "
+        "`tlmed export DIR --format keras --out FILE.keras` makes one Keras file of all networks, where they read "
+        "images in one way and none is a hybrid."
     )
     return f"{said}\n\n{block(lines, 'bash')}"
 

@@ -228,7 +228,7 @@ def _explain(evidence: Evidence, bases, groups, from_names: bool, sets: Sequence
         where = list_present(given[rows])
         for place, row in enumerate(rows):
             other = rows[1] if place == 0 else rows[0]
-            more = f" and {len(rows) - 2:,} more" if len(rows) > 2 else ""
+            more = f", in a set of {len(rows):,} copies" if len(rows) > 2 else ""
             text = f"{_compare(evidence, row, other)} '{table.paths[other]}'{more}"
             if len(labels) > 1:
                 text += f", under the labels {listed(sorted(table.classes[label] for label in labels), NAMED)}"

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tlmed.answer_units import describe_majority, describe_shares, name_rows, unit_of
+from tlmed.evaluation.measures import note_mix
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.intact import check_intact
+from tlmed.metrics.expected_costs import COST_METRICS
 from tlmed.metrics.packed_confusion import pack_confusion, unpack_confusion
 from tlmed.run.label_averages import average_label
 from tlmed.run.metric_averages import average
@@ -106,6 +108,8 @@ def _average_all(split, folds, results) -> dict:
         point = first["operating_point"]
         kept = {name: point[name] for name in ("rule", "prevalence") if name in point}
         content["operating_point"] = {**kept, "at_half": at_half}
+        if "prevalence" in kept and content["metrics"].keys() >= {*COST_METRICS}:
+            note_mix(content)
     if "cuts" in first:
         cuts = {name: [result["cuts"][name] for result in results] for name in first["cuts"]}
         content["cuts"] = {
