@@ -138,7 +138,7 @@ def _describe_identical(images, there, elsewhere, run) -> list[str]:
         if (paths := _pick(images.table.paths, chosen))
     ]
     if own := _pick(images.table.paths, [any(row["split"] == "test" for row in rows) for rows in there]):
-        whose = "the run's own test images" if run == _ONE else "test images of all members"
+        whose = "the run's own test images" if run == _ONE else "test images of members, and none learned from them"
         sentences.append(f"{_name_amount(own, images)} among {whose}: {listed(own, NAMED)}.")
     return sentences
 
