@@ -135,7 +135,7 @@ def test_sizes_and_kinds_are_counted_by_class(images, measures):
     ]
     rows = tabulate_kinds(measures, members).rows
     assert [row[:4] for row in rows] == [
-        ("8 bits, RGB", "0", "9", "9"),
+        ("8 bits, colour", "0", "9", "9"),
         ("8 bits, gray", "9", "0", "9"),
         ("16 bits, gray", "0", "1", "1"),
     ]

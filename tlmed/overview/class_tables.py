@@ -46,7 +46,7 @@ def _say_span(sides: np.ndarray) -> str:
 def tabulate_kinds(measures: Measures, members: Mapping[str, np.ndarray]) -> Table:
     """Return how many images of each class have how many bits, and colours or none."""
     kinds = [
-        f"{count(int(bits), 'bit')}, {'gray' if gray else 'RGB'}"
+        f"{count(int(bits), 'bit')}, {'gray' if gray else 'colour'}"
         for bits, gray in zip(measures.bits, measures.gray, strict=True)
     ]
     return _count_by_class("In the file", kinds, members)
