@@ -16,6 +16,7 @@ layers (`layerwise`).
 """
 
 import argparse
+import gc
 import itertools
 import os
 import resource
@@ -24,6 +25,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 from head_ways import SETS, add_row, read_rows, write_list
 from result_tables import replace_block, table
@@ -104,6 +106,8 @@ def train(approach: str, settings: Sequence[str], source: Path, out: Path) -> di
     begin = resource.getrusage(resource.RUSAGE_SELF)
     tlmed.train(override(tlmed.load_recipe(approach), settings), out, source, verbose=False)
     end = resource.getrusage(resource.RUSAGE_SELF)
+    keras.utils.clear_session()  # hundreds of networks in one process
+    gc.collect()
     metrics = METRICS_JSON.read(RunDir(out))
     scores = {name: metrics["metrics"][name]["value"] for name in ("auc", "accuracy", "log_loss")}
     seconds = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
