@@ -1,8 +1,6 @@
 """Search a study: say what may be chosen, work, and say what came of it."""
 
-import tempfile
 import time
-from pathlib import Path
 
 import psutil
 
@@ -16,17 +14,16 @@ from tlmed.search.steps import step
 from tlmed.search.time_left import check_budget, count_finals, estimate, list_starts, name_kind
 from tlmed.search.trial_book import TrialBook
 from tlmed.status import describe_seconds
-from tlmed.studies.cell_forecasts import forecast_all
+from tlmed.studies.cell_forecasts import forecast_all, forecast_apart
 from tlmed.studies.crew import Crew, Order
 from tlmed.studies.directory import one_at_a_time
 from tlmed.studies.impossible_cells import check_backbones
 from tlmed.studies.lost_runs import renew_lost
 from tlmed.studies.sweeping import StudyResult, count_states, open_crew, work
-from tlmed.studies.worker_pool import Pool, choose_jobs
+from tlmed.studies.worker_pool import choose_jobs
 from tlmed.study_report import describe_search, read_search, write_search_page
 from tlmed.words import count
 
-_GRACE = 60.0  # seconds in which a process that forecasts may end
 _WRITE_SECONDS = 2.0  # between two writings of the record, at least
 
 
@@ -74,12 +71,7 @@ def plan_search(space: Space, order: Order, screen: Screen) -> None:
     jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
     starts = list_starts(space)
     check_backbones(starts)
-    with tempfile.TemporaryDirectory() as logs:
-        pool = Pool(jobs, Path(logs))
-        try:
-            found = forecast_all(pool, starts, order.skip_bad, screen)
-        finally:
-            pool.end(_GRACE)
+    found = forecast_apart(starts, jobs, order.skip_bad, screen)
     costs = {name_kind(cell): found.expected.get(cell.configuration, 0.0) for cell in starts}
     cells, seconds = estimate(space, costs, jobs)
     said = [f"About {count(cells, 'training')}: {describe_seconds(seconds)} with {count(jobs, 'job')} at a time."]

@@ -1,6 +1,7 @@
 """How long the cells of a study will take: a forecast for each configuration, corrected by the cells that are done."""
 
 import statistics
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from tlmed.studies.worker_pool import Pool, say_end
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
+_GRACE = 60.0  # seconds in which a process that forecasts may end
 _TICK = 0.1  # seconds between two looks at the processes, at most
 
 
@@ -86,6 +88,23 @@ def forecast_all(pool: Pool, cells: Iterable[Cell], skip_bad: bool, screen: Scre
                 worker.give(cell, write_job(FORECAST, cell, Path("."), skip_bad))
             pool.wait(_TICK)
     return found
+
+
+def forecast_apart(cells: Iterable[Cell], jobs: int, skip_bad: bool, screen: Screen) -> Forecasts:
+    """Do what `forecast_all` does, by processes that are started for it and end with it.
+
+    Args:
+        cells: The cells.
+        jobs: How many processes.
+        skip_bad: Leave out images that cannot be read.
+        screen: Shows how far it is.
+    """
+    with tempfile.TemporaryDirectory() as logs:
+        pool = Pool(jobs, Path(logs))
+        try:
+            return forecast_all(pool, cells, skip_bad, screen)
+        finally:
+            pool.end(_GRACE)
 
 
 def _find_first(cells: Iterable[Cell]) -> dict[tuple, Cell]:

@@ -1,7 +1,6 @@
 """Train the cells of a study: enter them, share them with others who work on it, watch, and write down what comes."""
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from tlmed.run_files.study_files import (
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.status import describe_seconds
-from tlmed.studies.cell_forecasts import describe_forecasts, forecast_all
+from tlmed.studies.cell_forecasts import describe_forecasts, forecast_all, forecast_apart
 from tlmed.studies.cell_results import find_score, list_varied, read_result, to_cell_row, to_score_rows
 from tlmed.studies.crew import Crew, Order
 from tlmed.studies.directory import one_at_a_time, open_directory
@@ -136,12 +135,7 @@ def show_plan(cells: Sequence[Cell], order: Order, screen: Screen) -> None:
     known = read_cells(order.folder) if is_study(order.folder) else []
     rows, gone = {row["cell"]: row for row in known}, find_missing(order.folder, known).gone
     done = {name: row["state"] == "complete" and name not in gone for name, row in rows.items()}
-    with tempfile.TemporaryDirectory() as logs:
-        pool = Pool(jobs, Path(logs))
-        try:
-            found = forecast_all(pool, cells, order.skip_bad, screen)
-        finally:
-            pool.end(_GRACE)
+    found = forecast_apart(cells, jobs, order.skip_bad, screen)
     for cell in cells:
         if done.get(cell.name):
             found.note(cell, float(rows[cell.name]["seconds"]))
