@@ -11,8 +11,7 @@ from tlmed.comparison.label_section import show_labels
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import (
     conclude,
-    list_metric_notes,
-    list_metrics,
+    list_all_notes,
     name_images,
     say_checks,
     say_cost,
@@ -65,7 +64,7 @@ def make_comparison_page(comparison: Comparison) -> str:
         "Score and cost": _show_costs(comparison),
         "Each label": show_labels(comparison),
         "All pairs": _show_pairs(comparison),
-        "Notes": render("list.html", items=[*comparison.notes, *_list_metric_notes(comparison)]),
+        "Notes": render("list.html", items=[*comparison.notes, *list_all_notes(comparison, comparison.questions)]),
         "Where the recipes differ": _show_recipes(comparison),
     }
     title = f"Comparison of {count(len(comparison.results), 'run')}"
@@ -326,14 +325,6 @@ def _tabulate_pairs(comparison, question) -> Table:
     methods = dict.fromkeys(pair.questions[question]["method"] for pair in comparison.pairs)
     said = "; ".join(filter(None, methods))
     return Table(texts("Pair") + numbers(*head), rows, footnote=f"{said}." if said else "")
-
-
-def _list_metric_notes(comparison) -> list[str]:
-    """Return the notes on numbers of runs and of pairs."""
-    names = [result.name for result in comparison.results]
-    tables = list_metrics(comparison.results)
-    tables += [(f"{names[pair.first]} minus {names[pair.second]}", pair.questions) for pair in comparison.pairs]
-    return list_metric_notes(tables, comparison.questions)
 
 
 def _show_recipes(comparison) -> Markup:

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
+from tlmed.answer_units import unit_of
+from tlmed.comparison.compared_metrics import COST, list_questions
 from tlmed.comparison.results import Result
+from tlmed.evaluation.decision_lines import name_rule
 from tlmed.evaluation.predictions import HALF
 from tlmed.tasks import MULTI_LABEL, ORDINAL, count_sides, read_task
 from tlmed.words import join_names, tell_apart
 
 
 def note_rules(results: Sequence[Result]) -> list[str]:
-    """Return a sentence each on thresholds, rules and costs, "" where runs do not differ in them."""
-    return [_note_thresholds(results), _note_rules(results), _note_costs(results)]
+    """Return a sentence each on thresholds, rules, prevalences and costs, "" where runs do not differ in them."""
+    return [_note_thresholds(results), _note_rules(results), _note_prevalences(results), _note_costs(results)]
 
 
 def _note_thresholds(results) -> str:
@@ -44,8 +47,8 @@ def _list_cuts(metrics) -> list[float | None]:
 
 def _name_rule(result) -> str:
     """Return how each fold chooses its threshold: a rule, or the number that the recipe fixes."""
-    rule = result.metrics.get("operating_point", {}).get("rule", "fixed")
-    return str(result.recipe.get("threshold", "0.5")) if rule == "fixed" else rule
+    point = result.metrics.get("operating_point", {})
+    return str(result.recipe.get("threshold", "0.5")) if point.get("rule", "fixed") == "fixed" else name_rule(point)
 
 
 def _note_rules(results) -> str:
@@ -63,6 +66,32 @@ def _note_rules(results) -> str:
         f"Runs predict classes by different rules ({names}; see `decision` in metrics.json): accuracy{more}, "
         "sensitivity, specificity and F1 depend on them; the AUC and the Brier score do not."
     )
+
+
+def _note_prevalences(results) -> str:
+    """Say so where runs of two classes weigh costs for different prevalences: their thresholds follow these."""
+    shares = [_find_prevalence(result) for result in results]
+    if all(share == shares[0] for share in shares):
+        return ""
+    named = ", ".join(
+        f"{result.name} {'none stated' if share is None else f'{share:g}'}"
+        for result, share in zip(results, shares, strict=True)
+    )
+    costs = (
+        f" Expected costs are of the mix of these {unit_of(results[0].metrics)}s, which favours a run that decides for "
+        "a prevalence near it."
+        if COST in list_questions(results)
+        else ""
+    )
+    return (
+        f"The runs predict classes for different prevalences ({named}): accuracy, sensitivity, specificity and F1 "
+        f"depend on them; the AUC and the Brier score do not.{costs}"
+    )
+
+
+def _find_prevalence(result) -> float | None:
+    """Return the prevalence for which a run decides; the means of older versions do not say that of their folds."""
+    return (result.folds or [result])[0].metrics.get("operating_point", {}).get("prevalence")
 
 
 def _note_costs(results) -> str:

@@ -244,6 +244,18 @@ def list_metric_notes(tables: Iterable[tuple[str, Mapping]], names: Iterable[str
     return [f"{name_metric(name)} of {listed(whose, 3)}: {words}" for (name, words), whose in found.items()]
 
 
+def list_all_notes(comparison: Comparison, names: Iterable[str]) -> list[str]:
+    """Return the notes on single numbers of the runs, and on the differences of pairs.
+
+    Args:
+        comparison: The comparison.
+        names: The metrics whose notes are wanted.
+    """
+    runs, pairs = comparison.results, comparison.pairs
+    differences = [(f"{runs[pair.first].name} minus {runs[pair.second].name}", pair.questions) for pair in pairs]
+    return list_metric_notes([*list_metrics(runs), *differences], names)
+
+
 def conclude(comparison: Comparison) -> list[str]:
     """Return in sentences what can be said of the runs' main metric, or of the next where that is undefined.
 

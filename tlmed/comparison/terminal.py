@@ -3,8 +3,7 @@
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import (
     conclude,
-    list_metric_notes,
-    list_metrics,
+    list_all_notes,
     name_images,
     say_cost,
     say_difference,
@@ -25,6 +24,7 @@ _COSTS = {
     "trainable_parameters": "trainable",
     "peak_memory_mb": "MB",
 }
+_MOST_METHODS = 3  # that a line names; with many pairs each may have its own degrees of freedom
 
 
 def describe_comparison(comparison: Comparison) -> list[str | Table]:
@@ -39,7 +39,7 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
         *say_leaks(comparison),
         *conclude(comparison),
         *(f"Note: {note}" for note in comparison.notes),
-        *(f"Note: {note}" for note in list_metric_notes(list_metrics(comparison.results), comparison.shown_questions)),
+        *(f"Note: {note}" for note in list_all_notes(comparison, comparison.shown_questions)),
     ]
 
 
@@ -107,14 +107,13 @@ def _show_pair(comparison, pair, label) -> list[str]:
 
 
 def _name_methods(comparison) -> list[str]:
-    """Say by which method the folds of cross-validations are compared, which differs from pair to pair."""
-    if not comparison.results[0].folds:
-        return []
+    """Say by which methods the differences that are shown were tested: of folds they vary from pair to pair."""
     lines = []
-    for name in comparison.main_questions:
-        methods = dict.fromkeys(pair.questions[name]["method"] for pair in comparison.pairs)
-        if said := "; ".join(filter(None, methods)):
-            lines.append(f"{comparison.name(name)}: {said}.")
+    for name in comparison.shown_questions:
+        methods = [*dict.fromkeys(filter(None, (pair.questions[name]["method"] for pair in comparison.pairs)))]
+        if methods:
+            more = f"; and {len(methods) - _MOST_METHODS:,} more" if len(methods) > _MOST_METHODS else ""
+            lines.append(f"{comparison.name(name)}: {'; '.join(methods[:_MOST_METHODS])}{more}.")
     return lines
 
 
