@@ -120,6 +120,34 @@ def gather(
     )
 
 
+def take_rows(evidence: Evidence, rows: Sequence[int]) -> Evidence:
+    """Return the evidence of some images; pairs of copies stay where both images do.
+
+    Args:
+        evidence: The images.
+        rows: Which, in this order.
+    """
+    rows = [int(row) for row in rows]
+    place = {row: number for number, row in enumerate(rows)}
+    copies = (
+        replace(pair, rows=tuple(place[row] for row in pair.rows))
+        for pair in evidence.copies
+        if place.keys() >= set(pair.rows)
+    )
+    return replace(
+        evidence,
+        table=evidence.table.take(rows),
+        splits=evidence.splits[rows],
+        sha256=tuple(evidence.sha256[row] for row in rows),
+        digests=None if evidence.digests is None else tuple(evidence.digests[row] for row in rows),
+        files=tuple(evidence.files[row] for row in rows),
+        sketches=evidence.sketches[rows],
+        frames=evidence.frames[rows],
+        features=None if evidence.features is None else evidence.features[rows],
+        copies=tuple(copies),
+    )
+
+
 def take_asked(evidence: Evidence, asked: Images) -> Evidence:
     """Return evidence with what a recipe says of its classes.
 
