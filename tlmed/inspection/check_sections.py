@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.evaluation.curve_plot import draw_forecast
 from tlmed.gate.wrong_labels import describe_estimate
-from tlmed.inspection.curve_plot import draw_forecast
 from tlmed.inspection.found_pictures import Album
 from tlmed.pages.amounts import interval_of, number
 from tlmed.pages.figures import draw

@@ -108,13 +108,15 @@ def enumerate_names(names: Iterable[object]) -> str:
 def duration(seconds: float) -> str:
     """Return seconds as people say them.
 
-    >>> duration(3.25), duration(75), duration(7380)
-    ('3.2 s', '1 min 15 s', '2 h 3 min')
+    >>> duration(3.25), duration(75), duration(1800), duration(7380)
+    ('3.2 s', '1 min 15 s', '30 min', '2 h 3 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
 def flatten(content: Mapping, path: str = "") -> Iterable[tuple[str, object]]:

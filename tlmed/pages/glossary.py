@@ -72,6 +72,11 @@ METRICS = {
     "classwise_ece": "The calibration error of each class's score, averaged over the classes. 0 is best.",
 }
 WORDS = {
+    "backbone": (
+        "Backbone",
+        "A network that has already learnt to see, mostly from photographs, and is reused here. What it makes of an "
+        "image are its features.",
+    ),
     "baseline": (
         "Baseline",
         "A score without transfer learning. A result that does not beat it gained nothing from transfer.",
@@ -92,6 +97,12 @@ WORDS = {
         "Cross-validation",
         "The images are divided into folds; each fold is the test split of a network that was trained on the others.",
     ),
+    "development": (
+        "Development images",
+        "All images but the test images. They teach, and everything is decided by them, so that their scores flatter a "
+        "little.",
+    ),
+    "ensemble": ("Ensemble", "Several networks that answer together: their scores are averaged."),
     "examples": (
         "Map of the evidence",
         "Where in the image the network found evidence for its prediction. It shows what was used, not what is true.",
@@ -118,6 +129,11 @@ WORDS = {
         "The share of true positives minus that of false positives, which weigh less the more of them one accepts for "
         "one that is found.",
     ),
+    "noise": (
+        "Noise",
+        "By how much a gain changes by chance alone: one standard error of the difference on the same images. A gain "
+        "that is not larger may be luck.",
+    ),
     "positive": (
         "Positive class",
         "The one of two classes that is looked for. Sensitivity, PPV, F1 and AUC are about it.",
@@ -125,6 +141,11 @@ WORDS = {
     "prevalence": (
         "Prevalence",
         "How common the positive class is where the network is used. Predictive values depend on it.",
+    ),
+    "probe": (
+        "Probe",
+        "A quick test of a backbone as it is: a linear classifier on its features, scored on images that it was not "
+        "fitted on.",
     ),
     "recall": (
         "Precision-recall curve",
@@ -145,6 +166,16 @@ WORDS = {
         "The number between 0 and 1 that the network gives a class. It is a probability only as far as it is "
         "calibrated.",
     ),
+    "seal": (
+        "Seal",
+        "A fingerprint (SHA-256) of what was decided, taken before the test images are scored. If a letter of the "
+        "decision is changed later, it no longer fits.",
+    ),
+    "shortcut": (
+        "Shortcut",
+        "Something besides the finding that tells the class, such as brightness, a frame or a scanner. A network may "
+        "learn it instead of the finding, and then fails where it is missing.",
+    ),
     "split": (
         "Splits",
         "Training images teach, validation (val) images choose epoch, phase, threshold and temperature, test images "
@@ -154,6 +185,10 @@ WORDS = {
         "Temperature",
         "One number by which the network's outputs are divided before they become scores. Above 1 it makes them less "
         "sure, below 1 surer; the order of the classes stays.",
+    ),
+    "thaw": (
+        "Thawing",
+        "Letting blocks of a backbone learn from the new images too. Frozen blocks stay as they were.",
     ),
     "threshold": (
         "Threshold",

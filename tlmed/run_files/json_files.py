@@ -25,12 +25,14 @@ class JsonFile(Generic[Content]):
             them; only those that are `Required` must be there.
         check: Returns what else is wrong, in words; "" where all is well.
         maker: The command that writes it.
+        owner: What it is a file of.
     """
 
     name: str
     kind: type[Content]
     check: Callable[[Content], str] = lambda content: ""
     maker: str = "tlmed train"
+    owner: str = "a run"
 
     def read(self, run: RunDir, *needed: str) -> Content:
         """Return what the file holds.
@@ -46,7 +48,8 @@ class JsonFile(Generic[Content]):
         content = run.json(self.name)
         if fault := find_fault(content, self.kind) or find_missing(content, needed) or self.check(content):
             raise InputError(
-                f"`{self.name}` of a run must be as `{self.maker}` writes it. Received: {run / self.name}: {fault}."
+                f"`{self.name}` of {self.owner} must be as `{self.maker}` writes it. Received: {run / self.name}: "
+                f"{fault}."
             )
         return content
 

@@ -1,0 +1,284 @@
+"""What a person sees of an advice: all that its file says, and nothing else."""
+
+import copy
+import html
+import re
+
+import pytest
+from matplotlib.figure import Figure
+
+from tests.advice_report.samples import COMPLETE, EVIL, ONE_BACKBONE, PROBES, SAMPLES, change, write_sample
+from tests.report.test_report import Reader
+from tlmed.advice_report import advice_page, describe_advice, read_advice, write_advice_page
+from tlmed.advice_report.advice_page import make_advice_page
+from tlmed.advice_report.advice_plots import draw_gain, draw_probes, find_timed
+from tlmed.advice_report.advice_progress import say_command, say_stopped
+from tlmed.advice_report.advice_record import AdviceRecord, Candidate
+from tlmed.advice_report.advice_sentences import say_answer, say_cost, say_data, say_gain, say_gate, say_goal
+from tlmed.pages.figures import Picture
+from tlmed.screen import to_lines
+from tlmed.tabulation import Table
+
+WIDTH = 80
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("advice")
+    return {name: write_sample(root / name, content) for name, content in SAMPLES.items()}
+
+
+@pytest.fixture(scope="module")
+def pages(folders):
+    records = {name: read_advice(folder) for name, folder in folders.items()}
+    paths = [write_advice_page(folders[name], record) for name, record in records.items()]
+    assert {path.name for path in paths} == {"advice.html"}
+    return {path.parent.name: path.read_text(encoding="utf-8") for path in paths}
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Leave pictures out: drawing them takes longer than all the rest of a page."""
+    monkeypatch.setattr(advice_page, "draw", lambda *_: Picture("png", "", 100, "", ""))
+    for name in ("draw_probes", "draw_gain", "draw_forecast"):
+        monkeypatch.setattr(advice_page, name, lambda *_: Figure())
+
+
+def make(content, recipe=""):
+    return AdviceRecord(advice_page.Path("advice"), content, recipe, False, ())
+
+
+def read_page(content):
+    return Reader(make_advice_page(make(content))).text
+
+
+def list_numbers(content, place=()):
+    """Yield the place of each number."""
+    if isinstance(content, int | float) and not isinstance(content, bool):
+        yield place
+    elif isinstance(content, dict | list):
+        for key, part in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from list_numbers(part, (*place, key))
+
+
+def test_every_number_of_the_file_is_on_the_page(plain):
+    whole = read_page(COMPLETE)
+    hidden = {"images", "times"}  # what of the learning curve its sentences say
+    places = [place for place in list_numbers(COMPLETE) if place[0] != "curve" or place[-1] not in hidden]
+    assert len(places) > 120
+    for place in places:
+        content = copy.deepcopy(COMPLETE)
+        inside = content
+        for key in place[:-1]:
+            inside = inside[key]
+        inside[place[-1]] += 70 if isinstance(inside[place[-1]], int) else 0.08 * (1 + abs(inside[place[-1]]))
+        assert read_page(content) != whole, place
+
+
+def test_all_texts_of_the_file_are_on_the_page(pages):
+    text = Reader(pages["complete"]).text.replace("\n", " ")
+    said = [rule["says"] for rule in COMPLETE["rules"]] + [rule["source"] for rule in COMPLETE["rules"]]
+    said += [step["says"] for step in COMPLETE["steps"]] + COMPLETE["sure"] + COMPLETE["verdict"]["says"]
+    said += [one["reason"] for step in COMPLETE["steps"] for one in step["tried"]]
+    said += [one["says"] for one in COMPLETE["next"]] + COMPLETE["gate"]["texts"] + COMPLETE["curve"]["sentences"]
+    assert [one for one in said if one.replace("`", "") not in text] == []
+    assert "from tlmed.recipe import Recipe  # <b>not HTML</b>" in text
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_part_of_a_page_is_empty(pages, name):
+    page = pages[name]
+    Reader(page)  # all tags close in order
+    assert (
+        re.findall(r"<(h2|h3|p|ul|li|pre|tbody|td class=\"text\"|figcaption|b|small)(?: [^>]*)?>\s*</\1>", page) == []
+    )
+    bodies = re.split(r"<h[23][^>]*>[^<]*</h[23]>", page.partition("</nav>")[2])
+    assert len(bodies) > 2
+    assert all(re.sub(r"<[^>]+>", "", body).strip() for body in bodies[1:])
+    assert "None" not in Reader(page).text
+    assert "nan" not in Reader(page).text.split()
+    assert not re.search(r"https?:|<script", page)
+
+
+def test_what_users_wrote_is_escaped(pages):
+    reader = Reader(pages["hostile"])
+    assert "script" not in {tag for tag, _ in reader.tags}
+    assert reader.text.count(EVIL) > 12
+    assert html.escape(EVIL, quote=False)[:8] in pages["hostile"]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_terminal_of_80_columns_holds_the_summary(folders, name, monkeypatch):
+    monkeypatch.chdir(folders[name].parent)
+    lines = to_lines(describe_advice(read_advice(advice_page.Path(name))), WIDTH)
+    assert max(map(len, lines)) <= WIDTH
+    assert 5 < len(lines) <= 28
+    assert [line for line in lines if "None" in line] == []
+
+
+def test_a_shortcut_stands_before_all_sections(pages, folders):
+    assert "Mean brightness" in pages["one-backbone"].partition("<nav")[0]
+    assert "shortcut" not in pages["complete"].partition("<nav")[0]
+    lines = [line for line in describe_advice(read_advice(folders["one-backbone"])) if not isinstance(line, Table)]
+    assert "Warning: a shortcut: Mean brightness tells the class with an AUC of 0.97." in lines
+
+
+@pytest.mark.parametrize(
+    ("value", "noise", "said"),
+    [
+        (0.02, 0.008, ["+0.020", "beyond noise (0.008)"]),
+        (0.008, 0.008, ["+0.008", "within noise (0.008)"]),
+        (0.00804, 0.00796, ["+0.0080", "beyond noise (0.0080)"]),
+        (-0.004, 0.008, ["-0.004", "within noise (0.008)"]),
+        (-0.02, 0.008, ["-0.020", "below noise (0.008)"]),
+        (0.02, None, ["+0.020", "noise unknown"]),
+    ],
+)
+def test_a_gain_counts_only_beyond_its_noise(value, noise, said):
+    gain = {"over": "VGG16", "value": value, "noise": noise}
+    amount, over, about = say_gain(Candidate(1, "probes", {"name": "a", "gain": gain}))
+    assert over == "over VGG16"
+    assert about.partition(" ")[0] == said[1].partition(" ")[0]
+    assert amount.startswith(said[0][0])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.6, 0.8, "The whole interval lies above 0.5, which is guessing; it is 0.200 wide"),
+        (0.5, 0.8, "contains 0.5, which is guessing: these test images do not show that anything was learnt"),
+        (0.2, 0.4, "The whole interval lies below 0.5, which is guessing"),
+        (None, None, "How sure this is cannot be said, because there is no interval."),
+    ],
+)
+def test_how_sure_it_is_follows_from_the_interval(low, high, said):
+    first, second = say_answer(make(change(COMPLETE, answer={"value": 0.7, "low": low, "high": high})))
+    assert said in second
+    assert ("95 % interval" in first) == (low is not None)
+
+
+def test_the_answer_follows_from_the_verdict():
+    def say(learnable, **answer):
+        return say_answer(make(change(COMPLETE, verdict={"learnable": learnable}, answer=answer)))[0]
+
+    assert say("yes").startswith(
+        "Use the ensemble of 5 networks (MobileNetV2): on 117 test images that nothing was dec"
+    )
+    assert say("no", path="run").startswith("Use none of the networks: on 117 test images")
+    assert say("unsure", path="run", n=1).startswith("The best that was found is MobileNetV2: on 1 test image that")
+    assert say("yes", metric="accuracy", path="run").endswith("its accuracy is 0.913 (95 % interval 0.857 to 0.949).")
+
+
+def test_a_seal_that_does_not_fit_is_said_first_and_nothing_is_claimed_of_it(tmp_path, folders):
+    assert read_advice(folders["complete"]).doubts == ()
+    folder = write_sample(tmp_path / "changed", COMPLETE)
+    file = folder / "decision.json"
+    file.write_text(file.read_text().replace('"run"', '"ensemble"'))
+    record = read_advice(folder)
+    assert "`decision.json` is not what was sealed" in record.doubts[0]
+    lead = make_advice_page(record).partition("<nav")[0]
+    assert "is not what was sealed" in lead
+    assert "nothing was decided by" not in lead
+    assert "decided nothing" not in lead
+    file.unlink()
+    assert "nothing proves" in read_advice(folder).doubts[0]
+    early = {"test_scored_at": "2026-11-27T23:39:59+01:00"}  # a second before 22:40 UTC
+    record = read_advice(write_sample(tmp_path / "early", change(COMPLETE, sealed=early)))
+    assert record.doubts == ("The test images were scored before it was decided what to advise.",)
+
+
+def test_a_recipe_that_was_edited_is_no_doubt_but_said(tmp_path):
+    folder = write_sample(tmp_path / "edited", COMPLETE)
+    assert not read_advice(folder).is_edited
+    (folder / "recipe.py").write_text("# mine\n")
+    record = read_advice(folder)
+    assert record.is_edited
+    assert record.doubts == ()
+    assert "This file was changed after the run was trained" in make_advice_page(record)
+
+
+def test_a_stopped_advice_says_what_is_missing_and_how_to_go_on(folders, pages):
+    record = read_advice(folders["after-probes"])
+    assert say_stopped(record) == [
+        "This advice is not finished. It was stopped by Ctrl-C.",
+        "There is so far: the check of the data, the fingerprint, the rules and probes.",
+        "Missing: thawing, training of all layers, an ensemble, the decision and the score on test images.",
+    ]
+    assert say_command(record) == COMPLETE["command"]
+    text = Reader(pages["after-probes"]).text
+    assert "Best so far: MobileNetV2, AUC 0.890 (95 % interval 0.860 to 0.920) on development images." in text
+    assert "117 test images were not opened yet" in text
+    assert "tlmed predict" not in text
+    gate = read_advice(folders["at-gate"])
+    assert say_command(gate) == f"{COMPLETE['command']} --accept"
+    own = {name: part for name, part in record.content.items() if name != "command"}
+    own |= {"source": "a b", "goal": {"text": "auc>=0.9", "metric": "auc", "least": 0.9}}
+    assert say_command(make(own)) == "tlmed advise --data 'a b' --out advice --budget 1800 --goal 'auc>=0.9'"
+    cut = copy.deepcopy(PROBES)
+    cut["tried"][3]["decision"] = "stopped"
+    assert say_stopped(make(own | {"steps": [cut]}))[2].startswith("Missing: the rest of probes, thawing,")
+
+
+def test_nobody_is_told_to_use_what_learnt_nothing(folders, pages):
+    lines = " ".join(map(str, describe_advice(read_advice(folders["random-labels"]))))
+    for text in (lines, Reader(pages["random-labels"]).text):
+        assert "Use none of the networks" in text
+        assert "tlmed predict" not in text
+        assert "tlmed data show /home/anna/busi" in text
+    assert "tlmed predict" in Reader(pages["one-backbone"]).text
+
+
+def test_one_and_several_are_said_rightly():
+    one, several = make(ONE_BACKBONE), make(COMPLETE)
+    assert say_data(one)[:4] == [
+        "41 images of 2 classes: ill (1) and well (40).",
+        "The class that is looked for is ill.",
+        "The images belong to 1 group, such as a patient.",
+        "Everything was decided by 40 development images; 1 test image was opened once, at the end.",
+    ]
+    assert say_data(several)[1].endswith("by 663 development images; 117 test images were opened once, at the end.")
+    assert say_data(make(SAMPLES["multi-label"]))[0].startswith("2,000 images, each with any of 3 labels: edema (312),")
+    assert say_gate(one)[1] == "You accepted the error: scores and labels that it concerns cannot be trusted."
+    assert say_gate(several)[0] == "The gate found 12 errors and 3 warnings (near-copy 10, two-labels 2, outlier 3)."
+    assert say_cost(one).startswith("1 candidate was scored")
+    assert say_cost(several) == "6 candidates were scored on development images. It took 12 min 22 s of 30 min."
+
+
+@pytest.mark.parametrize(
+    ("least", "said"),
+    [
+        (0.6, "all of which is 0.600 or more."),
+        (0.7, "That is 0.700 or more, but not for sure"),
+        (0.75, "less than 0.750"),
+    ],
+)
+def test_a_goal_is_reached_for_sure_only_by_the_whole_interval(least, said):
+    assert say_goal(make(COMPLETE)) == ""
+    record = make(change(SAMPLES["multi-label"], goal={"least": least}))
+    assert said in say_goal(record)
+    assert say_goal(make(SAMPLES["one-backbone"])).endswith("Whether that is reached is not known.")
+
+
+def test_probes_stand_with_the_best_on_top_and_gains_against_minutes():
+    candidates = make(COMPLETE).candidates
+    axes = draw_probes([one for one in candidates if one.step == "probes"], "AUC").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["2. MobileNetV2", "3. ResNet50", "1. VGG16"]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]
+    timed = find_timed(candidates)
+    assert [one.number for one in timed] == [1, 2, 3, 5, 6, 8]
+    axes = draw_gain(timed, "AUC").axes[0]
+    points = {
+        line.get_xdata()[0]: line for line in axes.lines if len(line.get_xdata()) == 1 and line.get_marker() == "o"
+    }
+    assert list(points) == pytest.approx([one.entry["ended"] / 60 for one in timed])
+    assert [line.get_markerfacecolor() == "white" for line in points.values()] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+    (course,) = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
+    assert list(course.get_ydata()) == [0.89, 0.9104, 0.9222, 0.9222]
+    assert len(axes.containers) == 3  # the noise of what became the best

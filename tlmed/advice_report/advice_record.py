@@ -1,0 +1,126 @@
+"""An advice as its files say it: what was found, what was tried, and whether its seal still fits."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tlmed.regular_files import read_regular
+from tlmed.run_files.advice_files import (
+    COMPLETE,
+    KEPT,
+    RECIPE_PY,
+    AdviceContent,
+    digest_decision,
+    read_advice_json,
+    read_decision,
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One thing that was tried, or was not worth it.
+
+    Attributes:
+        number: Counted over all steps from 1.
+        step: The name of its step.
+        entry: What `advice.json` says of it.
+    """
+
+    number: int
+    step: str
+    entry: Mapping
+
+    @property
+    def name(self) -> str:
+        """What it is called, with its number."""
+        return f"{self.number}. {self.entry['name']}"
+
+    @property
+    def score(self) -> Mapping | None:
+        """Its score on development images; None where it has none."""
+        return self.entry.get("score")
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it was kept, and has a score."""
+        return self.entry["decision"] == KEPT and self.score is not None
+
+
+@dataclass(frozen=True, eq=False)
+class AdviceRecord:
+    """An advice as it is now.
+
+    Attributes:
+        folder: Its directory.
+        content: `advice.json`.
+        recipe: The text of `recipe.py`; "" where there is none yet.
+        is_edited: Whether `recipe.py` is not what was trained and scored.
+        doubts: What makes the test scores doubtful, such as a seal that does not fit.
+    """
+
+    folder: Path
+    content: AdviceContent
+    recipe: str
+    is_edited: bool
+    doubts: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the advice was finished."""
+        return self.content["state"] == COMPLETE
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the test images were scored."""
+        return bool((self.content.get("sealed") or {}).get("test_scored_at"))
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """Return all that was tried, or was not worth it, in the order of the file."""
+        tried = [(step["step"], entry) for step in self.content["steps"] for entry in step["tried"]]
+        return [Candidate(number, step, entry) for number, (step, entry) in enumerate(tried, 1)]
+
+    @property
+    def best(self) -> Candidate | None:
+        """Return what was kept with the highest score on development images; None where nothing was."""
+        kept = [one for one in self.candidates if one.is_kept]
+        return max(kept, key=lambda one: one.score["value"], default=None)
+
+
+def read_advice(folder: Path) -> AdviceRecord:
+    """Read an advice.
+
+    Args:
+        folder: Its directory.
+
+    Raises:
+        InputError: If `advice.json` is missing, damaged or of another program; or `decision.json` is, though its
+            SHA-256 is the one that was sealed.
+    """
+    content, file = read_advice_json(folder), folder / RECIPE_PY
+    recipe = read_regular(file) if file.is_file() else b""
+    sealed = content.get("sealed")
+    doubts = _find_doubts(sealed, digest_decision(folder)) if sealed else []
+    is_edited = False
+    if sealed and not doubts and recipe:
+        trained = read_decision(folder).get("recipe_sha256")
+        is_edited = trained not in (None, hashlib.sha256(recipe).hexdigest())
+    return AdviceRecord(folder, content, recipe.decode("utf-8", "replace"), is_edited, tuple(doubts))
+
+
+def _find_doubts(sealed, digest) -> list[str]:
+    """Return in sentences what shows that test images may have been scored before all was decided."""
+    doubts, file = [], sealed["file"]
+    if not digest:
+        doubts.append(f"`{file}` is missing, so nothing proves what was decided before the test images were scored.")
+    elif digest != sealed["sha256"]:
+        doubts.append(
+            f"`{file}` is not what was sealed before the test images were scored: its SHA-256 is {digest} now, and was "
+            f"{sealed['sha256']}."
+        )
+    scored = sealed.get("test_scored_at")
+    if scored and datetime.fromisoformat(scored) < datetime.fromisoformat(sealed["at"]):
+        doubts.append("The test images were scored before it was decided what to advise.")
+    return doubts

@@ -1,0 +1,241 @@
+"""What an advice says, in sentences that its page and a terminal share: nothing beyond what `advice.json` holds."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from tlmed.advice_report.advice_record import AdviceRecord, Candidate
+from tlmed.metrics.names import name_inline
+from tlmed.pages.amounts import duration, join, number
+from tlmed.run_files.advice_files import ENSEMBLE, LEARNABLE, NOT_LEARNABLE, UNSURE
+from tlmed.words import count, join_names, tell_apart
+
+VERDICTS = {
+    LEARNABLE: "There is something to learn.",
+    NOT_LEARNABLE: "Nothing to learn was found.",
+    UNSURE: "It is not sure that there is anything to learn.",
+}
+NEXT = {
+    "images": "More images",
+    "labels": "Cleaner labels",
+    "scanner": "Another scanner",
+    "computing": "More computing",
+    "shortcut": "Shortcuts",
+}
+_MOST_CLASSES = 12  # in a sentence
+_ERRORS = "the errors: scores and labels that they concern"
+# What guessing gives. Other metrics depend on the mix of classes.
+CHANCE = {"auc": 0.5, "mcc": 0.0, "kappa": 0.0, "quadratic_kappa": 0.0}
+
+
+def say_verdict(record: AdviceRecord) -> list[str]:
+    """Return whether there is anything to learn, and why; nothing where that is not known yet."""
+    verdict = record.content.get("verdict")
+    return [VERDICTS[verdict["learnable"]], *verdict["says"]] if verdict else []
+
+
+def say_answer(record: AdviceRecord) -> list[str]:
+    """Return what to use and how good it is, and then how sure that is; nothing before test images are scored."""
+    answer = record.content.get("answer")
+    if not answer:
+        return []
+    metric, name = name_inline(answer["metric"]), _name_answer(answer)
+    sealed = "" if record.doubts else " that nothing was decided by"
+    where = f"on {count(answer['n'], 'test image')}{sealed}"
+    worth = f"{number(answer['value'])}{say_ends(answer, '95 % interval ')}"
+    learnable = (record.content.get("verdict") or {}).get("learnable")
+    if learnable == NOT_LEARNABLE:
+        first = f"Use none of the networks: {where}, the {metric} of {name}, which was chosen, is {worth}."
+    elif learnable == UNSURE:
+        first = f"The best that was found is {name}: {where}, its {metric} is {worth}."
+    else:
+        first = f"Use {name}: {where}, its {metric} is {worth}."
+    return [first, _say_sureness(answer)]
+
+
+def _name_answer(answer) -> str:
+    backbone = join(answer["backbone"])
+    if answer["path"] != ENSEMBLE:
+        return backbone
+    networks = f" of {count(answer['members'], 'network')}" if "members" in answer else ""
+    return f"the ensemble{networks} ({backbone})"
+
+
+def say_ends(entry: Mapping, words: str = "") -> str:
+    """Return the interval of a score after a blank, in brackets; "" where there is none.
+
+    >>> say_ends({"low": 0.8, "high": 0.9}), say_ends({"low": None, "high": None})
+    (' (0.800 to 0.900)', '')
+    """
+    if entry.get("low") is None or entry.get("high") is None:
+        return ""
+    return f" ({words}{number(entry['low'])} to {number(entry['high'])})"
+
+
+def _say_sureness(answer) -> str:
+    low, high, chance = answer["low"], answer["high"], CHANCE.get(answer["metric"])
+    if answer["value"] is None or low is None or high is None:
+        return "How sure this is cannot be said, because there is no interval."
+    wide = f"{number(high - low)} wide"
+    if chance is None:
+        return f"The interval is {wide}: the true value may lie anywhere in it."
+    guessing = f"{chance:g}, which is guessing"
+    if low <= chance <= high:
+        return (
+            f"The interval is {wide} and contains {guessing}: these test images do not show that anything was learnt."
+        )
+    side = "above" if low > chance else "below"
+    return f"The whole interval lies {side} {guessing}; it is {wide}, and the true value may lie anywhere in it."
+
+
+def say_plainly(record: AdviceRecord) -> str:
+    """Return what the score means, in everyday words; "" for a metric that has none."""
+    answer = record.content.get("answer")
+    if not answer or answer["metric"] != "auc" or answer["value"] is None:
+        return ""
+    return (
+        "In everyday words: take an image of a class and one that is not of it, again and again. The one of the class "
+        f"gets the higher score in about {100 * answer['value']:.0f} of 100 such pairs; guessing gives 50."
+    )
+
+
+def say_goal(record: AdviceRecord) -> str:
+    """Return what was asked for, and whether the test images show that it was reached; "" if nothing special was."""
+    goal, answer = record.content["goal"], record.content.get("answer")
+    if goal.get("least") is None:
+        return ""
+    target = goal.get("target", goal["metric"])
+    found = (answer or {}).get("metrics", {}).get(target)
+    if found is None and answer and answer["metric"] == target:
+        found = answer
+    asked = f"Asked for: {goal['text']}."
+    if found is None or found["value"] is None:
+        return f"{asked} Whether that is reached is not known{'' if answer else ' yet'}."
+    value, least = tell_apart(found["value"], goal["least"])
+    said = f"{asked} The {name_inline(target)} on test images is {value}{say_ends(found)}"
+    if found["value"] < goal["least"]:
+        return f"{said}, which is less than {least}."
+    if found["low"] is None or found["low"] < goal["least"]:
+        return f"{said}. That is {least} or more, but not for sure: the interval holds lower values."
+    return f"{said}, all of which is {least} or more."
+
+
+def say_data(record: AdviceRecord) -> list[str]:
+    """Return how many images there are, of what, and which of them decided."""
+    data, facts = record.content["data"], record.content.get("fingerprint") or {}
+    classes, several = data["classes"], data["task"] == "multi-label"
+    names = join_names([f"{name} ({amount:,})" for name, amount in list(classes.items())[:_MOST_CLASSES]])
+    rest = f" and {len(classes) - _MOST_CLASSES:,} more" if len(classes) > _MOST_CLASSES else ""
+    kind = f"each with any of {count(len(classes), 'label')}" if several else f"of {count(len(classes), 'class')}"
+    images = count(data["images"], "image")
+    said = [f"{images}{',' if several else ''} {kind}: {names}{rest}."]
+    if data["task"] == "ordinal":
+        said.append("The classes are grades, in this order.")
+    if data.get("positive"):
+        said.append(f"The class that is looked for is {data['positive']}.")
+    if data.get("groups"):
+        such = "a patient" if data["groups"] == 1 else "patients"
+        said.append(f"The images belong to {count(data['groups'], 'group')}, such as {such}.")
+    said.append(_say_division(record))
+    if facts.get("height") and facts.get("width"):
+        tone = {True: ", gray", False: ", in colour", None: ""}[facts.get("gray")]
+        said.append(f"A typical image has {facts['height']:,g} x {facts['width']:,g} pixels (height x width){tone}.")
+    if facts.get("modality"):
+        said.append(f"The images are taken for {facts['modality']}.")
+    return said
+
+
+def _say_division(record) -> str:
+    data = record.content["data"]
+    is_past = "was" if record.is_complete else "is"
+    decided = f"Everything {is_past} decided by {count(data['development'], 'development image')}"
+    if not data["test"]:
+        return f"{decided}; there are no test images."
+    was = "was" if data["test"] == 1 else "were"
+    test = count(data["test"], "test image")
+    if record.is_opened:
+        return f"{decided}; {test} {was} opened once, at the end."
+    return f"{decided}; {test} {was} not opened yet."
+
+
+def say_gate(record: AdviceRecord) -> list[str]:
+    """Return what the gate found, in short; nothing where it has not looked yet."""
+    gate = record.content.get("gate")
+    if not gate:
+        return []
+    errors, warnings = count(gate["errors"], "error"), count(gate["warnings"], "warning")
+    if not gate["errors"] and not gate["warnings"]:
+        return ["The gate found no errors and no warnings. That does not prove that nothing is there."]
+    kinds = ", ".join(f"{kind} {amount:,}" for kind, amount in gate.get("kinds", {}).items())
+    said = [f"The gate found {errors} and {warnings}{f' ({kinds})' if kinds else ''}."]
+    if gate["errors"] and not gate["accepted"]:
+        said.append("Errors stop an advice, because scores or labels cannot be trusted before they are mended.")
+    elif gate["errors"]:
+        them = "the error: scores and labels that it concerns" if gate["errors"] == 1 else _ERRORS
+        said.append(f"You accepted {them} cannot be trusted.")
+    return said
+
+
+def say_experience(record: AdviceRecord) -> str:
+    """Return what results on other data decided; "" where that is not known yet."""
+    experience = record.content.get("experience")
+    if not experience:
+        return ""
+    if not experience["used"]:
+        return "Results on other data were not used: the order of what is tried is the same for all data."
+    results = count(experience["rows"], "result") if "rows" in experience else "results"
+    said = f"What was tried first follows from {results} on other data"
+    if nearest := experience.get("nearest"):
+        said += f", of which {join_names(nearest)} {'is' if len(nearest) == 1 else 'are'} most alike"
+    order = experience.get("order")
+    return f"{said}. The order: {', '.join(order)}." if order else f"{said}."
+
+
+def say_cost(record: AdviceRecord) -> str:
+    """Return how many were scored, how long it took, and how much time there was."""
+    scored = sum(one.score is not None for one in record.candidates)
+    budget = record.content.get("budget")
+    of = f" of {duration(budget)}" if budget is not None else ""
+    was = "was" if scored == 1 else "were"
+    took = duration(record.content["seconds"])
+    return f"{count(scored, 'candidate')} {was} scored on development images. It took {took}{of}."
+
+
+def say_seal(record: AdviceRecord) -> list[str]:
+    """Return when it was decided, and when the test images were scored; nothing where nothing is decided yet."""
+    sealed = record.content.get("sealed")
+    if not sealed:
+        return []
+    said = [
+        f"What to advise was decided by {say_time(sealed['at'])} and written to `{sealed['file']}`, whose SHA-256 is "
+        f"`{sealed['sha256']}`."
+    ]
+    if scored := sealed.get("test_scored_at"):
+        after = "" if record.doubts else ", after that"
+        said.append(f"The test images were scored at {say_time(scored)}{after}.")
+    return said
+
+
+def say_time(text: str) -> str:
+    """Return a time in ISO 8601 as people read it, in UTC.
+
+    >>> say_time("2026-11-27T22:40:00+00:00")
+    '2026-11-27 22:40:00 UTC'
+    """
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def say_gain(one: Candidate) -> list[str]:
+    """Return the gain of something that was tried, over what, and whether it is more than its noise; or nothing.
+
+    >>> gain = {"over": "VGG16", "value": 0.02, "noise": 0.008}
+    >>> say_gain(Candidate(2, "probes", {"name": "MobileNetV2", "gain": gain}))
+    ['+0.020', 'over VGG16', 'beyond noise (0.008)']
+    """
+    gain = one.entry.get("gain")
+    if not gain:
+        return []
+    if gain["noise"] is None:
+        return [f"{gain['value']:+.3f}", f"over {gain['over']}", "noise unknown"]
+    value, noise = tell_apart(gain["value"], gain["noise"])
+    beyond = "beyond" if gain["value"] > gain["noise"] else "within" if gain["value"] >= -gain["noise"] else "below"
+    return [value if value.startswith("-") else f"+{value}", f"over {gain['over']}", f"{beyond} noise ({noise})"]

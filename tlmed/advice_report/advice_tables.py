@@ -1,0 +1,140 @@
+"""Tables of an advice: what was tried in a step, what the data are, and the steps in short."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tlmed.advice_report.advice_record import AdviceRecord, Candidate
+from tlmed.advice_report.advice_sentences import say_ends, say_gain
+from tlmed.metrics.names import name_inline
+from tlmed.pages.amounts import flatten, join, number
+from tlmed.pages.entries import show_cell
+from tlmed.pages.glossary import explain
+from tlmed.run_files.advice_files import KEPT
+from tlmed.tabulation import STRONG, Table, numbers, say, texts
+from tlmed.words import count, name_start, percent, shorten
+
+_NONE = "-"
+_LONGEST = 160  # characters of the settings of a candidate
+_FACTS = {
+    "images": "development images",
+    "classes": "classes",
+    "ratio": "images of the most frequent class for each of the rarest",
+    "height": "height of a typical image, in pixels",
+    "width": "width of a typical image, in pixels",
+    "groups": "groups",
+    "gray": "gray",
+    "intrinsic_dimension": "intrinsic dimension of the features",
+    "nearest_neighbour_auc": "AUC of the nearest image of another group",
+    "detail": "detail that an image keeps when it is made smaller",
+    "modality": "modality",
+}
+
+
+def tabulate_step(candidates: Sequence[Candidate]) -> Table:
+    """Return what was tried in one step, a row for each, with its score, its gain, its cost and what was decided.
+
+    Args:
+        candidates: Of the step; at least one.
+    """
+    metrics = list(dict.fromkeys(name_inline(one.score["metric"]) for one in candidates if one.score))
+    score = " or ".join(metrics) or "Score"
+    head = (*texts("Name"), *numbers(score, say("Gain (", explain("noise", "noise"), ")"), "Seconds", "At minute"))
+    columns, rows = (*head, *texts("Decision", "Reason")), [_list_candidate(one) for one in candidates]
+    # Where nothing of a step was tried, all its numbers would be dashes.
+    shown = [place for place in range(len(columns)) if any(row[place] != _NONE for row in rows)]
+    return Table([columns[place] for place in shown], [[row[place] for place in shown] for row in rows])
+
+
+def _list_candidate(one) -> tuple:
+    entry, gain = one.entry, say_gain(one)
+    return (
+        say(one.name, below=tuple(_describe(entry))),
+        show_cell({"low": None, "high": None, **one.score}) if one.score else _NONE,
+        say(gain[0], below=tuple(gain[1:])) if gain else _NONE,
+        _number(entry.get("seconds"), 1),
+        _number(entry.get("ended"), 60),
+        say(entry["decision"], mark=STRONG) if entry["decision"] == KEPT else entry["decision"],
+        entry["reason"],
+    )
+
+
+def _number(value, unit) -> str:
+    return _NONE if value is None else f"{value / unit:,.1f}"
+
+
+def _describe(entry) -> Iterator[str]:
+    """Yield what a candidate is made of, as far as its name does not say it."""
+    backbone, weights = join(entry.get("backbone")), entry.get("weights")
+    if weights is not None:
+        name = "" if not backbone or backbone in entry["name"] else f"{backbone}, "
+        yield f"{name}{name_start(weights)}"
+    if settings := list_settings(entry.get("settings", {})):
+        yield shorten(" ".join(settings), _LONGEST)
+
+
+def list_settings(settings: Mapping[str, object]) -> list[str]:
+    """Return the settings of a recipe as `--set` takes them.
+
+    >>> list_settings({"data.image_size": [128, 128]})
+    ['data.image_size=128,128']
+    """
+    return [f"{name}={value}".replace(", ", ",") for name, value in flatten(settings)]
+
+
+def say_scores(candidates: Sequence[Candidate]) -> list[str]:
+    """Return of how many images the scores are, and how their intervals were made; each once."""
+    said = []
+    for score in (one.score for one in candidates if one.score):
+        of = f"Scores of {count(score['n'], 'development image')}" if "n" in score else "Scores of development images"
+        folds = f" ({count(score['folds'], 'fold')})" if score.get("folds") else ""
+        method = f"; 95 % intervals: {score['method']}" if score.get("method") else ""
+        said.append(f"{of}, each by a network that was not trained on it{folds}{method}.")
+    return list(dict.fromkeys(said))
+
+
+def tabulate_facts(facts: Mapping[str, object]) -> Table:
+    """Return what the images are, a row for each fact.
+
+    Args:
+        facts: The fingerprint of `advice.json`.
+    """
+    rows = [(_FACTS.get(name, name.replace("_", " ")), _say_fact(name, value)) for name, value in facts.items()]
+    return Table(texts("Fact", "Value"), rows)
+
+
+def _say_fact(name, value) -> str:
+    if name == "detail" and isinstance(value, Mapping):
+        return ", ".join(f"{size} pixels: {percent(share)}" for size, share in value.items()) or "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value) if name.endswith("auc") else f"{value:.4g}"
+    return "unknown" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def tabulate_curve(curve: Mapping) -> Table:
+    """Return the points of a learning curve, measured and forecast, and the law that was fitted.
+
+    Args:
+        curve: That of `advice.json`; it has at least one point.
+    """
+    rows = [
+        (f"{point['n']:,}", number(point["auc"]), f"{number(point['low'])} to {number(point['high'])}", kind)
+        for kind in ("measured", "forecast")
+        for point in curve["points" if kind == "measured" else kind]
+    ]
+    fit = curve["fit"]
+    law = f"Fitted: {fit['a']:.3g} - {fit['b']:.3g} n^-{fit['c']:.3g}, where n is the number of training images."
+    columns = (*texts("Training images"), *numbers(curve["metric"], "Interval"), *texts("How"))
+    return Table(columns, rows, footnote=law)
+
+
+def tabulate_course(record: AdviceRecord) -> Table:
+    """Return the steps in short, a row for each, for a terminal: narrow enough for 80 columns."""
+    rows, candidates = [], record.candidates
+    for step in record.content["steps"]:
+        kept = [one for one in candidates if one.step == step["step"] and one.is_kept]
+        best = max(kept, key=lambda one: one.score["value"], default=None)
+        score = f"{number(best.score['value'])}{say_ends(best.score)}" if best else _NONE
+        rows.append((step["step"], best.entry["name"] if best else "nothing", score, _number(step.get("seconds"), 1)))
+    metric = name_inline(record.content["goal"]["metric"])
+    return Table((*texts("step", "kept", f"{metric} (95 %)"), *numbers("seconds")), rows)

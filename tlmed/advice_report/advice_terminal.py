@@ -1,0 +1,42 @@
+"""The end of an advice on a terminal: about as much as a screen holds."""
+
+from tlmed.advice_report.advice_progress import list_commands, say_best, say_stopped
+from tlmed.advice_report.advice_record import AdviceRecord
+from tlmed.advice_report.advice_sentences import NEXT, say_answer, say_cost, say_goal, say_verdict
+from tlmed.advice_report.advice_tables import tabulate_course
+from tlmed.tabulation import Table
+from tlmed.words import begin_sentence, count
+
+_MOST_NEXT, _MOST_SURE, _MOST_SHORTCUTS = 3, 2, 2
+
+
+def describe_advice(record: AdviceRecord) -> list[str | Table]:
+    """Return an advice as lines and a table for a terminal: the answer, what was tried, and how to go on."""
+    content = record.content
+    goal, best = say_goal(record), "" if record.is_complete else say_best(record)
+    said = (*say_stopped(record), " ".join(say_verdict(record)), " ".join(say_answer(record)), goal, best)
+    lines: list[str | Table] = [*filter(None, said), *_warn(record)]
+    if content["steps"]:
+        lines += ["", tabulate_course(record), say_cost(record)]
+    further = [
+        f"{NEXT.get(one['what'], begin_sentence(one['what']))}: {one['says']}" for one in content.get("next", ())
+    ]
+    if found := [*_cut(further, _MOST_NEXT), *_cut(list(content.get("sure", ())), _MOST_SURE)]:
+        lines += ["", *found]
+    first, *others = list_commands(record)
+    # An ensemble has one more, which the page shows.
+    shown = [line for words, command in (first, *others[-1:]) for line in (words, f"  {command}")]
+    return [*lines, "", *shown]
+
+
+def _warn(record) -> list[str]:
+    gate = record.content.get("gate") or {}
+    shortcuts = [f"Warning: a shortcut: {text}" for text in gate.get("shortcuts", ())]
+    accepted = gate.get("errors") and gate["accepted"]
+    errors = [f"Warning: {count(gate['errors'], 'error')} of the data accepted by `--accept`."] if accepted else []
+    return [*(f"Warning: {doubt}" for doubt in record.doubts), *_cut(shortcuts, _MOST_SHORTCUTS), *errors]
+
+
+def _cut(lines, most) -> list[str]:
+    rest = len(lines) - most
+    return lines if rest <= 0 else [*lines[:most], f"{rest:,} more on the page."]

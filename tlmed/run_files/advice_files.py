@@ -1,0 +1,342 @@
+"""The files of an advice: what was found and advised, what was decided before the test images, and how far it got."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Required, TypedDict
+
+from tlmed.errors import InputError
+from tlmed.regular_files import read_regular
+from tlmed.run_files.json_files import Entry, JsonFile
+from tlmed.rundir import RunDir
+
+COMPLETE, STOPPED = "complete", "stopped"  # states of an advice
+KEPT, DROPPED, UNTRIED = "kept", "dropped", "not tried"  # decisions on what was tried; or `STOPPED`
+DECISIONS = (KEPT, DROPPED, UNTRIED, STOPPED)
+LEARNABLE, NOT_LEARNABLE, UNSURE = "yes", "no", "unsure"  # verdicts
+RUN, ENSEMBLE = "run", "ensemble"  # what was advised, which is also its folder
+RECIPE_PY = "recipe.py"
+
+
+class Goal(TypedDict, total=False):
+    """What was asked for."""
+
+    text: Required[str]  # as the user wrote it
+    metric: Required[str]  # by which options were compared
+    target: str  # the metric that must reach `least`; by default that one
+    least: float | None  # None where it is to be as good as possible
+
+
+class AdvisedData(TypedDict, total=False):
+    """The images."""
+
+    images: Required[int]
+    development: Required[int]  # all but the test images: everything was decided by them
+    test: Required[int]
+    classes: Required[dict[str, int]]  # images of each class; of a label, those that have it
+    positive: str | None
+    groups: int | None
+    task: Required[str]  # of `tlmed.tasks`
+
+
+class GateSummary(TypedDict, total=False):
+    """What the gate found, in short."""
+
+    errors: Required[int]
+    warnings: Required[int]
+    accepted: Required[bool]  # whether the user went on in spite of errors
+    kinds: dict[str, int]
+    texts: list[str]
+    shortcuts: list[str]
+    page: str | None  # the file with all findings, beside `advice.json`
+
+
+class AdvisedFingerprint(TypedDict, total=False):
+    """What the development images are, in numbers."""
+
+    images: int
+    classes: int
+    ratio: float | None  # images of the most frequent class for each of the rarest
+    height: float | None
+    width: float | None
+    groups: int | None
+    gray: bool | None
+    intrinsic_dimension: float | None
+    nearest_neighbour_auc: float | None
+    detail: dict[str, float]  # image size to the share of the detail that it keeps, 0..1
+    modality: str | None
+
+
+class Rule(TypedDict, total=False):
+    """A setting that follows from the fingerprint."""
+
+    name: Required[str]
+    says: Required[str]
+    source: Required[str]
+    settings: dict[str, object]
+
+
+class UsedExperience(TypedDict, total=False):
+    """What results on other data decided."""
+
+    used: Required[bool]
+    rows: int
+    nearest: list[str]  # the data sets that are most alike
+    order: list[str]  # what was tried first
+
+
+class DevelopmentScore(TypedDict, total=False):
+    """A score of development images, out of fold."""
+
+    metric: Required[str]
+    value: Required[float]
+    low: float | None
+    high: float | None
+    method: str | None
+    n: int
+    folds: int | None
+
+
+class Gain(TypedDict):
+    """By how much something is better than something else on the same images."""
+
+    over: str
+    value: float
+    noise: float | None  # one standard error of the paired difference
+
+
+class Tried(TypedDict, total=False):
+    """One thing that was tried, or was not worth it."""
+
+    name: Required[str]
+    backbone: object
+    weights: object
+    settings: dict[str, object]
+    score: DevelopmentScore | None
+    gain: Gain | None
+    seconds: float | None
+    ended: float | None  # seconds since the beginning of the advice
+    decision: Required[str]  # of `DECISIONS`
+    reason: Required[str]
+
+
+class AdviceStep(TypedDict, total=False):
+    """A step of the course."""
+
+    step: Required[str]
+    seconds: float | None
+    says: Required[str]
+    tried: Required[list[Tried]]
+
+
+class CurvePoint(TypedDict):
+    """A score at a number of training images, with the ends of its interval."""
+
+    n: int
+    auc: float
+    low: float
+    high: float
+
+
+class Law(TypedDict):
+    """The fitted a - b n^-c."""
+
+    a: float
+    b: float
+    c: float
+
+
+class Curve(TypedDict, total=False):
+    """The learning curve, as `tlmed.gate.learning_curves.forecast` gives it."""
+
+    metric: Required[str]
+    points: Required[list[CurvePoint]]
+    fit: Required[Law]
+    forecast: Required[list[CurvePoint]]
+    sentences: list[str]
+
+
+class Seal(TypedDict, total=False):
+    """When it was decided what to advise, and when the test images were scored."""
+
+    file: Required[str]
+    sha256: Required[str]  # of the bytes of that file
+    at: Required[str]  # ISO 8601
+    test_scored_at: str | None
+
+
+class Answer(TypedDict, total=False):
+    """What to use, and what it is worth on test images."""
+
+    path: Required[str]  # `RUN` or `ENSEMBLE`
+    recipe: str
+    backbone: Required[object]
+    metric: Required[str]
+    value: Required[float | None]
+    low: Required[float | None]
+    high: Required[float | None]
+    method: str | None
+    n: Required[int]
+    members: int  # of an ensemble
+    metrics: dict[str, Entry]
+
+
+class AdviceVerdict(TypedDict, total=False):
+    """Whether there is anything to learn."""
+
+    learnable: Required[str]  # `LEARNABLE`, `NOT_LEARNABLE` or `UNSURE`
+    says: Required[list[str]]
+
+
+class NextStep(TypedDict):
+    """What would help most, or would not."""
+
+    what: str
+    says: str
+
+
+class AdviceContent(TypedDict, total=False):
+    """`advice.json`."""
+
+    version: str
+    state: Required[str]  # `COMPLETE` or `STOPPED`
+    source: Required[str]
+    command: str  # as the user gave it: the same one goes on
+    stopped: str | None  # why, in a sentence
+    seconds: Required[float]
+    budget: float | None
+    goal: Required[Goal]
+    data: Required[AdvisedData]
+    gate: GateSummary | None
+    fingerprint: AdvisedFingerprint | None
+    rules: list[Rule]
+    experience: UsedExperience | None
+    steps: Required[list[AdviceStep]]
+    curve: Curve | None
+    sealed: Seal | None
+    answer: Answer | None
+    verdict: AdviceVerdict | None
+    next: list[NextStep]
+    sure: list[str]
+
+
+class Decision(TypedDict, total=False):
+    """`decision.json`: all that was decided, written before the test images are scored."""
+
+    version: str
+    at: Required[str]  # ISO 8601
+    path: str  # `RUN` or `ENSEMBLE`
+    recipe_sha256: str  # of the bytes of `recipe.py`
+
+
+class AdviceState(TypedDict, total=False):
+    """`state.json`: what is done, so that the same command goes on."""
+
+    version: str
+    asked: Required[dict[str, object]]  # what must be the same in the command that goes on
+    seconds: float
+    done: Required[dict[str, object]]  # steps to what came of them
+
+
+def is_advice(folder: Path) -> bool:
+    """Tell whether a folder holds an advice."""
+    return (folder / ADVICE_JSON.name).is_file()
+
+
+def read_advice_json(folder: Path) -> AdviceContent:
+    """Return `advice.json`.
+
+    Raises:
+        InputError: If it is missing, cannot be read, or is not as `tlmed advise` writes it.
+    """
+    return _read(folder, ADVICE_JSON)
+
+
+def write_advice(folder: Path, content: AdviceContent) -> None:
+    """Write `advice.json`."""
+    ADVICE_JSON.write(folder, content)
+
+
+def read_decision(folder: Path) -> Decision:
+    """Return `decision.json`.
+
+    Raises:
+        InputError: As `read_advice_json`.
+    """
+    return _read(folder, DECISION_JSON)
+
+
+def seal_decision(folder: Path, content: Decision) -> str:
+    """Write `decision.json` and return the SHA-256 of the file, which `sha256sum` gives too."""
+    DECISION_JSON.write(folder, content)
+    return digest_decision(folder)
+
+
+def digest_decision(folder: Path) -> str:
+    """Return the SHA-256 of `decision.json` as it is now; "" where there is none."""
+    file = folder / DECISION_JSON.name
+    return hashlib.sha256(read_regular(file)).hexdigest() if file.is_file() else ""
+
+
+def read_state(folder: Path) -> AdviceState | dict:
+    """Return `state.json`; nothing where there is none.
+
+    Raises:
+        InputError: If it cannot be read, or is not as `tlmed advise` writes it.
+    """
+    return _read(folder, STATE_JSON) if (folder / STATE_JSON.name).exists() else {}
+
+
+def write_state(folder: Path, content: AdviceState) -> None:
+    """Write `state.json`."""
+    STATE_JSON.write(folder, content)
+
+
+def _read(folder, file):
+    # `RunDir` would speak of a run that lacks a file.
+    if not (folder / file.name).is_file():
+        raise InputError(
+            f"An advice must be a directory that `tlmed advise` wrote. Received: {folder}, without `{file.name}`."
+        )
+    return file.read(RunDir(folder))
+
+
+def _find_advice_fault(content: AdviceContent) -> str:
+    """Return what is wrong with an advice whose parts are of the right kinds."""
+    answer, verdict, sealed = (content.get(name) or {} for name in ("answer", "verdict", "sealed"))
+    chosen = {"state": (content["state"], (COMPLETE, STOPPED))}
+    if answer:
+        chosen["answer.path"] = answer["path"], (RUN, ENSEMBLE)
+    if verdict:
+        chosen["verdict.learnable"] = verdict["learnable"], (LEARNABLE, NOT_LEARNABLE, UNSURE)
+    for step in content["steps"]:
+        chosen |= {f"decision of {one['name']!r}": (one["decision"], DECISIONS) for one in step["tried"]}
+    for place, (value, choices) in chosen.items():
+        if value not in choices:
+            return f"{place} is none of {', '.join(choices)}: {value!r}"
+    if content["state"] == COMPLETE:
+        parts = {"answer": answer, "verdict": verdict, "sealed.test_scored_at": sealed.get("test_scored_at")}
+        if missing := [name for name, part in parts.items() if not part]:
+            return f"it is complete without `{missing[0]}`"
+    return _find_time_fault(sealed)
+
+
+def _find_time_fault(content: Mapping) -> str:
+    for name in ("at", "test_scored_at"):
+        if content.get(name) is not None and not _is_time(content[name]):
+            return f"`{name}` is no time with its offset from UTC: {content[name]!r}"
+    return ""
+
+
+def _is_time(text) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+_WRITER = {"maker": "tlmed advise", "owner": "an advice"}
+ADVICE_JSON = JsonFile("advice.json", AdviceContent, _find_advice_fault, **_WRITER)
+DECISION_JSON = JsonFile("decision.json", Decision, _find_time_fault, **_WRITER)
+STATE_JSON = JsonFile("state.json", AdviceState, **_WRITER)
