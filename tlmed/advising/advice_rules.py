@@ -1,0 +1,229 @@
+"""Rules: what follows from the fingerprint of images before anything is tried, each in a line with its source."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+
+from tlmed.advising.development_fingerprint import Fingerprint
+from tlmed.advising.size_rule import choose_size
+from tlmed.class_order import are_numbers
+from tlmed.data.table import MANY_CLASSES
+from tlmed.sections import KFold
+from tlmed.sections.augment_presets import preset_values
+from tlmed.tasks import MULTI_LABEL, ORDINAL
+from tlmed.words import count, listed
+
+MANY_IMAGES = 500  # for development, from which on one fold of five judges what is trained
+_FOLDS, _REPEATS, LEAST_UNITS = 5, 2, 3  # of a class: one each for training, validation and the part that judges
+UNEVEN = 10  # the ratio of classes from which on a rare one of several is hardly ever predicted
+FEW_IMAGES = 100
+_PAGE = "docs/imbalance.md of tlmed"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a rule decided.
+
+    Attributes:
+        name: What it is about.
+        says: What was decided, and why, in a sentence or two.
+        source: A paper, or where tlmed measured it.
+        settings: Fields of a recipe, by their dotted names, and their values.
+        thawing: The same, for steps that train blocks of the network, and for these alone.
+    """
+
+    name: str
+    says: str
+    source: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    thawing: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> dict:
+        """Return it as plain JSON."""
+        return asdict(self)
+
+
+def apply_rules(fingerprint: Fingerprint, budget: float | None = None, given: Collection[str] = ()) -> tuple[Rule, ...]:
+    """Return what follows from what images are, in the order in which it is said.
+
+    Args:
+        fingerprint: Of the development images.
+        budget: Seconds for the whole advice; None: no limit.
+        given: The dotted names of fields that were asked for: no rule decides them.
+
+    >>> found = Fingerprint("single-label", 663, {"benign": 371, "malignant": 292}, 1.3, None, None, 663, 292, 256, 256,
+    ...     True, 84.1, 52.3, {64: 0.24, 128: 0.6, 224: 0.9, 320: 1.0})
+    >>> [rule.name for rule in apply_rules(found)]
+    ['task', 'image size', 'augmentation', 'decisions', 'class balance', 'patients']
+    """
+    rules = (
+        _rule_task(fingerprint),
+        _rule_size(fingerprint, budget, given),
+        _rule_augmentation(fingerprint, given),
+        _rule_decisions(fingerprint),
+        _rule_balance(fingerprint, given),
+        _rule_patients(fingerprint),
+        _rule_classes(fingerprint),
+    )
+    return tuple(rule for rule in rules if rule is not None)
+
+
+def choose_folds(images: int, fewest: int) -> tuple[KFold, tuple[int, ...]]:
+    """Return how development images are divided for decisions, and on which folds a training is judged.
+
+    Args:
+        images: How many there are.
+        fewest: The units (groups, or images on their own) of the class that has fewest; 3 or more.
+
+    >>> choose_folds(499, 40)[1], choose_folds(500, 40)[1], choose_folds(60, 4)[0].k
+    ((1, 2, 3, 4, 5), (1,), 4)
+    """
+    k = min(_FOLDS, fewest)
+    if images >= MANY_IMAGES:
+        return KFold(k), (1,)
+    return KFold(k, repeats=_REPEATS), tuple(range(1, k + 1))
+
+
+def find_faults(fingerprint: Fingerprint) -> list[str]:
+    """Return why no advice can be given on images, and what can be done; none if it can.
+
+    Training needs images of each class for training, validation and test; an advice needs a further part that judges.
+    """
+    kind = "images" if fingerprint.groups is None else "patients (groups)"
+    fewest, rarest = fingerprint.fewest, min(fingerprint.counts, key=fingerprint.counts.get, default="")
+    if fewest >= LEAST_UNITS:
+        return []
+    if fingerprint.task == MULTI_LABEL:
+        cure, received = "Collect more.", f"{fewest} {kind}"
+    else:
+        cure = (
+            "Collect more of it, leave the class out, or merge it with another one "
+            "(`--set data.classes=...`, see the guide on data)."
+        )
+        received = f"{fewest} of a class; the rarest is {rarest!r} with {count(fingerprint.counts[rarest], 'image')}"
+    return [
+        f"Each class must have {LEAST_UNITS} {kind} or more besides the test images: for training, for validation, and "
+        f"for the part that judges what is tried. {cure} Received: {received}."
+    ]
+
+
+def _rule_task(found: Fingerprint) -> Rule:
+    amount = count(found.classes, "class")
+    source = "the form of the data"
+    if found.task == MULTI_LABEL:
+        return Rule("task", f"Images may have several of {found.classes} labels: multi-label.", source)
+    if found.task == ORDINAL:
+        return Rule("task", f"{amount} in an order: ordinal, an error counts by how many grades it is.", source)
+    says = f"{amount}, one for each image: single-label."
+    if found.classes > 2 and are_numbers(found.counts):
+        says += " Their names are numbers: if these are grades, `--set task=ordinal` says so."
+    return Rule("task", says, source)
+
+
+def _rule_size(found: Fingerprint, budget, given) -> Rule:
+    if "data.image_size" in given:
+        return Rule("image size", "As was asked for.", "the command")
+    chosen = choose_size(found.detail, found.images, budget)
+    return Rule("image size", chosen.says, chosen.source, {"data.image_size": (chosen.size, chosen.size)})
+
+
+# Which preset of augmentation is for which images; the part of the body is named where it decides.
+_PRESETS = {
+    ("x-ray", "chest"): "chest-x-ray",
+    **{
+        (name, None): name
+        for name in (
+            *("x-ray", "mammography", "ct", "mri", "oct", "pet", "spect", "sonography", "endoscopy", "photography"),
+            "microscopy",
+        )
+    },
+}
+
+
+def find_preset(modality: str | None, body_part: str | None) -> str | None:
+    """Return the name of the preset of augmentation for a kind of image; None if its kind is not known.
+
+    >>> find_preset("x-ray", "chest"), find_preset("x-ray", "hand"), find_preset(None, "chest")
+    ('chest-x-ray', 'x-ray', None)
+    """
+    return _PRESETS.get((modality, body_part)) or _PRESETS.get((modality, None))
+
+
+def _rule_augmentation(found: Fingerprint, given) -> Rule:
+    source = "Garcea et al., Computers in Biology and Medicine 2023, 152:106391; the guide on augmentation"
+    if any(name.partition(".")[0] == "augment" for name in given):
+        return Rule("augmentation", "As was asked for.", "the command")
+    name = find_preset(found.modality, found.body_part)
+    if name is None:
+        says = (
+            "None: nothing says how the images were made, and a wrong change (a mirrored heart) harms. "
+            "`--set data.modality=...` says it."
+        )
+        return Rule("augmentation", says, source)
+    says = (
+        f"The preset {name!r}, in steps that train blocks of the network. Probes do without: changed images would have "
+        "to pass through the network again in each epoch."
+    )
+    changes = {**preset_values(name), "from_preset": name}
+    return Rule("augmentation", says, source, thawing={f"augment.{key}": value for key, value in changes.items()})
+
+
+def _rule_decisions(found: Fingerprint) -> Rule:
+    division, folds = choose_folds(found.images, max(found.fewest, 2))
+    if len(folds) > 1:
+        few = f" With fewer than {FEW_IMAGES}, expect wide intervals." if found.images < FEW_IMAGES else ""
+        says = (
+            f"Fewer than {MANY_IMAGES} development images ({found.images:,}): probes are judged by "
+            f"{division.folds} folds ({division.k}, divided {division.repeats} times), what is trained by {len(folds)}."
+            f"{few}"
+        )
+    else:
+        says = (
+            f"{MANY_IMAGES} development images or more ({found.images:,}): probes are judged by {division.k} folds, "
+            f"what is trained by one of them, which takes a fifth of the time."
+        )
+    return Rule("decisions", says, "Varoquaux, NeuroImage 2018, 180:68; benchmarks/advice_rules.py of tlmed")
+
+
+def _rule_balance(found: Fingerprint, given) -> Rule:
+    source = f"van den Goorbergh et al., JAMIA 2022, ocac093; {_PAGE}"
+    plain = "No weights: they do not raise the AUC, and make probabilities of rare classes too high."
+    ratio = f"The most frequent class has {found.ratio:g} times the images of the rarest. " if found.ratio else ""
+    if found.task == MULTI_LABEL:
+        return Rule("class balance", f"{plain} Each label has a threshold, chosen on validation images.", source)
+    if found.classes == 2:
+        says = f"{ratio}{plain} The threshold is chosen on validation images."
+        return Rule("class balance", says, source)
+    if found.task == ORDINAL or found.ratio is None or found.ratio < UNEVEN or "logit_adjustment" in given:
+        return Rule("class balance", f"{ratio}{plain}", source)
+    says = (
+        f"{ratio}{plain} From a ratio of {UNEVEN} on, what is predicted is adjusted by the shares of classes; "
+        "probabilities stay as they are."
+    )
+    return Rule("class balance", says, f"Menon et al., ICLR 2021, arXiv:2007.07314; {_PAGE}", {"logit_adjustment": 1.0})
+
+
+def _rule_patients(found: Fingerprint) -> Rule:
+    source = "Yagis et al., Scientific Reports 2021, 11:22544"
+    if found.groups is None:
+        says = (
+            "No patients are known: each image stands for itself. If a patient has several, scores are too good; name "
+            "patients in a table with a column `patient`, or by `--set data.groups=folder`."
+        )
+        return Rule("patients", says, source)
+    says = (
+        f"{count(found.groups, 'patient')} (groups), of {found.images_each:g} images each (median): the images of one "
+        "are never divided between training and what judges it."
+    )
+    return Rule("patients", says, source)
+
+
+def _rule_classes(found: Fingerprint) -> Rule | None:
+    if found.classes < MANY_CLASSES:
+        return None
+    rare = [name for name, amount in found.counts.items() if amount < 10]
+    named = f" {count(len(rare), 'class')} with fewer than 10 images ({listed(rare, 3)})." if rare else ""
+    says = (
+        f"{count(found.classes, 'class')}: scores are means over them, and what is said of one of them alone rests on "
+        f"few images.{named}"
+    )
+    return Rule("many classes", says, "the number of images")
