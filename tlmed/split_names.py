@@ -1,7 +1,9 @@
-"""The names of splits: train, val and test, and how data spell them; and of what a run leaves aside of train."""
+"""The names of splits: train, val and test, and how data spell them; and of what a run leaves aside."""
 
 SPLITS = ("train", "val", "test")
-UNUSED = "unused"  # training images that `data.train_share` leaves aside: no data can give this split
+# Training images that `data.train_share` leaves aside, and test images that `data.inner` does: no data can give it.
+UNUSED = "unused"
+INNER = "inner"  # of who made splits: tlmed made all of them from the development images of splits that are given
 PLACES = (*SPLITS, UNUSED)  # where an image of a run can be
 LEARNED = ("train", "val")  # what a network knows: it was trained on these, or chosen by them
 # As data say it, in any case. Not "dev": in clinical papers the development set is what a model is trained on.

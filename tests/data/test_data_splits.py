@@ -14,7 +14,8 @@ from tests.conftest import write_images
 from tlmed.data import load
 from tlmed.data.leaks import find_leaked, find_leaks
 from tlmed.data.learned import list_learned
-from tlmed.data.splits import assign_splits, describe, find_scheme_faults
+from tlmed.data.split_words import describe
+from tlmed.data.splits import assign_splits, find_scheme_faults
 from tlmed.data.table import Table
 from tlmed.data.units import join_units, split_units
 from tlmed.errors import InputError

@@ -23,7 +23,8 @@ from tlmed.data.reading import Pixels, Unmeasured, read_all, settle
 from tlmed.data.replica_shares import ALONE, Share
 from tlmed.data.samples import take_samples
 from tlmed.data.sources import open_source
-from tlmed.data.splits import assign_splits, describe, find_scheme_faults
+from tlmed.data.split_words import describe
+from tlmed.data.splits import assign_splits, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_files, describe_skipped
 from tlmed.data.tones import describe_tones, describe_unwindowed
 from tlmed.data.walking import describe_unfollowed, find_hidden, find_unfollowed, naming_unreadable, visible_files
@@ -43,18 +44,20 @@ class ImageSet:
 
     Args:
         table: The usable images, sorted by path.
-        splits: "train", "val" or "test" for every image; "unused" for those that `data.train_share` leaves aside.
+        splits: "train", "val" or "test" for every image; "unused" for those that a recipe leaves aside.
         sha256: The digest of every image's content (of its pixels for `.npz`).
         image_size: Height and width in pixels.
         broken: Path and reason of every image that was left out.
         warnings: Sentences to print.
         leaks: Findings that name byte-identical images and groups in several splits, and images under several
             labels.
-        split_made: Which splits tlmed decided: all, none, or `val` alone, split off a given `train`.
+        split_made: Which splits tlmed decided: all, none, or `val` alone, split off a given `train`. All and `INNER`
+            where it made them from the development images of given splits.
         pixels: Where the pixels come from.
         views: Versions of each training image that `pixels` holds after its rows; epochs take turns with them.
         elsewhere: What each of the runs learned from that gave the weights, by its directory.
         broken_groups: The group of every image in `broken`, "" for none.
+        apart: How many of the unused images are test images that `data.inner` puts aside.
     """
 
     table: Table
@@ -69,6 +72,7 @@ class ImageSet:
     views: int = 0
     elsewhere: Mapping[str, Learned] = field(default_factory=dict, repr=False)
     broken_groups: tuple[str, ...] = ()
+    apart: int = 0
 
     def indices(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, int64, ascending."""
@@ -285,6 +289,7 @@ def put_into(images, splits, made, fold=False, whole=False) -> ImageSet:
         ),
         leaks=find_leaks(table, digests, splits),
         split_made=made,
+        apart=0,
     )
 
 

@@ -26,7 +26,7 @@ from tlmed.label_texts import DOUBT, split_text
 from tlmed.label_vectors import read_labels
 from tlmed.run_files import PLAN_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
-from tlmed.split_names import SPLITS, UNUSED
+from tlmed.split_names import INNER, SPLITS, UNUSED
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
@@ -268,6 +268,12 @@ def _find_strange(recorded, classes, several) -> list[str]:
 def _name_moved(table, rows, made) -> tuple[str, ...]:
     """Name images for which the source gives another split than the one that a run recorded."""
     found = dict(zip(table.paths, table.splits or (), strict=False))
+    if INNER in made:  # train, val and test are the run's own; of what it does not use, an image may have been in train
+        return tuple(
+            f"{path} (not test there, test now)"
+            for path, now in found.items()
+            if now == "test" and rows[path]["split"] != UNUSED
+        )
     # What was taken from a given train would be taken again.
     anew = {UNUSED, "val"} if "val" in made and "val" not in found.values() else {UNUSED}
     return tuple(

@@ -1,30 +1,24 @@
 """Splits: groups and byte-identical files stay whole, classes are stratified, the seed alone decides."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from tlmed.columns import describe_traits, is_missing, name_spellings, suggest_spelling
-from tlmed.data.repeated_images import describe_copies
+from tlmed.columns import suggest_spelling
 from tlmed.data.stratification import split_vectors
-from tlmed.data.table import Table, describe_classes
+from tlmed.data.table import Table
 from tlmed.data.training_share import leave_aside
-from tlmed.data.units import find_repeated, join_units, list_present, split_units
-from tlmed.divisions import describe_unused_splits, find_split_faults
+from tlmed.data.units import join_units, list_present, split_units
+from tlmed.divisions import find_split_faults
 from tlmed.errors import InputError
-from tlmed.label_vectors import are_vectors, find_constant
-from tlmed.pseudonyms import is_file_group
+from tlmed.label_vectors import are_vectors
 from tlmed.sections import KFold, find_faults
 from tlmed.seeds import derive
 from tlmed.split_names import SPLITS, name_split
 from tlmed.words import count, join_names, listed
 
 FEWER = "; fewer folds need fewer"
-_BY_FILE = (
-    "No patients are known: samples of a file count as one group, and files that the table joins as copies. If a "
-    "patient has several files, list them in a CSV with a column `patient`."
-)
 
 
 def assign_splits(
@@ -64,18 +58,32 @@ def assign_splits(
 
 
 def _assign_fold(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> np.ndarray:
-    """Return the splits of one fold.
-
-    A cross-validation begins with fold 1, for which all folds are checked: a fault of the last fold is then reported
-    before the first fold is trained, and not days later.
-    """
+    """Return the splits of one fold."""
     if faults := [*find_faults(scheme), *find_scheme_faults(table, scheme)]:
         raise InputError(faults)
     if scheme.fold is None:
         raise InputError(
             f"`fold` must be a number from 1 to {scheme.folds} where images are divided. Received: fold=None."
         )
-    if faults := _find_fold_faults(table, units, scheme):
+    return make_fold(table, units, scheme, seed)
+
+
+def make_fold(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> np.ndarray:
+    """Return the splits of one fold, whatever splits the table gives.
+
+    A cross-validation begins with fold 1, for which all folds are checked: a fault of the last fold is then reported
+    before the first fold is trained, and not days later.
+
+    Args:
+        table: Usable images only.
+        units: What stays together, int [n].
+        scheme: The cross-validation, with the number of a fold.
+        seed: Decides the splits.
+
+    Raises:
+        InputError: A class has too few units.
+    """
+    if faults := find_fold_faults(table, units, scheme):
         raise InputError(faults)
     found = _divide_folds(table, units, scheme, range(1, scheme.folds + 1) if scheme.fold == 1 else [scheme.fold], seed)
     _check_folds(table, units, found, scheme)
@@ -139,7 +147,7 @@ def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[st
         return _find_fraction_faults(table, scheme)
     if table.splits is None:
         units = join_units(table.groups, table.paths)
-        return _find_fold_faults(table, units, scheme)
+        return find_fold_faults(table, units, scheme)
     given = " and ".join(list_present(np.array(table.splits)))
     return [
         "Cross-validation must divide the images itself: give them without splits of their own (a folder of class "
@@ -162,7 +170,7 @@ def _find_fraction_faults(table: Table, scheme: Sequence[float]) -> list[str]:
     return _find_few(table, join_units(table.groups, table.paths), len(needed), f"each of {', '.join(needed)}")
 
 
-def _find_fold_faults(table: Table, units: np.ndarray, scheme: KFold) -> list[str]:
+def find_fold_faults(table: Table, units: np.ndarray, scheme: KFold) -> list[str]:
     """Return which classes have fewer units than folds; for two folds `_check_folds` says which one lacks a class.
 
     A label may be rare, but there must be images for train, val and test of every fold.
@@ -325,69 +333,3 @@ def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[t
     """Return what `splits.csv` says of every image: the columns of `tlmed.run_files.SPLITS_CSV`."""
     groups = table.groups or [""] * len(table)
     return list(zip(table.paths, table.texts, groups, map(str, splits), sha256, strict=True))
-
-
-def describe(
-    table: Table, sha256: Sequence[str], splits: np.ndarray, made: Collection[str] | None, fold: bool = False
-) -> tuple[str, ...]:
-    """Return what a user should know of the splits besides leaks.
-
-    Args:
-        table: Usable images only.
-        sha256: The digest of every image's content.
-        splits: The split of every image.
-        made: Which of them were decided by us; None: there are none, because all images are scored.
-        fold: Whether they are a fold of a cross-validation, whose other folds test the other images.
-
-    Returns:
-        Sentences to print.
-    """
-    sentences = [*describe_classes(len(table.classes), len(table)), *name_spellings(table.classes, "classes")]
-    sentences += describe_traits(table.traits)
-    if spaced := [name for name in table.classes if name != name.strip()]:
-        sentences.append(f"Names of classes begin or end with a space: {listed(map(repr, spaced), 3)}.")
-    if unsure := [name for name in table.classes if is_missing(name) and name.strip().casefold() not in ("none", "-")]:
-        sentences.append(
-            f"A label that may stand for none counts as a class: {join_names(map(repr, unsure))}. If it does, remove "
-            "its images."
-        )
-    if table.groups and all(map(is_file_group, table.groups)):
-        sentences.append(_BY_FILE)
-    if made and table.splits is None:
-        sentences += describe_unused_splits(table.traits)
-    if made and table.splits is not None:
-        sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
-    sentences += describe_copies(table, find_repeated(sha256), splits, not made, fold)
-    of = {"": np.ones(len(table), bool)} if made is None else {split: splits == split for split in list_present(splits)}
-    return (*sentences, *(_describe_values(table, of) if table.is_multi else _describe_absent(table, of)))
-
-
-def _describe_absent(table: Table, of: Mapping[str, np.ndarray]) -> list[str]:
-    """Name the classes of which a split has no image; "" stands for all images."""
-    found = {
-        split: [name for label, name in enumerate(table.classes) if not table.has(label)[rows].any()]
-        for split, rows in of.items()
-    }
-    return [
-        f"{f'The given split {split!r} has no image' if split else 'No image is'} of {listed(absent)}; what needs one "
-        "is not measured."
-        for split, absent in found.items()
-        if absent
-    ]
-
-
-def _describe_values(table: Table, of: Mapping[str, np.ndarray]) -> list[str]:
-    """Name the labels that are never, or always, 1 in a split, or not known there; "" stands for all images."""
-    sentences = []
-    for split, rows in of.items():
-        constant = find_constant(table.labels[rows], table.classes)
-        sentences += [_say_constant(split, how, names) for how, names in constant.items()]
-    return sentences
-
-
-def _say_constant(split, how, names) -> str:
-    """Say which labels have one value only in a split, or none, and what follows."""
-    said = f"{f'In {split} ' if split else ''}{listed(map(repr, names))} {'is' if len(names) == 1 else 'are'} {how}"
-    if split == "train":
-        return f"{said}: nothing can be learned of {'it' if len(names) == 1 else 'them'}."
-    return f"{said}; what needs both values is not measured."

@@ -10,8 +10,7 @@ from tlmed.data.units import join_units
 from tlmed.errors import InputError
 from tlmed.sections import KFold
 from tlmed.seeds import derive
-
-TEST = "test"
+from tlmed.split_names import LEARNED
 
 
 def draw_validation(
@@ -22,7 +21,7 @@ def draw_validation(
     Args:
         table: Usable images only.
         sha256: The digest of every image's content.
-        splits: "train", "val" or "test" for every image.
+        splits: "train", "val" or "test" for every image; those of other names stay as they are, too.
         scheme: The parts of train, val and test, or a fold: it says which share of the others becomes val.
         seed: Decides which images these are. Groups and byte-identical files stay whole.
 
@@ -37,12 +36,12 @@ def draw_validation(
     ['test', 'val', 'train', 'train', 'test', 'train', 'val', 'train']
     """
     share = scheme.val if isinstance(scheme, KFold) else scheme[1] / (scheme[0] + scheme[1])
-    rows = np.flatnonzero(splits != TEST)
+    rows = np.flatnonzero(np.isin(splits, LEARNED))
     units = join_units(table.groups, sha256)[rows]
-    found = splits.astype("<U5")
+    found = splits.astype(object)  # no name is cut short
     parts = {"train": 1 - share, "val": share}
     found[rows] = make_parts(table.take(rows), units, parts, derive(seed, "validation draw"))
-    return found
+    return found.astype(str)
 
 
 def find_draw_faults(given: Collection[str] | None, val_seed: int | None, source: str) -> list[str]:

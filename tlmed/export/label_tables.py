@@ -41,7 +41,7 @@ def count_label_images(names: Sequence[str], splits: Sequence[Mapping]) -> str:
 
 
 def list_places(splits: Sequence[Mapping]) -> tuple[str, ...]:
-    """Return the splits that a card has columns for, with "unused" where a run left training images aside.
+    """Return the splits that a card has columns for, with "unused" where a run left images aside.
 
     >>> list_places([{"split": "train"}])
     ('train', 'val', 'test')

@@ -26,7 +26,7 @@ _ELSEWHERE = {
         "stated",
         *("baselines", "examples", "tensorboard", "task"),
     ),
-    Images: ("source", "image_size", "split", "positive"),
+    Images: ("source", "image_size", "split", "inner", "positive"),
     Phase: ("name", "thaw", "epochs", "learning_rate", "batch_norm"),
     Hybrid: ("classifier",),
 }
@@ -85,8 +85,9 @@ def _describe_steps(content) -> str:
 def _list_data(recipe) -> Iterator[tuple[str, object]]:
     for name, value in _choose(recipe.data):
         yield f"data.{name}", value
-    if isinstance(split := recipe.data.split, KFold):
-        yield "data.split", f"fold {split.fold} of {split.folds}, of which {split.val:g} of the rest is val"
+    for name in ("split", "inner"):
+        if isinstance(fold := getattr(recipe.data, name), KFold):
+            yield f"data.{name}", f"fold {fold.fold} of {fold.folds}, of which {fold.val:g} of the rest is val"
     changed = {field.name: value for field, value, default in _walk(recipe.augment) if value != default}
     yield "augment", ", ".join(f"{name}={_say(value)}" for name, value in changed.items()) or "none"
 

@@ -72,9 +72,10 @@ def recall_images(trained: Trained, source: str, option: str = "--data PLACE") -
     recorded = SPLITS_CSV.read(trained.run)
     try:
         table = open_source(source, trained.layout)
-        return recall(table, trained.rule, recorded, trained.classes, left_out, trained.known, read_made(data))
+        found = recall(table, trained.rule, recorded, trained.classes, left_out, trained.known, read_made(data))
     except InputError as error:
         if source != trained.recipe.data.source:  # it was said already
             raise
         hint = f"If the images of RUN were moved, say where they are now with `{option}`."
         raise InputError([*error.faults, hint]) from error
+    return replace(found, images=replace(found.images, apart=data.get("apart", 0)))

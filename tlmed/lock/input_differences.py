@@ -22,7 +22,7 @@ CHANGES = "changes while the run was stopped"
 CONTINUATION = "whether it went on elsewhere"  # of older locks
 MOST_PATHS = 5  # so many images are named
 DIGEST_DIGITS = 64  # a text of this length is taken for a SHA-256 and shortened
-_OF_SPLITS = ("seed", "data.split", "data.val_seed", "data.train_share")
+_OF_SPLITS = ("seed", "data.split", "data.val_seed", "data.inner", "data.train_share")
 # Images and weights are compared by their content, wherever they lie.
 _IGNORED_FIELDS = ("data.source", "weights", *UNDECIDING)
 # These fields only add to the report; no prediction and no score depends on them.

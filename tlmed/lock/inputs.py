@@ -10,10 +10,9 @@ from tlmed.data import open_source
 from tlmed.data.known_files import TrustedDigests
 from tlmed.data.reading import is_readable, read_digests
 from tlmed.data.recorded import digest_columns
+from tlmed.data.redivision import divide_again
 from tlmed.data.splits import assign_splits, list_rows
 from tlmed.data.table import Table
-from tlmed.data.training_share import leave_aside
-from tlmed.data.validation_draws import draw_validation, refuse_given
 from tlmed.digests import split_lines
 from tlmed.environment import describe_code, describe_environment
 from tlmed.errors import InputError
@@ -107,11 +106,8 @@ def _describe_data(lock, recipe, trust) -> tuple[dict, bool]:
         digests = _digest_images(table, recipe.data.source, trust)
     except (OSError, ValueError) as error:
         raise InputError(f"Every image must be readable. Received: data={recipe.data.source}: {error}.") from error
-    splits, made = assign_splits(table, digests, recipe.data.split, recipe.split_seed)
-    if recipe.data.val_seed is not None:
-        refuse_given(made, recipe.data.val_seed, table.source)
-        splits = draw_validation(table, digests, splits, recipe.data.split, recipe.data.val_seed)
-    splits = leave_aside(table, digests, splits, recipe.data.train_share, recipe.split_seed)
+    divided = assign_splits(table, digests, recipe.data.split, recipe.split_seed)
+    splits, made = divide_again(table, digests, divided, recipe.data, recipe.split_seed)
     lines = format_csv(SPLITS_CSV.columns, list_rows(table, splits, digests))
     columns = digest_columns(table, splits)
     identifiers = dataclasses.asdict(table.identifiers)

@@ -31,6 +31,7 @@ from tlmed.pages.templating import make_page, render
 from tlmed.report.image_counts import MOST_CLASSES, order_splits, say_attributes, say_made, show_counts
 from tlmed.sections import Augment, Images, KFold
 from tlmed.sections.augment_words import say_augmentation
+from tlmed.sections.inner_words import say_inner
 from tlmed.source_forms import is_path
 from tlmed.synthetic import describe_source
 from tlmed.words import count
@@ -108,9 +109,11 @@ def _count(look) -> Markup:
     made = say_made(images.split_made)
     if isinstance(settings.split, KFold):
         made = f"{made}; of {count(settings.split.folds, 'fold')} of a cross-validation one is shown"
-    attributes = say_attributes({"data": dataclasses.asdict(settings)})
+    fields = dataclasses.asdict(settings)
+    made += say_inner(fields["inner"], images.apart)
     classes = None if table.is_multi else table.classes
-    return show_counts(rows, attributes, made, images.broken, classes=classes)
+    about = [say_attributes({"data": fields})]
+    return show_counts(rows, about, made, images.broken, classes=classes, apart=images.apart)
 
 
 def _show_labels(table) -> Markup:

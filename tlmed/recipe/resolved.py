@@ -58,8 +58,9 @@ def digest(recipe: Recipe) -> str:
     del content["data"]["source"]
     for name in UNDECIDING:
         del content[name]
-    if content["data"]["val_seed"] is None:  # digests are those of versions without this field
-        del content["data"]["val_seed"]
+    for name in ("val_seed", "inner"):  # digests are those of versions without these fields
+        if content["data"][name] is None:
+            del content["data"][name]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -115,8 +115,7 @@ def _tell_missing(content, titles) -> Answer:
 
 
 def _tell_acquisition(content, titles) -> Answer:
-    said = say_attributes(content.recipe)
-    return Answer(f"{said}, as the recipe states." if said else "", "Devices, settings and protocols")
+    return Answer(say_attributes(content.recipe), "Devices, settings and protocols")
 
 
 def _tell_partition(content, titles) -> Answer:

@@ -11,7 +11,8 @@ from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.label_texts import DOUBT, NOTHING, UNDECIDED, split_text
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
-from tlmed.split_names import SPLITS, UNUSED
+from tlmed.sections.inner_words import say_inner
+from tlmed.split_names import INNER, SPLITS, UNUSED
 from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -23,6 +24,7 @@ _SPLITS = {
     ("train", "val", "test"): "all were made by tlmed",
     ("val",): "train and test were given with the data and tlmed drew val from train",
     (): "all were given with the data",
+    (*SPLITS, INNER): "the data give test images, and tlmed divided the others",
 }
 SHOWN = "as far as files and columns show"  # see "What tlmed cannot see" in docs/data.md
 _OLDER = "tlmed drew val; an older version did not record whether train and test were given or drawn, too"
@@ -83,16 +85,15 @@ def count_known(metrics: Mapping) -> str:
 
 def show_images(content: RunContent) -> Markup:
     """Return images, and groups where there are any, per class and split."""
-    left_out = content.environment.get("data", {}).get("left_out", [])
-    several = read_task(content.metrics) == MULTI_LABEL
+    data, several = content.environment.get("data", {}), read_task(content.metrics) == MULTI_LABEL
     return show_counts(
         content.splits,
-        say_attributes(content.recipe),
+        [say_attributes(content.recipe), say_formats(content.environment)],
         describe_splits(content.environment, content.recipe),
-        [(item["path"], item["reason"]) for item in left_out],
-        say_formats(content.environment),
+        [(item["path"], item["reason"]) for item in data.get("left_out", [])],
         describe_read_units(content.metrics.get("units", {}), unit_of(content.metrics)),
         None if several else content.metrics["classes"],
+        data.get("apart", 0),
     )
 
 
@@ -102,7 +103,7 @@ def list_left_out(environment: Mapping) -> list[str]:
     Args:
         environment: The content of `environment.json`. What reading a source left out (masks, copies, other labels)
             stands among its warnings, as "Left out, as" with the reason, the amount and names; what was left aside of
-            the training images, which are listed in `splits.csv`, as a number.
+            the training images, or put aside of the test images, which are listed in `splits.csv`, as a number.
 
     >>> said = "Left out, as masks of other images: 2 files ('x_mask.png', 'y_mask.png')."
     >>> list_left_out({"warnings": [said], "data": {"left_out": [{"path": "z.png", "reason": "cut short"}]}})
@@ -112,30 +113,31 @@ def list_left_out(environment: Mapping) -> list[str]:
     others = filter(None, map(_LEFT_OUT.match, environment.get("warnings", [])))
     said = [f"{count(unreadable, 'image')} as unreadable"] if unreadable else []
     said += [f"{found['amount']} as {found['why']}" for found in others]
-    aside = environment.get("data", {}).get("aside", 0)
+    aside, apart = (environment.get("data", {}).get(name, 0) for name in ("aside", "apart"))
+    said += [f"{count(apart, 'test image')} by data.inner"] if apart else []
     return said + ([f"{count(aside, 'training image')} by data.train_share"] if aside else [])
 
 
 def show_counts(
     rows: Sequence[Mapping],
-    attributes: str = "",
+    about: Iterable[str] = (),
     made: str = "",
     left_out: Iterable[tuple[str, str]] = (),
-    formats: str = "",
     lacking: Iterable[str] = (),
     classes: Sequence[str] | None = None,
+    apart: int = 0,
 ) -> Markup:
     """Return how many images, and groups where there are any, are in each class and split.
 
     Args:
         rows: A mapping for each image: `label`, `split`, and `group`, "" for none.
-        attributes: What `say_attributes` returned.
+        about: What `say_attributes` and `say_formats` returned.
         made: Who made the splits, as `describe_splits` says it.
         left_out: Path and reason of every image that is not among the rows.
-        formats: What `say_formats` returned.
         lacking: Sentences on units that lack images which are left out.
         classes: In the order in which they are shown. None where an image may have several labels: it then counts for
             each of them.
+        apart: How many of the unused images are test images that `data.inner` puts aside.
     """
     several = classes is None
     named = [(_list_labels(row["label"]) if several else [row["label"]], row) for row in rows]
@@ -144,14 +146,14 @@ def show_counts(
     kind = "label" if several else "class"
     return render(
         "report/images.html",
-        attributes=attributes,
-        formats=formats,
+        about=list(filter(None, about)),
         made=made,
         kind=kind,
         images=_tabulate(images, "all images", kind, classes or ()),
         groups=_tabulate(groups, "all groups", kind, classes or ()) if groups else None,
         shared=count_shared_groups(rows),
-        aside=sum(row["split"] == UNUSED for row in rows),
+        aside=sum(row["split"] == UNUSED for row in rows) - apart,
+        apart=apart,
         left_out=[f"{path}: {reason}" for path, reason in left_out],
         lacking=list(lacking),
     )
@@ -168,18 +170,18 @@ def _list_labels(text) -> list[str]:
 
 
 def say_attributes(recipe: Mapping) -> str:
-    """Return how the images were made and what they show, as the recipe states; "" where it states nothing.
+    """Return how the images were made and what they show, in a sentence; "" where the recipe states nothing.
 
     Args:
         recipe: The content of `recipe.json`.
 
     >>> say_attributes({"data": {"modality": "x-ray", "body_part": "chest", "subject": None}})
-    'Modality: x-ray; body part: chest'
+    'Modality: x-ray; body part: chest, as the recipe states.'
     """
     data = recipe.get("data", {})
     stated = {name: data.get(name) for name in ("modality", "body_part", "subject")}
     said = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in stated.items() if value)
-    return begin_sentence(said)
+    return f"{begin_sentence(said)}, as the recipe states." if said else ""
 
 
 def say_formats(environment: Mapping) -> str:
@@ -258,8 +260,8 @@ def describe_splits(environment: Mapping, recipe: Mapping) -> str:
     """
     if environment.get("data", {}).get("split") is None:
         return ""
-    made = find_made(environment, recipe)
-    return _OLDER if made is None else say_made(made)
+    made, inner = find_made(environment, recipe), recipe.get("data", {}).get("inner")
+    return _OLDER if made is None else say_made(made) + say_inner(inner, environment["data"].get("apart", 0))
 
 
 def say_made(made: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
 from tlmed.data import ImageSet, divide
-from tlmed.data.redivision import redraw, thin
+from tlmed.data.redivision import redivide
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.evaluation.pooling import describe_pooling
@@ -118,7 +118,8 @@ def _prepare_early(stack, recipe, backbone) -> EarlyFeatures | None:
     anew = not is_hybrid and recipe.augment.changes_images and not recipe.augment.views
     if recipe.cache == "off" or anew or not frozen or random_norms(backbone) or replicas() * workers()[1] > 1:
         return None
-    if recipe.data.train_share < 1:  # which images are used is known once all are read
+    # Which images are used is known once all are read.
+    if recipe.data.train_share < 1 or recipe.data.inner is not None:
         return None
     if find_unknown_code(backbone.model):
         return None
@@ -135,9 +136,7 @@ def _read_of(job, early) -> ImageSet:
 
 
 def _divide_anew(recipe, read) -> ImageSet:
-    images = divide(read, recipe.data.split, recipe.split_seed)
-    images = redraw(images, recipe.data.split, recipe.data.val_seed)
-    return thin(images, recipe.data.split, recipe.split_seed, recipe.data.train_share)
+    return redivide(divide(read, recipe.data.split, recipe.split_seed), recipe.data, recipe.split_seed)
 
 
 def _import(recipe) -> None:

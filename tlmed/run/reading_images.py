@@ -10,9 +10,10 @@ from tlmed.backbones.ancestry import find_known, leave_out_published
 from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.data.decode_and_resize import PixelRule
+from tlmed.data.inner_folds import find_inner_faults
 from tlmed.data.leaks import describe_undecided, name_givers
 from tlmed.data.pipeline import recognise
-from tlmed.data.redivision import redraw, thin
+from tlmed.data.redivision import redivide
 from tlmed.data.splits import find_scheme_faults
 from tlmed.data.validation_draws import find_draw_faults
 from tlmed.errors import InputError
@@ -25,6 +26,7 @@ from tlmed.recipe import Recipe
 from tlmed.run.scoring import describe_lacking
 from tlmed.run.task_faults import find_task_faults
 from tlmed.sections import KFold
+from tlmed.sections.inner_words import say_inner
 from tlmed.split_names import PLACES, UNUSED
 from tlmed.synthetic import describe_source
 from tlmed.tabulation import Table
@@ -45,16 +47,22 @@ def read_images(
     """
     settings = recipe.data
     table = open_source(settings.source, recipe.layout)
-    drawn = find_draw_faults(table.splits, settings.val_seed, settings.source)
-    faults = [*find_scheme_faults(table, settings.split), *drawn, *find_task_faults(recipe, table)]
+    faults = [*_find_division_faults(table, settings), *find_task_faults(recipe, table)]
     if faults := faults + find_recipe_pooling_faults(recipe, table):
         raise InputError(faults)
     rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
     options = {"watch": watch} if watch else {}
     known = KnownPixels(cache_folder(), rule, **options) if recipe.cache != "off" else None
     images = load(table, rule, settings.split, recipe.split_seed, skip_bad, known=known)
-    images = redraw(images, settings.split, settings.val_seed)
-    return thin(images, settings.split, recipe.split_seed, settings.train_share)
+    return redivide(images, settings, recipe.split_seed)
+
+
+def _find_division_faults(table, settings) -> list[str]:
+    """Return why a recipe's images cannot be divided as it asks, as far as this is known without reading them."""
+    faults = [*find_scheme_faults(table, settings.split), *find_inner_faults(table, settings.inner)]
+    if settings.inner is None:  # an inner fold makes its own validation images, whatever the source gives
+        faults += find_draw_faults(table.splits, settings.val_seed, settings.source)
+    return faults
 
 
 def read_leniently(recipe: Recipe) -> tuple[ImageSet, str]:
@@ -76,11 +84,10 @@ def read_leniently(recipe: Recipe) -> tuple[ImageSet, str]:
     rule = PixelRule(settings.image_size, resolve(settings.window), settings.fit, settings.spacing)
     known = KnownPixels(cache_folder(), rule) if recipe.cache != "off" else None
     try:
-        if faults := find_scheme_faults(table, settings.split):
+        if faults := _find_division_faults(table, settings):
             raise InputError(faults)
         images = load(table, rule, settings.split, seed, skip_bad=True, known=known)
-        images = redraw(images, settings.split, settings.val_seed)
-        return thin(images, settings.split, seed, settings.train_share), ""
+        return redivide(images, settings, seed), ""
     except InputError as error:  # where it is not the division, reading them without one raises it again
         return load(table, rule, None, seed, skip_bad=True, known=known), error.faults[0]
 
@@ -150,7 +157,8 @@ def describe_counts(recipe, images) -> str:
     main = None if images.table.is_multi else metrics.positive_index(names, recipe.data.positive)
     marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
     unknown = say_unknown(recipe.data.groups, images.table.groups or (), images.table.pseudonyms)
-    read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
+    inner = None if recipe.data.inner is None else dataclasses.asdict(recipe.data.inner)
+    read = f"{len(images.splits):,} from {recipe.data.source} ({counts}){say_inner(inner, images.apart)}"
     what = {ORDINAL: "grades, from the lowest", MULTI_LABEL: "labels"}.get(task, "classes")
     return f"Images: {read}; {what}: {', '.join(quote_commas(names))}{marked}{unknown}"
 

@@ -131,12 +131,14 @@ class ImagesRecord(TypedDict, total=False):
     images: int
     classes: list[str]
     split: str  # "made" or "given"
-    made: list[str]  # the splits that tlmed made
+    made: list[str]  # the splits that tlmed made; "inner" beside them: of the development images of given splits
     licence: str | None
     values: UsualValues
     formats: dict[str, Format]
     unused: list[str]  # what of the files was not used as it is stored
     left_out: list[LeftOut]
+    aside: int  # training images that `data.train_share` leaves aside
+    apart: int  # test images that `data.inner` puts aside
 
 
 class Earlier(TypedDict, total=False):

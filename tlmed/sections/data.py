@@ -101,6 +101,9 @@ class Images:
             `seed` of the recipe does. With a number, runs of other seeds have the same images in train, val and test.
         val_seed: Decides which of the images outside of the test split are validation images, so that a choice can rest
             on several draws of them; the test images stay the same. None: they are those of the splits.
+        inner: A fold among the development images, which are all but the test images: `KFold(5, fold=2)`. The test
+            images are put aside and take no part; the fold takes the place of the test split, and all other images are
+            divided anew into train and val. None: the splits stay as they are.
         train_share: The share of the training images that is trained on; the others are left aside. Those of a smaller
             share are all in a larger one. Validation and test images stay the same.
         batch_size: Images per training step.
@@ -176,6 +179,7 @@ class Images:
     val_seed: int | None = must(
         "a whole number from 0 to 2**32 - 1, or None", lambda seed: seed is None or 0 <= seed < 2**32, default=None
     )
+    inner: KFold | None = must("a KFold(...) that names its fold, or None", lambda _: True, default=None)
     train_share: float = must("a share above 0 and up to 1", lambda share: 0 < share <= 1, default=1.0)
     batch_size: int = count(default=32)
     positive: str | None = must("the name of a class, or None", lambda name: name != "", default=None)
@@ -273,6 +277,11 @@ class Images:
             faults.append(
                 f"`{path}order` must name every class of `{path}classes` once. "
                 f"Received: order={self.order!r}; not in both: {', '.join(map(repr, differ))}."
+            )
+        if self.inner is not None and isinstance(self.split, KFold):
+            faults.append(
+                f"`{path}inner` must be None where `{path}split` is a cross-validation, whose folds test every image. "
+                f"Received: inner={self.inner!r} with split={self.split!r}."
             )
         return [
             *faults,

@@ -79,7 +79,7 @@ def find_score(result: Mapping) -> float:
 def _digest_images(run) -> dict[str, str]:
     """Return digests of the images of a run, without and with their splits: cells with others cannot be compared.
 
-    Training images that are left aside (`data.train_share`) count as training images: shares may be varied.
+    Images that are left aside (`data.train_share`, `data.inner`) count as training images: shares may be varied.
     """
     rows = SPLITS_CSV.read(run)
     named = sorted((row["sha256"], row["label"], row["group"], _SPLITS.get(row["split"], row["split"])) for row in rows)
