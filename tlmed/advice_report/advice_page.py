@@ -6,11 +6,10 @@ from markupsafe import Markup
 
 from tlmed.advice_report.advice_plots import draw_gain, draw_probes, find_timed, sort_probes
 from tlmed.advice_report.advice_progress import list_commands, say_best, say_command, say_stopped
-from tlmed.advice_report.advice_record import AdviceRecord
+from tlmed.advice_report.advice_record import PROBES, AdviceRecord
 from tlmed.advice_report.advice_sentences import (
     CHANCE,
     NEXT,
-    VERDICTS,
     say_answer,
     say_cost,
     say_data,
@@ -19,6 +18,7 @@ from tlmed.advice_report.advice_sentences import (
     say_goal,
     say_plainly,
     say_seal,
+    say_verdict,
 )
 from tlmed.advice_report.advice_tables import list_settings, say_scores, tabulate_curve, tabulate_facts, tabulate_step
 from tlmed.evaluation.curve_plot import draw_forecast
@@ -31,7 +31,6 @@ from tlmed.whole_files import write_text
 from tlmed.words import begin_sentence
 
 ADVICE_HTML = "advice.html"
-PROBES = "probes"
 
 
 def write_advice_page(folder: Path, record: AdviceRecord) -> Path:
@@ -67,9 +66,8 @@ def _show_lead(record) -> Markup:
     return render(
         "advice/lead.html",
         images=content["data"]["images"],
-        verdict=VERDICTS.get(verdict.get("learnable"), ""),
+        verdict=say_verdict(record),
         learnable=verdict.get("learnable", ""),
-        reasons=verdict.get("says", []),
         answer=say_answer(record),
         plainly=say_plainly(record),
         goal=say_goal(record),
@@ -132,7 +130,10 @@ def _draw_probes(probes) -> Picture:
 
 def _draw_gain(timed, record) -> Picture:
     metric = name_inline(record.content["goal"]["metric"])
-    shown = f"{metric} of the best so far against minutes, with the noise of each gain; numbers are those of the tables"
+    shown = (
+        f"{metric} of the best so far against minutes: that of the probe, plus what was gained since on the same "
+        "images. Bars: noise of the gain; numbers: those of the tables"
+    )
     return draw(draw_gain(timed, metric), f"{metric} against minutes; the tables have the numbers.", shown)
 
 
@@ -157,7 +158,9 @@ def _show_sure(record) -> Markup:
     if not sure and not sealed and not metrics:
         return Markup()
     once = {"classes": list(record.content["data"]["classes"]), "metrics": metrics or {}}
-    table = list_entries(list_once(once)) if metrics else None
+    table = (
+        list_entries({name: {"method": None, **entry} for name, entry in list_once(once).items()}) if metrics else None
+    )
     return render("advice/sure.html", sure=sure, sealed=sealed, doubts=record.doubts, metrics=table, n=answer.get("n"))
 
 

@@ -44,7 +44,7 @@ def sort_probes(probes: Sequence[Candidate]) -> list[Candidate]:
 
 
 def draw_gain(tried: Sequence[Candidate], metric: str) -> Figure:
-    """Draw the score of the best so far against the minutes since the beginning, with the noise of each gain.
+    """Draw the level of the best so far against the minutes since the beginning, with the noise of each gain.
 
     Args:
         tried: What `find_timed` gives; at least one.
@@ -55,28 +55,25 @@ def draw_gain(tried: Sequence[Candidate], metric: str) -> Figure:
     tidy(axes, xlabel="minutes", ylabel=f"{metric} of development images")
     best = follow_best(tried)
     for one in tried:
-        minutes, value = one.entry["ended"] / 60, one.score["value"]
-        noise = (one.entry.get("gain") or {}).get("noise") if one in best else None
-        if noise is not None:
-            axes.errorbar(minutes, value, noise, fmt="none", color=COLOURS[0], capsize=3, linewidth=1.2)
-        axes.plot(minutes, value, "o", color=COLOURS[0] if one.is_kept else COLOURS[1], **_fill(one), markersize=6)
-        axes.annotate(str(one.number), (minutes, value), xytext=(6, 4), textcoords="offset points", fontsize="small")
-    minutes = [one.entry["ended"] / 60 for one in (*best, max(tried, key=_ended))] if best else []
+        minutes, noise = one.entry["ended"] / 60, (one.gain or {}).get("noise")
+        if noise is not None and one in best:
+            axes.errorbar(minutes, one.level, noise, fmt="none", color=COLOURS[0], capsize=3, linewidth=1.2)
+        colour, fill = (COLOURS[0], COLOURS[0]) if one.is_kept else (COLOURS[1], "white")
+        axes.plot(minutes, one.level, "o", color=colour, markerfacecolor=fill, markersize=6)
+        label = {"xytext": (6, 4), "textcoords": "offset points", "fontsize": "small"}
+        axes.annotate(str(one.number), (minutes, one.level), **label)
+    course = [*best, max(tried, key=_ended)]
+    levels = [one.level for one in (*best, best[-1])]
     axes.step(
-        minutes,
-        [one.score["value"] for one in (*best, *best[-1:])],
-        where="post",
-        color=COLOURS[0],
-        linewidth=1.4,
-        zorder=1,
+        [one.entry["ended"] / 60 for one in course], levels, where="post", color=COLOURS[0], linewidth=1.4, zorder=1
     )
     axes.set_xlim(left=0)
-    handles = [
-        Line2D([], [], color=COLOURS[0], marker="o", label="kept; line: the best so far"),
-        Line2D([], [], color=COLOURS[1], marker="o", markerfacecolor="white", linestyle="", label="not kept"),
-    ]
-    shown = [handles[0]] * bool(best) + [handles[1]] * any(not one.is_kept for one in tried)
-    figure.legend(handles=shown, loc="outside lower left", ncols=2, frameon=False, fontsize="small")
+    kept, other = any(one.is_kept for one in tried), any(not one.is_kept for one in tried)
+    handles = [Line2D([], [], color=COLOURS[0], label="the best so far")]
+    handles += [Line2D([], [], color=COLOURS[0], marker="o", linestyle="", label="kept")] * kept
+    open_ = {"color": COLOURS[1], "marker": "o", "markerfacecolor": "white", "linestyle": ""}
+    handles += [Line2D([], [], label="not kept in the end", **open_)] * other
+    figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False, fontsize="small")
     return figure
 
 
@@ -86,26 +83,28 @@ def find_timed(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def follow_best(tried: Sequence[Candidate]) -> list[Candidate]:
-    """Return what was the best of all that was kept, when it ended.
+    """Return what was the best when it ended, in the order of time; the first of all is among them.
 
-    >>> def make(number, value, decision="kept"):
-    ...     return Candidate(number, "probes", {"score": {"value": value}, "decision": decision})
-    >>> [one.number for one in follow_best([make(1, 0.8), make(2, 0.7), make(3, 0.9, "dropped"), make(4, 0.85)])]
-    [1, 4]
+    What was kept, or what something later had to beat, was the best then if its level was higher than all before.
+
+    >>> def make(number, level, over="", decision="dropped"):
+    ...     gain = {"over": over, "value": 0.0, "noise": 0.0} if over else None
+    ...     entry = {"name": str(number), "score": {"value": level}, "gain": gain, "decision": decision}
+    ...     return Candidate(number, "probes", entry, level)
+    >>> tried = [make(1, 0.8), make(2, 0.9), make(3, 0.7, "1"), make(4, 0.85, "1"), make(5, 0.86, "4", "kept")]
+    >>> [one.number for one in follow_best(tried)]
+    [1, 4, 5]
     """
-    best: list[Candidate] = []
-    for one in tried:
-        if one.is_kept and (not best or one.score["value"] > best[-1].score["value"]):
+    best = list(tried[:1])
+    for place, one in enumerate(tried[1:], 1):
+        is_rival = any(later.gain and later.gain["over"] == one.entry["name"] for later in tried[place + 1 :])
+        if (one.is_kept or is_rival) and one.level > best[-1].level:
             best.append(one)
     return best
 
 
 def _ended(one) -> float:
     return one.entry["ended"]
-
-
-def _fill(one) -> dict:
-    return {} if one.is_kept else {"markerfacecolor": "white"}
 
 
 def _shorten(name: str) -> str:

@@ -7,7 +7,7 @@ from tlmed.advice_report.advice_sentences import say_ends
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import number
 from tlmed.run_files.advice_files import NOT_LEARNABLE, RECIPE_PY, RUN, STOPPED
-from tlmed.words import join_names
+from tlmed.words import count, join_names
 
 # The steps of the course in their order, as a sentence lists them.
 STEPS = {"probes": "probes", "thawing": "thawing", "all layers": "training of all layers", "ensemble": "an ensemble"}
@@ -18,9 +18,10 @@ def say_best(record: AdviceRecord) -> str:
     if (best := record.best) is None:
         return ""
     score = best.score
+    images = count(score["n"], "development image") if "n" in score else "development images"
     return (
         f"Best so far: {best.entry['name']}, {name_inline(score['metric'])} {number(score['value'])}"
-        f"{say_ends(score, '95 % interval ')} on development images. Choosing by these flatters a little; the test "
+        f"{say_ends(score, '95 % interval ')} on {images}. Choosing by these flatters a little; the test "
         f"images {'were opened' if record.is_opened else 'are still closed'}."
     )
 
@@ -31,7 +32,7 @@ def say_stopped(record: AdviceRecord) -> list[str]:
         return []
     why = record.content.get("stopped")
     done, missing = _list_parts(record)
-    said = [f"This advice is not finished.{f' {why}' if why else ''}"]
+    said = ["This advice is not finished.", *([why] if why else [])]
     if done:
         said.append(f"There is so far: {join_names(done)}.")
     return [*said, f"Missing: {join_names(missing)}."]

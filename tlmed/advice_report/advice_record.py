@@ -1,7 +1,8 @@
 """An advice as its files say it: what was found, what was tried, and whether its seal still fits."""
 
+import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from tlmed.run_files.advice_files import (
     read_decision,
 )
 
+PROBES = "probes"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -26,11 +29,14 @@ class Candidate:
         number: Counted over all steps from 1.
         step: The name of its step.
         entry: What `advice.json` says of it.
+        level: The score that it would have on the images of the first probe: that of what it was compared with, plus
+            its gain. Steps may score other images, so that the scores themselves cannot be compared. None: no score.
     """
 
     number: int
     step: str
     entry: Mapping
+    level: float | None = None
 
     @property
     def name(self) -> str:
@@ -40,7 +46,14 @@ class Candidate:
     @property
     def score(self) -> Mapping | None:
         """Its score on development images; None where it has none."""
-        return self.entry.get("score")
+        score = self.entry.get("score")
+        return score if score and score["value"] is not None else None
+
+    @property
+    def gain(self) -> Mapping | None:
+        """By how much it is better than something else; None where that is not known."""
+        gain = self.entry.get("gain")
+        return gain if gain and gain["value"] is not None else None
 
     @property
     def is_kept(self) -> bool:
@@ -80,13 +93,32 @@ class AdviceRecord:
     def candidates(self) -> list[Candidate]:
         """Return all that was tried, or was not worth it, in the order of the file."""
         tried = [(step["step"], entry) for step in self.content["steps"] for entry in step["tried"]]
-        return [Candidate(number, step, entry) for number, (step, entry) in enumerate(tried, 1)]
+        found, levels = [], {}
+        for number, (step, entry) in enumerate(tried, 1):
+            one = Candidate(number, step, entry)
+            if one.score is not None:
+                level = _find_level(one, levels)
+                levels[entry["name"]] = level
+                one = dataclasses.replace(one, level=level)
+            found.append(one)
+        return found
 
     @property
     def best(self) -> Candidate | None:
-        """Return what was kept with the highest score on development images; None where nothing was."""
-        kept = [one for one in self.candidates if one.is_kept]
-        return max(kept, key=lambda one: one.score["value"], default=None)
+        """Return the best of what was kept; None where nothing was."""
+        return find_best(self.candidates)
+
+
+def find_best(candidates: Iterable[Candidate]) -> Candidate | None:
+    """Return the best of what was kept, by its level; None where nothing was."""
+    return max((one for one in candidates if one.is_kept), key=lambda one: one.level, default=None)
+
+
+def _find_level(one, levels) -> float:
+    # All probes are scored on the same images, and compared with each other in any order.
+    if one.step == PROBES or one.gain is None or one.gain["over"] not in levels:
+        return one.score["value"]
+    return levels[one.gain["over"]] + one.gain["value"]
 
 
 def read_advice(folder: Path) -> AdviceRecord:

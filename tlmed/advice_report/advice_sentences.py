@@ -30,7 +30,12 @@ CHANCE = {"auc": 0.5, "mcc": 0.0, "kappa": 0.0, "quadratic_kappa": 0.0}
 def say_verdict(record: AdviceRecord) -> list[str]:
     """Return whether there is anything to learn, and why; nothing where that is not known yet."""
     verdict = record.content.get("verdict")
-    return [VERDICTS[verdict["learnable"]], *verdict["says"]] if verdict else []
+    if not verdict:
+        return []
+    title = VERDICTS[verdict["learnable"]]
+    # The course may have begun with the same words.
+    begun = any(said.startswith(title.removesuffix(".")) for said in verdict["says"][:1])
+    return [*([] if begun else [title]), *verdict["says"]]
 
 
 def say_answer(record: AdviceRecord) -> list[str]:
@@ -99,11 +104,12 @@ def say_plainly(record: AdviceRecord) -> str:
 
 
 def say_goal(record: AdviceRecord) -> str:
-    """Return what was asked for, and whether the test images show that it was reached; "" if nothing special was."""
+    """Return what was asked for, and whether the test images show that it was reached; "" if the verdict tells it."""
     goal, answer = record.content["goal"], record.content.get("answer")
-    if goal.get("least") is None:
+    told = (record.content.get("verdict") or {}).get("says", ())
+    if goal.get("least") is None or any(f"goal {goal['text']}" in said for said in told):
         return ""
-    target = goal.get("target", goal["metric"])
+    target = goal.get("target") or goal["text"].partition(">=")[0].strip().lower()
     found = (answer or {}).get("metrics", {}).get(target)
     if found is None and answer and answer["metric"] == target:
         found = answer
@@ -231,8 +237,7 @@ def say_gain(one: Candidate) -> list[str]:
     >>> say_gain(Candidate(2, "probes", {"name": "MobileNetV2", "gain": gain}))
     ['+0.020', 'over VGG16', 'beyond noise (0.008)']
     """
-    gain = one.entry.get("gain")
-    if not gain:
+    if (gain := one.gain) is None:
         return []
     if gain["noise"] is None:
         return [f"{gain['value']:+.3f}", f"over {gain['over']}", "noise unknown"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tlmed.advice_report.advice_record import AdviceRecord, Candidate
+from tlmed.advice_report.advice_record import AdviceRecord, Candidate, find_best
 from tlmed.advice_report.advice_sentences import say_ends, say_gain
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import flatten, join, number
@@ -15,13 +15,20 @@ from tlmed.words import count, name_start, percent, shorten
 _NONE = "-"
 _LONGEST = 160  # characters of the settings of a candidate
 _FACTS = {
+    "task": "task",
     "images": "development images",
+    "counts": "images of each class",
     "classes": "classes",
     "ratio": "images of the most frequent class for each of the rarest",
     "height": "height of a typical image, in pixels",
     "width": "width of a typical image, in pixels",
     "groups": "groups",
+    "images_each": "images of a group, median",
+    "units": "groups, and images that are in none",
+    "fewest": "the same of the rarest class",
     "gray": "gray",
+    "mean": "mean gray level, 0 to 255",
+    "deviation": "standard deviation of the gray levels of an image",
     "intrinsic_dimension": "intrinsic dimension of the features",
     "nearest_neighbour_auc": "AUC of the nearest image of another group",
     "detail": "detail that an image keeps when it is made smaller",
@@ -67,8 +74,11 @@ def _describe(entry) -> Iterator[str]:
     if weights is not None:
         name = "" if not backbone or backbone in entry["name"] else f"{backbone}, "
         yield f"{name}{name_start(weights)}"
-    if settings := list_settings(entry.get("settings", {})):
-        yield shorten(" ".join(settings), _LONGEST)
+    settings = dict(entry.get("settings", {}))
+    if said := settings.pop("changes", ""):  # words, and no field of a recipe
+        yield shorten(str(said), _LONGEST)
+    if settings:
+        yield shorten(" ".join(list_settings(settings)), _LONGEST)
 
 
 def list_settings(settings: Mapping[str, object]) -> list[str]:
@@ -104,6 +114,8 @@ def tabulate_facts(facts: Mapping[str, object]) -> Table:
 def _say_fact(name, value) -> str:
     if name == "detail" and isinstance(value, Mapping):
         return ", ".join(f"{size} pixels: {percent(share)}" for size, share in value.items()) or "unknown"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} ({amount})" for key, amount in value.items()) or "unknown"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -132,8 +144,7 @@ def tabulate_course(record: AdviceRecord) -> Table:
     """Return the steps in short, a row for each, for a terminal: narrow enough for 80 columns."""
     rows, candidates = [], record.candidates
     for step in record.content["steps"]:
-        kept = [one for one in candidates if one.step == step["step"] and one.is_kept]
-        best = max(kept, key=lambda one: one.score["value"], default=None)
+        best = find_best(one for one in candidates if one.step == step["step"])
         score = f"{number(best.score['value'])}{say_ends(best.score)}" if best else _NONE
         rows.append((step["step"], best.entry["name"] if best else "nothing", score, _number(step.get("seconds"), 1)))
     metric = name_inline(record.content["goal"]["metric"])

@@ -12,8 +12,8 @@ from tlmed.run_files.json_files import Entry, JsonFile
 from tlmed.rundir import RunDir
 
 COMPLETE, STOPPED = "complete", "stopped"  # states of an advice
-KEPT, DROPPED, UNTRIED = "kept", "dropped", "not tried"  # decisions on what was tried; or `STOPPED`
-DECISIONS = (KEPT, DROPPED, UNTRIED, STOPPED)
+KEPT, DROPPED, UNTRIED, UNDECIDED = "kept", "dropped", "not tried", ""  # decisions on what was tried; or `STOPPED`
+DECISIONS = (KEPT, DROPPED, UNTRIED, STOPPED, UNDECIDED)
 LEARNABLE, NOT_LEARNABLE, UNSURE = "yes", "no", "unsure"  # verdicts
 RUN, ENSEMBLE = "run", "ensemble"  # what was advised, which is also its folder
 RECIPE_PY = "recipe.py"
@@ -24,7 +24,7 @@ class Goal(TypedDict, total=False):
 
     text: Required[str]  # as the user wrote it
     metric: Required[str]  # by which options were compared
-    target: str  # the metric that must reach `least`; by default that one
+    target: str | None  # the metric that must reach `least`; by default that one
     least: float | None  # None where it is to be as good as possible
 
 
@@ -90,7 +90,7 @@ class DevelopmentScore(TypedDict, total=False):
     """A score of development images, out of fold."""
 
     metric: Required[str]
-    value: Required[float]
+    value: Required[float | None]
     low: float | None
     high: float | None
     method: str | None
@@ -102,7 +102,7 @@ class Gain(TypedDict):
     """By how much something is better than something else on the same images."""
 
     over: str
-    value: float
+    value: float | None
     noise: float | None  # one standard error of the paired difference
 
 
@@ -314,7 +314,7 @@ def _find_advice_fault(content: AdviceContent) -> str:
         chosen |= {f"decision of {one['name']!r}": (one["decision"], DECISIONS) for one in step["tried"]}
     for place, (value, choices) in chosen.items():
         if value not in choices:
-            return f"{place} is none of {', '.join(choices)}: {value!r}"
+            return f"{place} is none of {', '.join(filter(None, choices))}: {value!r}"
     if content["state"] == COMPLETE:
         parts = {"answer": answer, "verdict": verdict, "sealed.test_scored_at": sealed.get("test_scored_at")}
         if missing := [name for name, part in parts.items() if not part]:
