@@ -131,6 +131,15 @@ def test_a_terminal_of_80_columns_holds_the_summary(folders, name, monkeypatch):
 def test_a_shortcut_stands_before_all_sections(pages, folders):
     assert "Mean brightness" in pages["one-backbone"].partition("<nav")[0]
     assert "shortcut" not in pages["complete"].partition("<nav")[0]
+    long = "Brightness tells the class: AUC 0.97, p = 0.002. The same holds for the border (0.91)."
+    page = make_advice_page(
+        make(change(COMPLETE, gate={"shortcuts": [long, "b", "c", "d"], "errors": 0, "texts": ["e"]}))
+    )
+    lead, _, rest = page.partition("<nav")
+    assert "<p>Brightness tells the class: AUC 0.97, p = 0.002.</p>" in lead
+    assert "The others stand below." in lead
+    assert long in rest
+    assert "<li>d</li>" in rest
     lines = [line for line in describe_advice(read_advice(folders["one-backbone"])) if not isinstance(line, Table)]
     assert "Warning: a shortcut: Mean brightness tells the class with an AUC of 0.97." in lines
 
@@ -142,7 +151,7 @@ def test_a_shortcut_stands_before_all_sections(pages, folders):
         (0.008, 0.008, ["+0.008", "within noise (0.008)"]),
         (0.00804, 0.00796, ["+0.0080", "beyond noise (0.0080)"]),
         (-0.004, 0.008, ["-0.004", "within noise (0.008)"]),
-        (-0.02, 0.008, ["-0.020", "below noise (0.008)"]),
+        (-0.02, 0.008, ["-0.020", "worse, beyond noise (0.008)"]),
         (0.02, None, ["+0.020", "noise unknown"]),
     ],
 )

@@ -10,6 +10,7 @@ from tlmed.advice_report.advice_record import PROBES, AdviceRecord
 from tlmed.advice_report.advice_sentences import (
     CHANCE,
     NEXT,
+    list_shortcuts,
     say_answer,
     say_cost,
     say_data,
@@ -76,7 +77,7 @@ def _show_lead(record) -> Markup:
         best="" if record.is_complete else say_best(record),
         command="" if record.is_complete else say_command(record),
         doubts=record.doubts,
-        shortcuts=gate.get("shortcuts", []),
+        shortcuts=list_shortcuts(record),
         page=gate.get("page") or "",
         cost=say_cost(record),
     )
@@ -92,8 +93,10 @@ def _show_gate(record) -> Markup:
     gate = record.content.get("gate")
     if not gate:
         return Markup()
-    texts, page = gate.get("texts", []), gate.get("page") or ""
-    return render("advice/gate.html", sentences=say_gate(record), texts=texts, page=page)
+    texts, page = [*gate.get("texts", []), *gate.get("shortcuts", [])], gate.get("page") or ""
+    texts = list(dict.fromkeys(texts))  # shortcuts are findings, too
+    found = gate["errors"] + gate["warnings"]
+    return render("advice/gate.html", sentences=say_gate(record), texts=texts, found=found, page=page)
 
 
 def _show_rules(record) -> Markup:

@@ -54,9 +54,10 @@ def draw_gain(tried: Sequence[Candidate], metric: str) -> Figure:
     axes = figure.subplots()
     tidy(axes, xlabel="minutes", ylabel=f"{metric} of development images")
     best = follow_best(tried)
-    for one in tried:
+    for place, one in enumerate(tried):
         minutes, noise = one.entry["ended"] / 60, (one.gain or {}).get("noise")
-        if noise is not None and one in best:
+        # Probes may be compared with a later one, too: that was no gain.
+        if noise is not None and one in best and one.gain["over"] in {other.entry["name"] for other in tried[:place]}:
             axes.errorbar(minutes, one.level, noise, fmt="none", color=COLOURS[0], capsize=3, linewidth=1.2)
         colour, fill = (COLOURS[0], COLOURS[0]) if one.is_kept else (COLOURS[1], "white")
         axes.plot(minutes, one.level, "o", color=colour, markerfacecolor=fill, markersize=6)

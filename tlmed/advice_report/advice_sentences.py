@@ -1,5 +1,6 @@
 """What an advice says, in sentences that its page and a terminal share: nothing beyond what `advice.json` holds."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -15,13 +16,14 @@ VERDICTS = {
     UNSURE: "It is not sure that there is anything to learn.",
 }
 NEXT = {
-    "images": "More images",
-    "labels": "Cleaner labels",
-    "scanner": "Another scanner",
-    "computing": "More computing",
+    "images": "Images",
+    "labels": "Labels",
+    "scanner": "Other scanners",
+    "computing": "Computing time",
     "shortcut": "Shortcuts",
 }
 _MOST_CLASSES = 12  # in a sentence
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z'\"`])")
 _ERRORS = "the errors: scores and labels that they concern"
 # What guessing gives. Other metrics depend on the mix of classes.
 CHANCE = {"auc": 0.5, "mcc": 0.0, "kappa": 0.0, "quadratic_kappa": 0.0}
@@ -88,7 +90,7 @@ def _say_sureness(answer) -> str:
         return (
             f"The interval is {wide} and contains {guessing}: these test images do not show that anything was learnt."
         )
-    side = "above" if low > chance else "below"
+    side = "above" if low > chance else "worse, beyond"
     return f"The whole interval lies {side} {guessing}; it is {wide}, and the true value may lie anywhere in it."
 
 
@@ -186,14 +188,20 @@ def say_experience(record: AdviceRecord) -> str:
     experience = record.content.get("experience")
     if not experience:
         return ""
+    order = f" The order: {', '.join(experience['order'])}." if experience.get("order") else ""
     if not experience["used"]:
-        return "Results on other data were not used: the order of what is tried is the same for all data."
+        return f"Results on other data did not decide what was tried first.{order}"
     results = count(experience["rows"], "result") if "rows" in experience else "results"
     said = f"What was tried first follows from {results} on other data"
     if nearest := experience.get("nearest"):
         said += f", of which {join_names(nearest)} {'is' if len(nearest) == 1 else 'are'} most alike"
-    order = experience.get("order")
-    return f"{said}. The order: {', '.join(order)}." if order else f"{said}."
+    return f"{said}.{order}"
+
+
+def list_shortcuts(record: AdviceRecord) -> list[str]:
+    """Return the first sentence of each shortcut that the gate found; the page of the check has all of them."""
+    shortcuts = (record.content.get("gate") or {}).get("shortcuts", ())
+    return [_SENTENCE_END.split(text, maxsplit=1)[0] for text in shortcuts]
 
 
 def say_cost(record: AdviceRecord) -> str:
@@ -242,5 +250,7 @@ def say_gain(one: Candidate) -> list[str]:
     if gain["noise"] is None:
         return [f"{gain['value']:+.3f}", f"over {gain['over']}", "noise unknown"]
     value, noise = tell_apart(gain["value"], gain["noise"])
-    beyond = "beyond" if gain["value"] > gain["noise"] else "within" if gain["value"] >= -gain["noise"] else "below"
+    beyond = (
+        "beyond" if gain["value"] > gain["noise"] else "within" if gain["value"] >= -gain["noise"] else "worse, beyond"
+    )
     return [value if value.startswith("-") else f"+{value}", f"over {gain['over']}", f"{beyond} noise ({noise})"]
