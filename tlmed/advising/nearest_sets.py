@@ -1,0 +1,280 @@
+"""What experience tells about new images: those that are most like them count most.
+
+It is the warm start of automated machine learning: data sets are described by numbers, and what did well on those that
+are nearest is tried first (Brazdil, Soares & Pinto da Costa, Machine Learning 2003, 50:251; Feurer, Springenberg &
+Hutter, Initializing Bayesian hyperparameter optimization via meta-learning, AAAI 2015). The numbers are not all of the
+same size, so each difference is divided by the spread of its number over all sets.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from tlmed.advising.experience import PROBE, Experience, name_weights
+
+_AUC = "auc"
+_WIDTH = 0.5  # the distance at which a set counts 0.61 of one that is the same
+_NEAREST = 10  # sets that count; Feurer et al. took 25 of 57 sets
+_LEVEL = 0.975  # the upper end of an interval of 95 %
+# A difference is divided by no less than this, so that sets which are nearly the same do not come apart.
+_LEAST = {
+    **{"images": 0.3, "classes": 0.15, "ratio": 0.15, "groups": 0.1, "side": 0.2, "gray": 0.5},
+    **{"intrinsic_dimension": 0.1, "nearest_neighbour_auc": 0.05, "detail": 0.05},
+}
+_MODALITY = "modality"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A set of the table, as far as it is like some new images.
+
+    Attributes:
+        name: Its name.
+        distance: 0: nothing differs; 1: the mean difference is one standard deviation.
+        weight: What its rows count, above 0 and up to 1.
+        rows: Its rows.
+    """
+
+    name: str
+    distance: float
+    weight: float
+    rows: tuple[Experience, ...]
+
+
+@dataclass(frozen=True)
+class ExpectedGain:
+    """What one kind of training gained over another on other sets.
+
+    Attributes:
+        mean: Over sets, those that are alike first; None: no set has both.
+        low: Of the interval that a new set's gain lies in with 95 %.
+        high: Likewise.
+        sets: How many sets it rests on.
+        rows: How many rows.
+    """
+
+    mean: float | None
+    low: float
+    high: float
+    sets: int
+    rows: int
+
+
+def find_nearest(rows: Iterable[Experience], fingerprint: Mapping) -> list[Neighbour]:
+    """Return the sets of a table from the most to the least alike, the ten nearest of them.
+
+    The distance is the mean over what is known of both sets of |difference| / spread, where the spread is the standard
+    deviation over these sets and the new one: an L1 distance, as Feurer et al. have it. Sizes, ratios and dimensions
+    are compared by their logarithms; another modality is a difference of 1. The weight is exp(-distance² / 0.5). A set
+    that is in the table with several fingerprints counts once: its weight is shared.
+
+    Args:
+        rows: From `read_experience`.
+        fingerprint: Of the new images, as `advice.json` has it; what is not known is None or missing.
+    """
+    places: dict[tuple, list[Experience]] = {}
+    for row in rows:
+        places.setdefault((row.set, str(row.fingerprint)), []).append(row)
+    new, known = _to_numbers(fingerprint), [_to_numbers(part[0].fingerprint) for part in places.values()]
+    spreads = _measure_spreads([*known, new])
+    found = [
+        (_compare(numbers, new, part[0].modality, fingerprint.get(_MODALITY), spreads), part)
+        for numbers, part in zip(known, places.values(), strict=True)
+    ]
+    nearest = sorted(found, key=lambda pair: pair[0])[:_NEAREST]
+    entries = Counter(part[0].set for _, part in nearest)
+    return [
+        Neighbour(part[0].set, distance, weigh(distance) / entries[part[0].set], tuple(part))
+        for distance, part in nearest
+    ]
+
+
+def weigh(distance: float) -> float:
+    """Return what a set counts at a distance.
+
+    >>> weigh(0), round(weigh(0.5), 2), round(weigh(1), 2)
+    (1.0, 0.61, 0.14)
+    """
+    return max(math.exp(-(distance**2) / (2 * _WIDTH**2)), 1e-12)  # never 0: far ones are compared, too
+
+
+def _to_numbers(fingerprint: Mapping) -> dict[str, float]:
+    """Return what is known of images, as numbers whose differences mean something."""
+    images, groups = fingerprint.get("images"), fingerprint.get("groups")
+    sides = [fingerprint.get(name) for name in ("height", "width")]
+    detail = [share for share in (fingerprint.get("detail") or {}).values() if share is not None]
+    found = {name: _log(fingerprint.get(name)) for name in ("images", "classes", "ratio", "intrinsic_dimension")}
+    found |= {
+        "groups": groups / images if groups and images else None,  # 1: each image is of another patient
+        "side": _log(math.prod(sides) ** 0.5) if all(sides) else None,
+        "gray": None if fingerprint.get("gray") is None else float(fingerprint["gray"]),
+        "nearest_neighbour_auc": fingerprint.get("nearest_neighbour_auc"),
+        "detail": float(np.mean(detail)) if detail else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _log(value) -> float | None:
+    return math.log10(value) if value else None
+
+
+def _measure_spreads(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    known = {name: [each[name] for each in numbers if name in each] for name in _LEAST}
+    return {name: max(float(np.std(values)) if values else 0.0, _LEAST[name]) for name, values in known.items()}
+
+
+def _compare(first, second, modality, other, spreads) -> float:
+    """Return the distance of two sets; 1 where nothing is known of both."""
+    parts = [abs(first[name] - second[name]) / spreads[name] for name in first.keys() & second.keys()]
+    if modality and other:
+        parts.append(float(modality != other))
+    return float(np.mean(sorted(parts))) if parts else 1.0  # sorted: sums of floats depend on their order
+
+
+def order_backbones(
+    rows: Iterable[Experience], fingerprint: Mapping, at_hand: Sequence[str], kind: str = PROBE, metric: str = _AUC
+) -> list[str]:
+    """Return backbones in the order in which they should be tried, by what they scored on sets that are alike.
+
+    Args:
+        rows: From `read_experience`.
+        fingerprint: Of the new images, as `advice.json` has it.
+        at_hand: The backbones, as NAME or NAME=WEIGHTS (by default those of ImageNet); cheap ones first. Those of which
+            the table knows nothing follow the others in this order.
+        kind: Of training, by which they are compared.
+        metric: In which the table has to hold their scores.
+    """
+    keys = {_read_name(name): name for name in reversed(at_hand)}
+    chosen = [row for row in rows if row.kind == kind and row.metric == metric]
+    worth = estimate_worth(find_nearest(chosen, fingerprint), lambda row: (row.backbone, row.weights), keys)
+    known = {keys[key]: value for key, value in worth.items()}
+    return sorted(at_hand, key=lambda name: (name not in known, -known.get(name, 0.0)))  # equal ones: cheap first
+
+
+def _read_name(name: str) -> tuple[str, str]:
+    backbone, _, weights = name.partition("=")
+    return backbone, name_weights(weights or "imagenet")
+
+
+def estimate_worth(
+    neighbours: Sequence[Neighbour], get_key: Callable[[Experience], object], keys: Iterable
+) -> dict[object, float]:
+    """Return how far each of some choices scores above the others, over sets by their weight.
+
+    Sets differ in how hard they are, and not each has a score of each choice. So score = set + choice is fitted by
+    weighted least squares; where each set has each choice, that is the weighted mean of what the choice scored above
+    the mean of its set. A set that has one choice alone tells nothing of which is better.
+
+    Args:
+        neighbours: From `find_nearest`.
+        get_key: Returns the choice that a row is of.
+        keys: The choices in question.
+
+    Returns:
+        The worth of each choice of which something is known; their mean is 0.
+    """
+    keys, cells = set(keys), []
+    for place, neighbour in enumerate(neighbours):
+        scores: dict[object, list[float]] = {}
+        for row in neighbour.rows:
+            if get_key(row) in keys:
+                scores.setdefault(get_key(row), []).append(row.score)
+        if len(scores) > 1:
+            cells += [(place, key, float(np.mean(values)), neighbour.weight) for key, values in scores.items()]
+    places, names = sorted({cell[0] for cell in cells}), list(dict.fromkeys(cell[1] for cell in cells))
+    if not cells:
+        return {}
+    table = np.zeros((len(cells), len(places) + len(names)))
+    for row, (place, key, _, _) in zip(table, cells, strict=True):
+        row[[places.index(place), len(places) + names.index(key)]] = 1
+    roots = np.sqrt([cell[3] for cell in cells])
+    # Sets and choices are known but for a constant, which the shortest solution leaves somewhere: it is taken off.
+    fitted = np.linalg.lstsq(table * roots[:, None], roots * [cell[2] for cell in cells], rcond=None)[0][len(places) :]
+    return dict(zip(names, (fitted - fitted.mean()).tolist(), strict=True))
+
+
+def expect_gain(
+    rows: Iterable[Experience],
+    fingerprint: Mapping,
+    kind: str,
+    over: str = PROBE,
+    metric: str = _AUC,
+    backbone: str | None = None,
+) -> ExpectedGain:
+    """Return what a kind of training gained over another on sets that are alike, and how far sets differ in it.
+
+    In each set the two are compared with the same backbone, weights and image size. The mean over sets has their
+    weights. The interval is that of one more set, and not of the mean: Student's with the number of sets that the
+    weights are worth, (sum w)² / sum w². With one set or two it is so wide that it says what is known: nothing.
+
+    Args:
+        rows: From `read_experience`.
+        fingerprint: Of the new images, as `advice.json` has it.
+        kind: A kind such as "all-layers", or the name of a recipe.
+        over: Likewise.
+        metric: In which both are scored.
+        backbone: The only one whose rows count, as NAME or NAME=WEIGHTS; None: all do.
+    """
+    wanted = None if backbone is None else _read_name(backbone)
+    chosen = [row for row in rows if row.metric == metric and wanted in (None, (row.backbone, row.weights))]
+    by_set: dict[str, list[_Gains]] = {}
+    for near in find_nearest(chosen, fingerprint):
+        if (found := _measure_gains(near, kind, over)).gains:
+            by_set.setdefault(near.name, []).append(found)
+    if not by_set:
+        return ExpectedGain(None, -1.0, 1.0, 0, 0)
+    mean, half = _spread(list(by_set.values()))
+    used = sum(part.rows for parts in by_set.values() for part in parts)
+    return ExpectedGain(mean, max(mean - half, -1.0), min(mean + half, 1.0), len(by_set), used)
+
+
+@dataclass(frozen=True)
+class _Gains:
+    """What each configuration gained on a set, with the variance of chance in it, the set's weight, and its rows."""
+
+    gains: tuple[float, ...]
+    noises: tuple[float, ...]
+    weight: float
+    rows: int
+
+
+def _measure_gains(near: Neighbour, kind: str, over: str) -> _Gains:
+    gains, noises, used = [], [], 0
+    for key in dict.fromkeys(map(_name_configuration, near.rows)):
+        own = [row for row in near.rows if _name_configuration(row) == key]
+        better, base = ([row for row in own if name in (row.kind, row.recipe)] for name in (kind, over))
+        probes = [row.probe for row in better if row.probe is not None]
+        worse = [row.score for row in base] or (probes if over == PROBE else [])
+        if better and worse:
+            gains.append(float(np.mean([row.score for row in better]) - np.mean(worse)))
+            noises.append(float(np.mean([(row.spread or 0.0) ** 2 / row.runs for row in better])))
+            used += len(better) + len(base)
+    return _Gains(tuple(gains), tuple(noises), near.weight, used)
+
+
+def _name_configuration(row: Experience) -> tuple:
+    return row.backbone, row.weights, row.image_size
+
+
+def _spread(sets: Sequence[Sequence[_Gains]]) -> tuple[float, float]:
+    """Return the weighted mean gain of some sets, and half the width of the interval of one more.
+
+    Sets whose gains agree by chance may not make it narrower than the chance within each of them.
+    """
+    totals = [sum(part.weight for part in parts) for parts in sets]
+    shares = np.array(totals) / sum(totals)
+    gains, noises = np.array(
+        [
+            np.average([(np.mean(part.gains), np.mean(part.noises)) for part in parts], axis=0, weights=own)
+            for parts, own in ((parts, [part.weight for part in parts]) for parts in sets)
+        ]
+    ).T
+    mean, worth = float(shares @ gains), float(1 / np.square(shares).sum())
+    if worth <= 1 + 1e-9:
+        return mean, 2.0
+    variance = max(shares @ np.square(gains - mean) * worth / (worth - 1), shares @ noises)
+    return mean, float(stdtrit(worth - 1, _LEVEL) * math.sqrt(variance * (1 + 1 / worth)))
