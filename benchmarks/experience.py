@@ -11,8 +11,8 @@ Needs the weights of `pip install '.[offline]'`.
 
 `--leave-out` takes each set for new, knows nothing of its rows, and tries its configurations in two orders: that of
 experience, and the cheapest first. It prints the best score that was reached after each step, and the area between the
-two: how far experience was ahead, as a mean over steps and as one over processor seconds. The score of the step is the one of the table, so that this
-measures the order alone, and not the noise of the images by which advice has to choose.
+two: how far experience was ahead, as a mean over steps and as one over processor seconds. The score of a step is that
+of the table, so that this measures the order alone, and not the noise of the images by which advice has to choose.
 """
 
 import argparse

@@ -86,7 +86,7 @@ def test_what_is_not_known_is_a_blank_cell(table, column):
         (",".join((*COLUMNS, "patient")), "with 'patient'"),
         (",".join(COLUMNS[::-1]), "in another order"),
         (",".join((*COLUMNS, "set")), "or twice"),
-        (",".join(COLUMNS) + "\na,b\n", "row 1, with 2 cells"),
+        (",".join(COLUMNS) + "\na,b\n", "row 1, with 2"),
         (",".join(COLUMNS) + '\n"a,b\n', "unexpected end"),
         (b"\xff\xfe\x00", "decode"),
     ],
