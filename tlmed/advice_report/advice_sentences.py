@@ -90,7 +90,7 @@ def _say_sureness(answer) -> str:
         return (
             f"The interval is {wide} and contains {guessing}: these test images do not show that anything was learnt."
         )
-    side = "above" if low > chance else "worse, beyond"
+    side = "above" if low > chance else "below"
     return f"The whole interval lies {side} {guessing}; it is {wide}, and the true value may lie anywhere in it."
 
 
@@ -250,7 +250,6 @@ def say_gain(one: Candidate) -> list[str]:
     if gain["noise"] is None:
         return [f"{gain['value']:+.3f}", f"over {gain['over']}", "noise unknown"]
     value, noise = tell_apart(gain["value"], gain["noise"])
-    beyond = (
-        "beyond" if gain["value"] > gain["noise"] else "within" if gain["value"] >= -gain["noise"] else "worse, beyond"
-    )
+    worse = "worse, beyond" if gain["value"] < -gain["noise"] else "within"
+    beyond = "beyond" if gain["value"] > gain["noise"] else worse
     return [value if value.startswith("-") else f"+{value}", f"over {gain['over']}", f"{beyond} noise ({noise})"]
