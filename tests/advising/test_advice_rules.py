@@ -66,7 +66,7 @@ def test_many_images_without_a_budget_have_a_smaller_size():
 
 def test_what_was_asked_for_is_not_decided():
     given = ("data.image_size", "augment.flip", "logit_adjustment")
-    found = replace(PLAIN, counts={"a": 200, "b": 100, "c": 20}, ratio=10.0, modality="ct")
+    found = replace(PLAIN, counts={"a": 200, "b": 100, "c": 20}, ratio=5.0, modality="ct")
     assert [name for rule in apply_rules(found, given=given) for name in {**rule.settings, **rule.thawing}] == []
 
 
@@ -98,36 +98,43 @@ def test_images_of_an_unknown_kind_are_not_changed():
     assert "data.modality" in rule.says
 
 
-def test_decisions_rest_on_all_folds_below_500_images_and_on_one_from_there_on():
+def test_decisions_rest_on_all_folds_below_500_units_and_on_one_from_there_on():
     division, folds = choose_folds(499, 200)
     assert (division.k, division.repeats, folds) == (5, 2, (1, 2, 3, 4, 5))
     division, folds = choose_folds(500, 200)
     assert (division.k, division.repeats, folds) == (5, 1, (1,))
     assert choose_folds(499, 3)[0].k == 3
-    assert "one of them" in find_rule("decisions").says
-    assert "10 folds" in find_rule("decisions", replace(PLAIN, images=499)).says
-    assert "wide" not in find_rule("decisions", replace(PLAIN, images=100)).says
-    assert "wide" in find_rule("decisions", replace(PLAIN, images=99)).says
+    assert "one of them" in find_rule("decisions", replace(PLAIN, units=500)).says
+    assert "10 folds" in find_rule("decisions", replace(PLAIN, units=499)).says
+    assert "wide" not in find_rule("decisions", replace(PLAIN, units=100)).says
+    assert "wide" in find_rule("decisions", replace(PLAIN, units=99)).says
+
+
+def test_many_images_of_few_patients_are_few():
+    found = replace(PLAIN, images=6000, units=60, groups=60, images_each=100.0)
+    assert "10 folds" in find_rule("decisions", found).says
 
 
 def test_rare_classes_of_several_are_predicted_by_the_shares_of_classes():
-    three = replace(PLAIN, counts={"a": 200, "b": 100, "c": 20}, ratio=10.0)
+    three = replace(PLAIN, counts={"a": 200, "b": 100, "c": 20}, ratio=5.0)
     assert find_rule("class balance", three).settings == {"logit_adjustment": 1.0}
-    assert find_rule("class balance", replace(three, ratio=9.9)).settings == {}
+    assert find_rule("class balance", replace(three, ratio=4.9)).settings == {}
     assert find_rule("class balance", replace(PLAIN, ratio=50.0)).settings == {}
     assert find_rule("class balance", replace(three, task="ordinal")).settings == {}
     assert find_rule("class balance", replace(three, task="multi-label")).settings == {}
     assert find_rule("class balance", replace(three, ratio=None)).settings == {}
+    assert "5 times" in find_rule("class balance", three).says
+    assert "times" not in find_rule("class balance", replace(three, ratio=1.4)).says
 
 
 def test_patients_are_said_to_be_known_or_not():
     assert "No patients" in find_rule("patients").says
-    assert "30 patients" in find_rule("patients", replace(PLAIN, groups=30, images_each=20.0)).says
+    assert "600 images of 30 patients" in find_rule("patients", replace(PLAIN, groups=30, images_each=20.0)).says
 
 
 def test_very_many_classes_are_said():
     many = {f"c{number}": 4 + number % 7 for number in range(100)}
-    assert "fewer than 10" in find_rule("many classes", replace(PLAIN, counts=many)).says
+    assert "Fewer than 10 images are of c0, c1, c2 and" in find_rule("many classes", replace(PLAIN, counts=many)).says
     assert find_rule("many classes") is None
 
 
@@ -143,7 +150,7 @@ def test_a_class_must_have_three_units_for_an_advice():
 
 
 def test_every_rule_has_a_source_and_settings_of_a_recipe():
-    three = replace(PLAIN, counts={"a": 200, "b": 100, "c": 20}, ratio=10.0, modality="x-ray", body_part="chest")
+    three = replace(PLAIN, counts={"a": 200, "b": 100, "c": 20}, ratio=5.0, modality="x-ray", body_part="chest")
     rules = apply_rules(three)
     assert all(rule.source and rule.says for rule in rules)
     recipe = tlmed.load_recipe("feature_extractor")

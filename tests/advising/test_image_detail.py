@@ -88,6 +88,13 @@ def test_the_level_of_noise_is_found_on_a_gradient_and_beside_a_black_background
     assert estimate_noise(plane) == pytest.approx(deviation**2 + 1 / 12, rel=0.15)
 
 
+def test_the_level_of_noise_of_few_coefficients_far_apart_is_a_number():
+    values = np.zeros((4, 4))
+    values[0, 0], values[0, 2] = 10, 200  # coefficients of 5 and 100, and none between
+    assert 0 < estimate_noise(values) < np.inf
+    assert measure_detail([make(values)], (2,))[2] >= 0
+
+
 def test_what_a_reduction_loses_of_noise_is_what_it_loses_of_many_draws():
     from tlmed.advising.image_detail import _measure_noise
 

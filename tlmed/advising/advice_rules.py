@@ -12,10 +12,10 @@ from tlmed.sections.augment_presets import preset_values
 from tlmed.tasks import MULTI_LABEL, ORDINAL
 from tlmed.words import count, listed
 
-MANY_IMAGES = 500  # for development, from which on one fold of five judges what is trained
+MANY_UNITS = 500  # patients, or images on their own, from which on one fold of five judges what is trained
 _FOLDS, _REPEATS, LEAST_UNITS = 5, 2, 3  # of a class: one each for training, validation and the part that judges
-UNEVEN = 10  # the ratio of classes from which on a rare one of several is hardly ever predicted
-FEW_IMAGES = 100
+UNEVEN = 5  # the ratio of classes from which on the rarest of several was found less than half of the time
+FEW_UNITS = 100
 _PAGE = "docs/imbalance.md of tlmed"
 
 
@@ -67,18 +67,18 @@ def apply_rules(fingerprint: Fingerprint, budget: float | None = None, given: Co
     return tuple(rule for rule in rules if rule is not None)
 
 
-def choose_folds(images: int, fewest: int) -> tuple[KFold, tuple[int, ...]]:
+def choose_folds(units: int, fewest: int) -> tuple[KFold, tuple[int, ...]]:
     """Return how development images are divided for decisions, and on which folds a training is judged.
 
     Args:
-        images: How many there are.
-        fewest: The units (groups, or images on their own) of the class that has fewest; 3 or more.
+        units: How many groups (patients) there are, and images on their own.
+        fewest: Those of the class that has fewest; 3 or more.
 
     >>> choose_folds(499, 40)[1], choose_folds(500, 40)[1], choose_folds(60, 4)[0].k
     ((1, 2, 3, 4, 5), (1,), 4)
     """
     k = min(_FOLDS, fewest)
-    if images >= MANY_IMAGES:
+    if units >= MANY_UNITS:
         return KFold(k), (1,)
     return KFold(k, repeats=_REPEATS), tuple(range(1, k + 1))
 
@@ -168,18 +168,18 @@ def _rule_augmentation(found: Fingerprint, given) -> Rule:
 
 
 def _rule_decisions(found: Fingerprint) -> Rule:
-    division, folds = choose_folds(found.images, max(found.fewest, 2))
+    division, folds = choose_folds(found.units, max(found.fewest, 2))
+    kind = "different images" if found.groups is None else "patients (groups)"
     if len(folds) > 1:
-        few = f" With fewer than {FEW_IMAGES}, expect wide intervals." if found.images < FEW_IMAGES else ""
+        few = f" With fewer than {FEW_UNITS}, expect wide intervals." if found.units < FEW_UNITS else ""
         says = (
-            f"Fewer than {MANY_IMAGES} development images ({found.images:,}): probes are judged by "
-            f"{division.folds} folds ({division.k}, divided {division.repeats} times), what is trained by {len(folds)}."
-            f"{few}"
+            f"{found.units:,} {kind} for development, fewer than {MANY_UNITS}: probes are judged by {division.folds} "
+            f"folds ({division.k}, divided {division.repeats} times), what is trained by {len(folds)}.{few}"
         )
     else:
         says = (
-            f"{MANY_IMAGES} development images or more ({found.images:,}): probes are judged by {division.k} folds, "
-            f"what is trained by one of them, which takes a fifth of the time."
+            f"{found.units:,} {kind} for development, {MANY_UNITS} or more: probes are judged by {division.k} folds, "
+            "what is trained by one of them, which takes less time and leaves about twice the noise."
         )
     return Rule("decisions", says, "Varoquaux, NeuroImage 2018, 180:68; benchmarks/advice_rules.py of tlmed")
 
@@ -187,7 +187,8 @@ def _rule_decisions(found: Fingerprint) -> Rule:
 def _rule_balance(found: Fingerprint, given) -> Rule:
     source = f"van den Goorbergh et al., JAMIA 2022, ocac093; {_PAGE}"
     plain = "No weights: they do not raise the AUC, and make probabilities of rare classes too high."
-    ratio = f"The most frequent class has {found.ratio:g} times the images of the rarest. " if found.ratio else ""
+    is_even = found.ratio is None or found.ratio < 1.5
+    ratio = "" if is_even else f"The most frequent class has {found.ratio:g} times the images of the rarest. "
     if found.task == MULTI_LABEL:
         return Rule("class balance", f"{plain} Each label has a threshold, chosen on validation images.", source)
     if found.classes == 2:
@@ -196,8 +197,8 @@ def _rule_balance(found: Fingerprint, given) -> Rule:
     if found.task == ORDINAL or found.ratio is None or found.ratio < UNEVEN or "logit_adjustment" in given:
         return Rule("class balance", f"{ratio}{plain}", source)
     says = (
-        f"{ratio}{plain} From a ratio of {UNEVEN} on, what is predicted is adjusted by the shares of classes; "
-        "probabilities stay as they are."
+        f"{ratio}{plain} From a ratio of {UNEVEN} on, what is predicted is adjusted by the shares of classes, so that "
+        "rare ones are found more often; fewer answers are right in all. Probabilities and the AUC stay as they are."
     )
     return Rule("class balance", says, f"Menon et al., ICLR 2021, arXiv:2007.07314; {_PAGE}", {"logit_adjustment": 1.0})
 
@@ -211,8 +212,8 @@ def _rule_patients(found: Fingerprint) -> Rule:
         )
         return Rule("patients", says, source)
     says = (
-        f"{count(found.groups, 'patient')} (groups), of {found.images_each:g} images each (median): the images of one "
-        "are never divided between training and what judges it."
+        f"{count(found.images, 'image')} of {count(found.groups, 'patient')} (groups): the images of one are never "
+        "divided between training and what judges it."
     )
     return Rule("patients", says, source)
 
@@ -221,7 +222,7 @@ def _rule_classes(found: Fingerprint) -> Rule | None:
     if found.classes < MANY_CLASSES:
         return None
     rare = [name for name, amount in found.counts.items() if amount < 10]
-    named = f" {count(len(rare), 'class')} with fewer than 10 images ({listed(rare, 3)})." if rare else ""
+    named = f" Fewer than 10 images are of {listed(rare, 3)}." if rare else ""
     says = (
         f"{count(found.classes, 'class')}: scores are means over them, and what is said of one of them alone rests on "
         f"few images.{named}"
