@@ -1,0 +1,74 @@
+"""Rows of experience from an advice: what a user gives to others, and nothing that says whose images they were."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+from tlmed.advising.experience import PROBE, Experience, describe_set, name_weights
+
+_KINDS = {"probe": PROBE, "whole": "all-layers", "adapters": "adapters"}
+_RECIPES = {PROBE: "feature_extractor", "all-layers": "lp_ft"}  # what an advice trains as these do
+_ORIGIN = "tlmed advise, folds of the development images"
+_OTHER = "other"  # a backbone whose name could say where it lies
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]{0,70}(\.[0-9]+)?")
+
+
+def make_rows(advice: Mapping, image_size: tuple[int, int], cores: int, name: str | None = None) -> list[Experience]:
+    """Return a row for each single network that an advice has scored.
+
+    Args:
+        advice: The content of `advice.json`. Of what it says of the images, the fingerprint alone is taken.
+        image_size: Height and width to which it resized them.
+        cores: Of the processor that trained.
+        name: What the user calls the images; None: a digest of their fingerprint.
+    """
+    images = describe_set(advice["fingerprint"], advice["data"]["task"], name)
+    found = list(_list_scored(advice["steps"]))
+    probes = {_name_network(tried): tried["score"]["value"] for kind, tried in found if kind == PROBE}
+    return [
+        Experience(
+            **images,
+            **{"kind": kind, "recipe": _RECIPES.get(kind, "advise"), "image_size": "x".join(map(str, image_size))},
+            **dict(zip(("backbone", "weights"), _name_network(tried), strict=True)),
+            metric=tried["score"]["metric"],
+            score=round(tried["score"]["value"], 4),
+            spread=None,
+            runs=tried["score"].get("folds") or 1,
+            probe=_round(probes.get(_name_network(tried))),
+            seconds=round((tried.get("seconds") or 0.0) / (tried["score"].get("folds") or 1), 1),
+            cores=cores,
+            tlmed=advice["version"],
+            date=date.today().isoformat(),
+            provenance=_ORIGIN,
+            contributed=True,
+        )
+        for kind, tried in found
+    ]
+
+
+def _list_scored(steps) -> Iterator[tuple[str, Mapping]]:
+    """Yield what was tried and scored, with its kind; an ensemble is of several networks and has none."""
+    for step in steps:
+        for tried in step["tried"]:
+            kind = _find_kind(tried["name"])
+            if kind and (tried.get("score") or {}).get("value") is not None:
+                yield kind, tried
+
+
+def _find_kind(name: str) -> str | None:
+    """Return the kind of training that the name of an attempt begins with.
+
+    >>> _find_kind("probe-vgg16"), _find_kind("thaw2-vgg16"), _find_kind("ensemble")
+    ('probe', 'thaw2', None)
+    """
+    first = name.partition("-")[0]
+    return first if re.fullmatch(r"thaw[1-9][0-9]?", first) else _KINDS.get(first)
+
+
+def _name_network(tried) -> tuple[str, str]:
+    backbone = str(tried["backbone"])
+    return backbone if _PLAIN.fullmatch(backbone) else _OTHER, name_weights(str(tried["weights"]))
+
+
+def _round(value) -> float | None:
+    return None if value is None else round(value, 4)
