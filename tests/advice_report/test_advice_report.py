@@ -233,6 +233,8 @@ def test_a_stopped_advice_says_what_is_missing_and_how_to_go_on(folders, pages):
     assert "tlmed predict" not in text
     gate = read_advice(folders["at-gate"])
     assert say_command(gate) == f"{COMPLETE['command']} --accept"
+    assert "Mend the errors first" in pages["at-gate"].partition("<nav")[0]
+    assert say_cost(gate) == "Nothing was scored yet. It took 31.0 s of 30 min."
     own = {name: part for name, part in record.content.items() if name != "command"}
     own |= {"source": "a b", "goal": {"text": "auc>=0.9", "metric": "auc", "least": 0.9}}
     assert say_command(make(own)) == "tlmed advise --data 'a b' --out advice --budget 1800 --goal 'auc>=0.9'"

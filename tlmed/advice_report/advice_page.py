@@ -5,7 +5,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tlmed.advice_report.advice_plots import draw_gain, draw_probes, find_timed, sort_probes
-from tlmed.advice_report.advice_progress import list_commands, say_best, say_command, say_stopped
+from tlmed.advice_report.advice_progress import list_commands, say_best, say_stopped
 from tlmed.advice_report.advice_record import PROBES, AdviceRecord
 from tlmed.advice_report.advice_sentences import (
     CHANCE,
@@ -75,7 +75,7 @@ def _show_lead(record) -> Markup:
         score=answer or None,
         stopped=say_stopped(record),
         best="" if record.is_complete else say_best(record),
-        command="" if record.is_complete else say_command(record),
+        commands=[] if record.is_complete else list_commands(record),
         doubts=record.doubts,
         shortcuts=list_shortcuts(record),
         page=gate.get("page") or "",

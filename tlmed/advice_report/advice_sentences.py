@@ -211,7 +211,8 @@ def say_cost(record: AdviceRecord) -> str:
     of = f" of {duration(budget)}" if budget is not None else ""
     was = "was" if scored == 1 else "were"
     took = duration(record.content["seconds"])
-    return f"{count(scored, 'candidate')} {was} scored on development images. It took {took}{of}."
+    tried = f"{count(scored, 'candidate')} {was} scored on development images." if scored else "Nothing was scored yet."
+    return f"{tried} It took {took}{of}."
 
 
 def say_seal(record: AdviceRecord) -> list[str]:
