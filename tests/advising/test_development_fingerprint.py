@@ -176,3 +176,17 @@ def test_large_images_are_fewer_but_sixteen(folder, monkeypatch):
 def test_the_sample_depends_on_the_seed_alone():
     names = [f"{number}.png" for number in range(500)]
     assert choose_sample(names, 0) == choose_sample(names, 0) != choose_sample(names, 1)
+
+
+def test_of_several_labels_each_is_counted_and_all_units_are_the_fewest(tmp_path, recipe):
+    random = np.random.RandomState(0)
+    lines = ["path,label,split"]
+    for number in range(12):
+        Image.fromarray(random.randint(0, 256, (20, 20)).astype(np.uint8)).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{'edema|mass' if number % 3 else 'edema'},{'test' if number > 8 else 'train'}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    images = load(open_source(tmp_path / "labels.csv"), (32, 32), seed=1)
+    found = describe_development(recipe, images)
+    assert found.task == "multi-label"
+    assert found.counts == {"edema": 9, "mass": 6}
+    assert (found.units, found.fewest) == (9, 9)

@@ -1,0 +1,44 @@
+"""Images that cannot be divided are answered with what can be done about them."""
+
+import numpy as np
+import pytest
+
+from tests.gate.made_evidence import make_evidence
+from tlmed.advising.cures import suggest_cure
+
+
+def suggest(labels, groups=None, **fields):
+    evidence = make_evidence([str(row) for row in range(len(labels))], labels, groups, **fields)
+    return suggest_cure(evidence.table, evidence.sha256)
+
+
+def test_a_class_of_one_image_can_be_collected_left_out_or_merged():
+    said = suggest([0] * 20 + [1])
+    assert "4 images or more of 'well'" in said
+    assert "merge" in said
+    assert suggest([0] * 20 + [1] * 4) == ""
+
+
+def test_the_classes_of_few_patients_are_named():
+    groups = tuple("abcdefgh") + ("i",) * 8
+    assert "4 patients or more of 'well'" in suggest([0] * 8 + [1] * 8, groups)
+    assert "'ill'" not in suggest([0] * 8 + [1] * 8, groups)
+
+
+def test_one_patient_is_said_to_be_one():
+    assert "--no-groups" in suggest([0, 1] * 10, ("p",) * 20)
+    assert "--no-groups" not in suggest([0, 1] * 10, ("p",) * 19 + ("q",))
+
+
+@pytest.mark.parametrize(("splits", "found"), [(["test"] * 4, True), (["train"] * 3 + ["test"], False)])
+def test_a_test_split_alone_teaches_nothing(splits, found):
+    assert ("tlmed evaluate" in suggest([0, 1, 0, 1], splits=splits, made=())) is found
+
+
+def test_identical_files_count_once():
+    assert "'well'" in suggest([0] * 5 + [1] * 4, sha256=("a", "b", "c", "d", "e", "f", "f", "f", "f"))
+
+
+def test_of_several_labels_more_images_are_asked_for():
+    labels = np.array([[1, 0], [0, 1]])
+    assert suggest(labels) == "Collect more images."
