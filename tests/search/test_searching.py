@@ -1,5 +1,6 @@
 """A search from its probes to its winner; the cells take no time."""
 
+import io
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.search.conftest import small
+from tests.studies.conftest import program
 from tlmed.cli.entry import cli
 from tlmed.errors import InputError, RunFailed
 from tlmed.recipe import load_recipe
@@ -18,10 +20,13 @@ from tlmed.recipe.candidate_cells import start_at
 from tlmed.recipe.search_space import make_space
 from tlmed.run_files.search_files import read_candidates, read_search_json
 from tlmed.run_files.study_files import read_cells, read_scores
+from tlmed.screen import Screen
 from tlmed.search.proposals import RUNGS
 from tlmed.status import describe_study
+from tlmed.studies import Order, worker_pool
 from tlmed.studies.cell_forecasts import Forecasts
 from tlmed.studies.crew import Crew
+from tlmed.sweeps import plan_study, run_study
 
 
 def by_name(folder):
@@ -167,6 +172,35 @@ def test_wrong_options_are_refused_before_anything_is_made(arguments, said, tmp_
     with pytest.raises(InputError, match=said):
         cli(["sweep", "fine_tuning", "--out", str(tmp_path / "x"), *arguments], standalone_mode=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """Give a function that plans or begins a search whose worker is told some words, and returns what was shown."""
+
+    def run(command, *words):
+        monkeypatch.setattr(worker_pool, "PROGRAM", program(0.0, *words))
+        shown = io.StringIO()
+        command(small(2, seeds=1), Order(tmp_path / "x", jobs=1), Screen(shown, waits=False), "images")
+        return shown.getvalue()
+
+    return run
+
+
+def test_images_that_no_candidate_can_use_are_refused_before_anything_is_made(ask, tmp_path):
+    for command in (run_study, plan_study):
+        with pytest.raises(InputError) as raised:
+            ask(command, "look 1", "look 2")
+        assert raised.value.faults == ("It gives validation images.",)
+    assert not list(tmp_path.iterdir())
+    assert "Search: up to 2 candidates" in ask(plan_study, "look 1")  # the other recipe can be trained
+
+
+def test_a_process_that_cannot_look_at_the_list_says_why(ask):
+    with pytest.raises(RunFailed, match="Received: no TensorFlow"):
+        ask(plan_study, "look fails")
+    with pytest.raises(RunFailed, match="its process was ended by SIGABRT"):
+        ask(plan_study, "look crashes")
 
 
 SCRIPT = """

@@ -56,6 +56,19 @@ def train(job: dict) -> dict:
     return {"state": "complete"}
 
 
+def forecast(job: dict) -> dict:
+    return {"state": "complete", "seconds": 100.0}
+
+
+def look(job: dict) -> dict:
+    if "look fails" in sys.argv:
+        return {"state": "failed", "reason": "no TensorFlow"}
+    if "look crashes" in sys.argv:
+        os.abort()
+    wrong = [f"look {number}" in sys.argv for number, _ in enumerate(job["recipes"], 1)]
+    return {"state": "complete", "faults": [["It gives validation images."] if it else [] for it in wrong]}
+
+
 def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -79,7 +92,7 @@ def main() -> None:
     print(json.dumps({"state": "ready"}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        answer = {"state": "complete", "seconds": 100.0} if asked["kind"] == "forecast" else train(asked)
+        answer = {"forecast": forecast, "look": look, "train": train}[asked["kind"]](asked)
         print(json.dumps(answer), flush=True)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import pytest
 import tensorflow as tf
@@ -10,9 +11,10 @@ from tests.studies.conftest import small
 from tlmed import stopping
 from tlmed.errors import InputError
 from tlmed.failures import explained
+from tlmed.recipe.settings import override
 from tlmed.rundir import RunDir
 from tlmed.studies import cell_worker
-from tlmed.studies.jobs import TRAIN, write_job
+from tlmed.studies.jobs import TRAIN, write_job, write_look
 
 EXHAUSTED = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
@@ -57,3 +59,26 @@ def test_a_cell_without_memory_says_what_needs_less_and_nothing_of_another_comma
         "The run must fit into memory: a smaller `data.batch_size` or `data.image_size` needs less. Received: "
         "data.batch_size=8, data.image_size=(32, 32). Fewer `--jobs` leave more of it to each cell."
     )
+
+
+def test_lists_are_looked_at_without_reading_an_image(tmp_path):
+    for split, amount in (("train", 4), ("val", 1), ("test", 2)):
+        for label in ("ill", "well"):
+            (tmp_path / "given" / split / label).mkdir(parents=True)
+            for number in range(amount):
+                (tmp_path / "given" / split / label / f"{split}{number}.png").write_bytes(b"no image")
+    shutil.copytree(tmp_path / "given", tmp_path / "open", ignore=shutil.ignore_patterns("val"))
+    recipe = next(iter(small(seeds=1).expand())).recipe
+    asked = [
+        override(recipe, (), {"data.source": str(tmp_path / source), "data.val_seed": draw})
+        for source, draw in (("given", 1), ("given", None), ("open", 1), ("nowhere", 1))
+    ]
+    answers = io.StringIO()
+    cell_worker.serve(io.StringIO(write_look(asked)), answers)
+    answer = json.loads(answers.getvalue().splitlines()[1])
+    assert answer["state"] == "complete"
+    (drawn,), *none, (missing,) = answer["faults"]
+    assert drawn.startswith("`data.val_seed` must be None where the data gives validation images of its own")
+    assert "a search sets it" in drawn
+    assert none == [[], []]
+    assert str(tmp_path / "nowhere") in missing

@@ -58,7 +58,8 @@ def find_draw_faults(given: Collection[str] | None, val_seed: int | None, source
     if val_seed is None or given is None or "val" not in given:
         return []
     return [
-        "`data.val_seed` must be None where the data gives validation images of its own, which stay as they are. "
+        "`data.val_seed` must be None where the data gives validation images of its own, which stay as they are; a "
+        "search sets it, and needs data that gives train and test alone, or no splits. "
         f"Received: val_seed={val_seed} with data={source}."
     ]
 

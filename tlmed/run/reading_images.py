@@ -1,7 +1,7 @@
 """Read the images of a recipe, before its network is built: their splits, what is found in them, and words for both."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -47,8 +47,7 @@ def read_images(
     """
     settings = recipe.data
     table = open_source(settings.source, recipe.layout)
-    faults = [*_find_division_faults(table, settings), *find_task_faults(recipe, table)]
-    if faults := faults + find_recipe_pooling_faults(recipe, table):
+    if faults := _find_list_faults(recipe, table):
         raise InputError(faults)
     rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
     options = {"watch": watch} if watch else {}
@@ -63,6 +62,29 @@ def _find_division_faults(table, settings) -> list[str]:
     if settings.inner is None:  # an inner fold makes its own validation images, whatever the source gives
         faults += find_draw_faults(table.splits, settings.val_seed, settings.source)
     return faults
+
+
+def _find_list_faults(recipe, table) -> list[str]:
+    faults = [*_find_division_faults(table, recipe.data), *find_task_faults(recipe, table)]
+    return faults + find_recipe_pooling_faults(recipe, table)
+
+
+def find_source_faults(recipes: Sequence[Recipe]) -> list[list[str]]:
+    """Return for each recipe what is wrong with its images, as far as their list alone shows it; none is read.
+
+    Args:
+        recipes: The recipes; of a cross-validation one fold.
+    """
+    found, last, table = [], None, None
+    for recipe in recipes:
+        key = recipe.data.source, recipe.layout
+        try:
+            if key != last:  # for the list of some sources, the headers of all files have to be read
+                table, last = open_source(*key), key
+            found.append(_find_list_faults(recipe, table))
+        except InputError as error:
+            found.append(list(error.faults))
+    return found
 
 
 def read_leniently(recipe: Recipe) -> tuple[ImageSet, str]:

@@ -6,6 +6,7 @@ import psutil
 
 from tlmed.errors import InputError
 from tlmed.recipe.search_space import Space, describe_space
+from tlmed.run_files.study_files import is_study
 from tlmed.screen import Screen
 from tlmed.search.proposals import RUNGS
 from tlmed.search.search_record import write_record
@@ -14,13 +15,14 @@ from tlmed.search.steps import step
 from tlmed.search.time_left import check_budget, count_finals, estimate, list_starts, name_kind
 from tlmed.search.trial_book import TrialBook
 from tlmed.status import describe_seconds
-from tlmed.studies.cell_forecasts import forecast_all, forecast_apart
+from tlmed.studies.cell_forecasts import forecast_all
 from tlmed.studies.crew import Crew, Order
 from tlmed.studies.directory import one_at_a_time
 from tlmed.studies.impossible_cells import check_backbones
 from tlmed.studies.lost_runs import renew_lost
+from tlmed.studies.source_look import look_at_sources
 from tlmed.studies.sweeping import StudyResult, count_states, open_crew, work
-from tlmed.studies.worker_pool import choose_jobs
+from tlmed.studies.worker_pool import choose_jobs, hire
 from tlmed.study_report import describe_search, read_search, write_search_page
 from tlmed.words import count
 
@@ -45,6 +47,9 @@ def run_search(space: Space, order: Order, screen: Screen) -> StudyResult:
     """
     source = next(iter(space.recipes.values())).data.source
     check_backbones(list_starts(space))
+    if not is_study(order.folder):  # what goes on was looked at when it began
+        with hire(1) as pool:
+            _check_sources(pool, space, screen)
     about = {"data": source, "varied": list(space.names), "search": space.to_json()}
     with open_crew([], order, about) as crew:
         state = _begin(crew, space, screen)
@@ -71,7 +76,9 @@ def plan_search(space: Space, order: Order, screen: Screen) -> None:
     jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
     starts = list_starts(space)
     check_backbones(starts)
-    found = forecast_apart(starts, jobs, order.skip_bad, screen)
+    with hire(jobs) as pool:
+        _check_sources(pool, space, screen)
+        found = forecast_all(pool, starts, order.skip_bad, screen)
     costs = {name_kind(cell): found.expected.get(cell.configuration, 0.0) for cell in starts}
     cells, seconds = estimate(space, costs, jobs)
     said = [f"About {count(cells, 'training')}: {describe_seconds(seconds)} with {count(jobs, 'job')} at a time."]
@@ -79,6 +86,15 @@ def plan_search(space: Space, order: Order, screen: Screen) -> None:
         said.append(f"The budget of {describe_seconds(order.budget)} ends it earlier, if that is less.")
     faults = [f"{' '.join(filter(None, key))}: {reason}" for key, reason in found.faults.items()]
     screen.show([*describe_plan(space), "", f"{' '.join(said)} It may be wrong by a factor of three.", *faults])
+
+
+def _check_sources(pool, space, screen) -> None:
+    """Refuse a search whose candidates all fail for what the list of their images shows, each in its first second."""
+    first = {cell.title: cell.recipe for cell in reversed(list_starts(space)) if cell.title in space.recipes}
+    with screen.busy("Looking at the list of images"):
+        faults = look_at_sources(pool, list(first.values()))
+    if all(faults):
+        raise InputError(list(dict.fromkeys(fault for each in faults for fault in each)))
 
 
 def _begin(crew, space, screen) -> SearchState:

@@ -1,7 +1,6 @@
 """How long the cells of a study will take: a forecast for each configuration, corrected by the cells that are done."""
 
 import statistics
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +11,10 @@ from tlmed.screen import Bar, Screen
 from tlmed.status import describe_seconds
 from tlmed.studies.cell_results import list_varied
 from tlmed.studies.jobs import COMPLETE, FORECAST, write_job
-from tlmed.studies.worker_pool import Pool, say_end
+from tlmed.studies.worker_pool import Pool, hire, say_end
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
-_GRACE = 60.0  # seconds in which a process that forecasts may end
 _TICK = 0.1  # seconds between two looks at the processes, at most
 
 
@@ -99,12 +97,8 @@ def forecast_apart(cells: Iterable[Cell], jobs: int, skip_bad: bool, screen: Scr
         skip_bad: Leave out images that cannot be read.
         screen: Shows how far it is.
     """
-    with tempfile.TemporaryDirectory() as logs:
-        pool = Pool(jobs, Path(logs))
-        try:
-            return forecast_all(pool, cells, skip_bad, screen)
-        finally:
-            pool.end(_GRACE)
+    with hire(jobs) as pool:
+        return forecast_all(pool, cells, skip_bad, screen)
 
 
 def _find_first(cells: Iterable[Cell]) -> dict[tuple, Cell]:

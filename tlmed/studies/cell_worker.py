@@ -20,8 +20,8 @@ from tlmed import stopping
 from tlmed.errors import Interrupted, Terminated, TlmedError
 from tlmed.failures import lacks_memory
 from tlmed.recipe import from_json
-from tlmed.run import forecast, train
-from tlmed.studies.jobs import COMPLETE, FAILED, FORECAST, LESS, READY, STOPPED
+from tlmed.run import find_source_faults, forecast, train
+from tlmed.studies.jobs import COMPLETE, FAILED, FORECAST, LESS, LOOK, READY, STOPPED
 
 _ADVICE = " The same command with `--out"  # that of `tlmed train`, which is not the one of the study
 
@@ -49,8 +49,10 @@ def serve(jobs: TextIO, answers: TextIO) -> None:
 
 
 def _do(job: dict) -> dict:
-    """Train a cell, or say how long it will take; a fault of the cell is an answer, too."""
+    """Train a cell, say how long it will take, or look at lists; a fault of the cell is an answer, too."""
     try:
+        if job["kind"] == LOOK:
+            return {"state": COMPLETE, "faults": find_source_faults(list(map(from_json, job["recipes"])))}
         recipe = from_json(job["recipe"])
         if job["kind"] == FORECAST:
             return {"state": COMPLETE, "seconds": forecast(recipe, job["skip_bad"])}

@@ -1,12 +1,13 @@
 """What the coordinator of a study and the processes that train its cells say to each other."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from tlmed.recipe import Cell, to_json
+from tlmed.recipe import Cell, Recipe, to_json
 from tlmed.sections import Hybrid
 
-TRAIN, FORECAST = "train", "forecast"  # kinds of jobs
+TRAIN, FORECAST, LOOK = "train", "forecast", "look"  # kinds of jobs
 LESS = "fewer `--jobs` leave more of it to each cell"  # what a user can do about memory without another study
 READY, COMPLETE, FAILED, STOPPED = "ready", "complete", "failed", "stopped"  # states of an answer
 
@@ -22,6 +23,11 @@ def write_job(kind: str, cell: Cell, folder: Path, skip_bad: bool) -> str:
     """
     job = {"kind": kind, "recipe": to_json(cell.recipe), "out": str(folder / cell.name), "skip_bad": skip_bad}
     return json.dumps(job) + "\n"
+
+
+def write_look(recipes: Sequence[Recipe]) -> str:
+    """Return the job to look for faults in the lists of the images of some recipes, as a line."""
+    return json.dumps({"kind": LOOK, "recipes": list(map(to_json, recipes))}) + "\n"
 
 
 def is_light(cell: Cell) -> bool:

@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from tlmed.studies.jobs import LESS, READY
 ROOM = 5 * 2**29  # bytes of memory that a job of a usual size takes
 _MOST_CELLS = 40  # that one process trains: what libraries keep for ever comes back with a new one
 _MOST_BYTES = 3 * 2**30  # that an idle process may hold to be used again
+_GRACE = 60.0  # seconds in which a process that is hired for a block may end
 _TAIL = 2_000  # bytes of a log in which the last line is looked for
 PROGRAM = """
 import os
@@ -202,6 +205,21 @@ class Pool:
         reader = threading.Thread(target=_read, args=(process.stdout, answers, self.heard), daemon=True)
         reader.start()
         return Worker(number, process, log, answers, reader)
+
+
+@contextlib.contextmanager
+def hire(jobs: int) -> Iterator[Pool]:
+    """Give processes that end with the block, and leave no logs.
+
+    Args:
+        jobs: How many.
+    """
+    with tempfile.TemporaryDirectory() as logs:
+        pool = Pool(jobs, Path(logs))
+        try:
+            yield pool
+        finally:
+            pool.end(_GRACE)
 
 
 def say_end(worker: Worker) -> str:
