@@ -41,7 +41,7 @@ from tlmed.report.operating_point import show_operating_point
 from tlmed.rundir import RunDir, find_run
 from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
 from tlmed.voice import Voice
-from tlmed.whole_files import write_csv, write_json
+from tlmed.whole_files import read_csv, write_csv, write_json
 
 TWO = ("ill", "well")
 
@@ -552,6 +552,48 @@ def test_other_questions_are_answered_together_too(members):
     panel = open_panel(run)
     assert panel.first.task == result["task"]
     assert [sum(row["split"] == name for row in panel.rows) for name in ("train", "val", "test")] == [120, 0, 0]
+
+
+@pytest.mark.parametrize("members", ["volumes"], indirect=True)
+def test_of_files_all_is_counted_and_said_in_files(members):
+    _, folder, *_ = members
+    known = next(i for i, split in enumerate(divide(120)) if split == "train")
+    for (
+        name
+    ) in "abc":  # a slice of a test file of the first member copies one that it learned from, and another one tests
+        rows = read_csv(folder / name / "splits.csv")
+        rows[0]["sha256"] = rows[known]["sha256"]
+        write_csv(folder / name / "splits.csv", rows[0], (row.values() for row in rows))
+    made = make(*(folder / name for name in "abc"))
+    about, said = made.result["ensemble"], " ".join(describe_ensemble(made.result))
+    assert (about["tested"], about["scored"], about["scored_by"]) == (60, 58, {"1": 58})
+    assert "2 files that some member tests are not scored" in said
+    assert "New files are scored by all members" in said
+    assert "New files are predicted by the threshold" in said
+    for part in ("operating_point", "calibration"):
+        assert "Each of these files was scored by 1 of 3 members on average" in made.result[part]["note"]
+    assert " image" not in said
+
+
+def test_of_patients_nothing_is_said_of_copies_of_them():
+    about = {"weights": "mean", "members": [{"name": "a", "weight": 1.0}], "tested": 9, "scored": 7}
+    said = describe_ensemble({"unit": "group", "ensemble": about | {"scored_by": {"1": 7}}})
+    assert said[-1] == (
+        "2 groups that some member tests are not scored: training or validation of each of these members knows the "
+        "group, or a copy of one of its images."
+    )
+
+
+@pytest.mark.parametrize("members", ["volumes"], indirect=True)
+def test_files_that_all_members_know_are_counted_in_files(members):
+    _, folder, *_ = members
+    for name in "abc":
+        rows = read_csv(folder / name / "splits.csv")
+        for row in rows:
+            row["sha256"] = "0" * 64
+        write_csv(folder / name / "splits.csv", rows[0], (row.values() for row in rows))
+    with pytest.raises(InputError, match=r"^One test file or more must be unknown .* which know all 60 test files"):
+        make(*(folder / name for name in "abc"))
 
 
 def test_scores_are_read_with_nothing_where_a_run_gave_none(tmp_path):

@@ -10,6 +10,7 @@ from tlmed.ensembles.out_of_sample import (
     Answers,
     answer,
     count_members,
+    count_tested,
     describe_nothing_left,
     find_unseen,
 )
@@ -204,7 +205,6 @@ def _describe(table, answers, shares, weights, own) -> dict:
     """
     first = np.unique(answers.pooled.members, return_index=True)[1]
     amounts, whole = answers.amounts[first], int((shares > 0).sum())
-    tested = (table.splits == "test").any(axis=0)
     found = {
         "weights": weights,
         "members": [
@@ -212,8 +212,8 @@ def _describe(table, answers, shares, weights, own) -> dict:
             for (name, said), share in zip(own.items(), shares, strict=True)
         ],
         "scored_by": count_members(amounts),
-        "tested": int(tested.sum()),
-        "scored": len(answers.rows),
+        "tested": count_tested(table),
+        "scored": len(amounts),
     }
     if 0 < (by_all := amounts == whole).sum() < len(amounts):
         part = answers.pooled.units.take(np.flatnonzero(by_all))

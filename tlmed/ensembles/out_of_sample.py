@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tlmed.answer_units import GROUP
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, apply_decision
 from tlmed.evaluation.ensemble_lines import TRAIT
@@ -53,12 +54,19 @@ def find_unseen(members: Sequence[Trained], table: MemberScores) -> Unseen:
 
 def describe_nothing_left(table: MemberScores, members: Sequence[Trained]) -> InputError:
     """Return the error for runs of which no test image is left to score."""
-    tested = int((table.splits == "test").any(axis=0).sum())
-    names = join_names([str(member.run.path) for member in members])
+    names, unit = join_names([str(member.run.path) for member in members]), table.pooling.unit
+    it = "neither it, nor a copy of one of its images," if unit == GROUP else "neither it, nor a copy, nor its patient"
     return InputError(
-        "One test image or more must be unknown to one of the members: neither it, nor a copy, nor its patient may be "
-        f"in that member's training or validation. Received: {names}, which know all {count(tested, 'test image')}."
+        f"One test {unit} or more must be unknown to one of the members: {it} may be in that member's training or "
+        f"validation. Received: {names}, which know all {count(count_tested(table), f'test {unit}')}."
     )
+
+
+def count_tested(table: MemberScores) -> int:
+    """Return how many units some member tests: images, or the files or groups that they make up."""
+    rows = np.flatnonzero((table.splits == "test").any(axis=0)).tolist()
+    owners = None if table.groups is None else [table.groups[row] for row in rows]
+    return len(set(table.pooling.name([table.paths[row] for row in rows], owners)))
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tlmed.answer_units import unit_of
+from tlmed.answer_units import GROUP, IMAGE, unit_of
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, join_names, thousandths
 
@@ -40,20 +40,23 @@ def describe_ensemble(result: Mapping) -> list[str]:
         f"{'member' if len(members) == 1 else 'members'}."
     )
     if left := about["tested"] - about["scored"]:
+        # Older versions counted images here, also where files or groups were scored.
+        counted = unit if about["scored"] == sum(about["scored_by"].values()) else IMAGE
+        knows = "the group, or a copy of one of its images" if counted == GROUP else "a copy of it, or its patient"
         said.append(
-            f"{count(left, 'image')} that some member tests {'is' if left == 1 else 'are'} not scored: training or "
-            "validation of each of these members knows a copy of it, or its patient."
+            f"{count(left, counted)} that some member tests {'is' if left == 1 else 'are'} not scored: training or "
+            f"validation of each of these members knows {knows}."
         )
     if answers_in_parts(result):
-        said.append("New images are scored by all members, whose mean may do better than these scores say.")
+        said.append(f"New {unit}s are scored by all members, whose mean may do better than these scores say.")
         if read_task(result) == MULTI_LABEL:
             said.append(
-                f"New images are predicted by the thresholds of the labels, and calibrated at their temperatures, each "
-                f"test {unit} by what its own members have chosen."
+                f"New {unit}s are predicted by the thresholds of the labels, and calibrated at their temperatures, "
+                f"each test {unit} by what its own members have chosen."
             )
         elif result.get("threshold") is not None:
             said.append(
-                f"New images are predicted by the threshold {thousandths(result['threshold'])} and calibrated at one "
+                f"New {unit}s are predicted by the threshold {thousandths(result['threshold'])} and calibrated at one "
                 f"temperature, each test {unit} by what its own members have chosen."
             )
     if TRAIT in {*result.get("subgroups", {}), *result.get("subgroups_left_out", {})}:

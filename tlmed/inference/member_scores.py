@@ -103,7 +103,8 @@ class MemberScores:
             recipe.threshold if self.first.task == MULTI_LABEL else find_rule(recipe, self.first.classes, self._counts)
         )
         decision = decide(pooled.units, self.positive, rule, costs, recipe.prevalence)
-        return _note_fewer(decision, by[:, rows].sum(axis=0).mean(), len(asked))
+        first = np.unique(pooled.members, return_index=True)[1]  # a unit is whole in each of the runs
+        return _note_fewer(decision, by[:, rows[first]].sum(axis=0).mean(), len(asked), self.pooling.unit)
 
     @cached_property
     def _counts(self) -> np.ndarray:
@@ -136,19 +137,19 @@ def average_scores(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return sums / total[:, None]
 
 
-def _note_fewer(decision: Decision, scored: float, members: int) -> Decision:
-    """Note that validation images were scored by fewer networks than answer, if they were."""
+def _note_fewer(decision: Decision, scored: float, members: int, unit: str) -> Decision:
+    """Note that validation images, or their units, were scored by fewer networks than answer, if they were."""
     if scored >= members:
         return decision
     said = (
-        f"Each of these images was scored by {thousandths(scored).removesuffix('.000')} of {members} members on "
+        f"Each of these {unit}s was scored by {thousandths(scored).removesuffix('.000')} of {members} members on "
         "average, those that were validated on it; the mean of all is less extreme."
     )
 
     def add(part):
         return part and {**part, "note": " ".join(filter(None, [part.get("note"), said]))}
 
-    labels = tuple(_note_fewer(label, scored, members) for label in decision.labels)
+    labels = tuple(_note_fewer(label, scored, members, unit) for label in decision.labels)
     if labels:
         return Decision(None, decision.calibration, labels=labels)
     return Decision(add(decision.operating_point), add(decision.calibration), decision.rule)
