@@ -50,13 +50,19 @@ def compute_distances(prints, new):
     return (np.abs(vectors[:-1] - vectors[-1]) / spread).sum(1) / 9 + other / 9
 
 
+def compute_weights(distances, say=3):
+    """Return the weights of sets at some distances, each set once."""
+    width = max(0.5, np.sort(distances)[:say][-1])
+    return np.exp(-((distances / width) ** 2) / 2)
+
+
 def test_sets_are_found_from_the_most_to_the_least_alike():
     table = make_table()
     found = find_nearest(table, NEW)
     expected = compute_distances([row.fingerprint for row in table[::3]], NEW)
     assert [each.name for each in found] == ["near", "middle", "far"]
     assert [each.distance for each in found] == pytest.approx(expected.tolist())
-    assert [each.weight for each in found] == pytest.approx(np.exp(-2 * expected**2).tolist())
+    assert [each.weight for each in found] == pytest.approx(compute_weights(expected).tolist())
     assert find_nearest([make_row()], NEW)[0].distance == 0
 
 
@@ -78,6 +84,15 @@ def test_a_set_that_comes_with_several_fingerprints_counts_once():
     ]
 
 
+def test_three_sets_always_have_a_say_and_in_a_large_table_the_near_ones_alone():
+    few = [make_row(set=f"s{number}", images=10**number) for number in (3, 4, 5)]
+    many = few + [make_row(set=f"near{number}") for number in range(4)]
+    assert min(each.weight for each in find_nearest(few, NEW)) >= math.exp(-0.5) - 1e-9
+    assert {each.name: each.weight for each in find_nearest(many, NEW)}["near0"] == 1
+    far = next(each for each in find_nearest(many, NEW) if each.name == "s5")
+    assert far.weight == pytest.approx(math.exp(-((far.distance / 0.5) ** 2) / 2))
+
+
 def test_ten_sets_count():
     many = [make_row(set=f"s{number}", images=300 + number) for number in range(30)]
     assert [each.name for each in find_nearest(many, NEW)] == [f"s{number}" for number in range(10)]
@@ -87,14 +102,16 @@ def test_backbones_come_in_the_order_of_a_brute_force_computation():
     table, scores = make_table(), np.array(list(SCORES.values()))
     for name in SETS:
         new = next(row for row in table if row.set == name).fingerprint
-        weights = np.exp(-2 * compute_distances([row.fingerprint for row in table[::3]], new) ** 2)
+        weights = compute_weights(compute_distances([row.fingerprint for row in table[::3]], new))
         worth = weights @ (scores - scores.mean(1, keepdims=True)) / weights.sum()
         expected = [NAMES[place] for place in np.argsort(-worth)]
         for at_hand in itertools.permutations(NAMES):
             assert order_backbones(table, new, at_hand) == expected
         found = estimate_worth(find_nearest(table, new), lambda row: (row.backbone, row.weights), KEYS)
         assert [found[key] for key in KEYS] == pytest.approx(worth.tolist())
-    assert order_backbones(table, make_row(**SETS["near"]).fingerprint, NAMES)[0] == "MobileNetV2"
+    near = make_row(**SETS["near"]).fingerprint
+    more = [make_row(**{**vars(row), "set": name}) for row in table[:3] for name in ("near 2", "near 3")]
+    assert order_backbones(table + more, near, NAMES)[0] == "MobileNetV2"
     assert order_backbones(table, make_row(**SETS["far"]).fingerprint, NAMES)[0] == NAMES[2]
 
 
@@ -175,11 +192,11 @@ def test_a_gain_is_measured_with_the_same_network_size_and_images_alone():
 
 def test_the_sets_that_are_alike_count_most():
     far = {"images": 90_000, "classes": 40, "gray": False, "modality": "photography"}
-    rows = make_gains({"a": 0.0, "b": 0.01}) + make_gains({"c": 0.3}, **far)
+    rows = make_gains({"a": 0.0, "b": 0.01, "d": 0.02}) + make_gains({"c": 0.3}, **far)
     found = expect_gain(rows, NEW, "all-layers")
     weights = {each.name: each.weight for each in find_nearest(rows, NEW)}
     assert weights["c"] < 0.3 * weights["a"]
-    assert found.mean == pytest.approx(np.average([0, 0.01, 0.3], weights=[weights[name] for name in "abc"]))
+    assert found.mean == pytest.approx(np.average([0, 0.01, 0.02, 0.3], weights=[weights[name] for name in "abdc"]))
 
 
 def test_leaving_a_set_out_leaves_its_own_rows_out():

@@ -17,7 +17,9 @@ from scipy.special import stdtrit
 from tlmed.advising.experience import PROBE, Experience, name_weights
 
 _AUC = "auc"
-_WIDTH = 0.5  # the distance at which a set counts 0.61 of one that is the same
+# A set counts 0.61 of one that is the same at the distance of the third nearest set, and at no less than 0.5. So three
+# sets always have a say: in a small table, a narrower width would let one set with all of its chance decide.
+_SAY, _WIDTH = 3, 0.5
 _NEAREST = 10  # sets that count; Feurer et al. took 25 of 57 sets
 _LEVEL = 0.975  # the upper end of an interval of 95 %
 # A difference is divided by no less than this, so that sets which are nearly the same do not come apart.
@@ -69,8 +71,9 @@ def find_nearest(rows: Iterable[Experience], fingerprint: Mapping) -> list[Neigh
 
     The distance is the mean over what is known of both sets of |difference| / spread, where the spread is the standard
     deviation over these sets and the new one: an L1 distance, as Feurer et al. have it. Sizes, ratios and dimensions
-    are compared by their logarithms; another modality is a difference of 1. The weight is exp(-distance² / 0.5). A set
-    that is in the table with several fingerprints counts once: its weight is shared.
+    are compared by their logarithms; another modality is a difference of 1. The weight is exp(-(distance/width)² / 2),
+    where the width is the distance of the third nearest set, 0.5 at least. A set that is in the table with several
+    fingerprints counts once: its weight is shared.
 
     Args:
         rows: From `read_experience`.
@@ -86,20 +89,23 @@ def find_nearest(rows: Iterable[Experience], fingerprint: Mapping) -> list[Neigh
         for numbers, part in zip(known, places.values(), strict=True)
     ]
     nearest = sorted(found, key=lambda pair: pair[0])[:_NEAREST]
-    entries = Counter(part[0].set for _, part in nearest)
+    entries, closest = Counter(part[0].set for _, part in nearest), {}
+    for distance, part in nearest:
+        closest.setdefault(part[0].set, distance)
+    width = max([_WIDTH, *list(closest.values())[:_SAY]])
     return [
-        Neighbour(part[0].set, distance, weigh(distance) / entries[part[0].set], tuple(part))
+        Neighbour(part[0].set, distance, weigh(distance, width) / entries[part[0].set], tuple(part))
         for distance, part in nearest
     ]
 
 
-def weigh(distance: float) -> float:
+def weigh(distance: float, width: float) -> float:
     """Return what a set counts at a distance.
 
-    >>> weigh(0), round(weigh(0.5), 2), round(weigh(1), 2)
+    >>> weigh(0, 0.5), round(weigh(0.5, 0.5), 2), round(weigh(1, 0.5), 2)
     (1.0, 0.61, 0.14)
     """
-    return max(math.exp(-(distance**2) / (2 * _WIDTH**2)), 1e-12)  # never 0: far ones are compared, too
+    return max(math.exp(-((distance / width) ** 2) / 2), 1e-12)  # never 0: far ones are compared, too
 
 
 def _to_numbers(fingerprint: Mapping) -> dict[str, float]:
