@@ -13,9 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from optuna.storages._rdb.models import BaseModel
 
 from tests.studies.test_sweeping import states
 from tlmed.errors import InputError
+from tlmed.studies import study_database
 from tlmed.studies.ledger import Ledger
 
 SCRIPT = """
@@ -60,6 +62,64 @@ def database():
     yield f"postgresql://tlmed@127.0.0.1:{port}/postgres"
     subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(folder)
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from tlmed.errors import TlmedError
+from tlmed.studies.ledger import Ledger
+print("ready", flush=True)
+for line in sys.stdin:
+    try:
+        ledger = Ledger(Path("."), line.strip(), "x")
+        ledger.enter(["a", "b"], again=False)
+        ledger.close()
+        print("made", flush=True)
+    except TlmedError as error:
+        print(error, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_make_a_database_at_the_same_moment_both_work_with_it(tmp_path):
+    command = [sys.executable, "-c", OPEN]
+    both = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        for _ in range(2)
+    ]
+    try:
+        assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+        for number in range(20):
+            for process in both:
+                process.stdin.write(f"sqlite:///{tmp_path}/{number}.db\n")
+                process.stdin.flush()
+            assert [process.stdout.readline() for process in both] == ["made\n"] * 2
+    finally:
+        for process in both:
+            process.communicate()
+
+
+def test_tables_that_another_process_made_first_are_used(tmp_path, monkeypatch):
+    """SQLite and MySQL say so by the error that they give for an address that is wrong, too."""
+    url, waited = f"sqlite:///{tmp_path}/study.db", []
+    monkeypatch.setattr(study_database.time, "sleep", waited.append)
+    make = BaseModel.metadata.create_all
+
+    def be_late(engine):
+        make(engine)
+        monkeypatch.setattr(BaseModel.metadata, "create_all", make)
+        make(engine, checkfirst=False)
+
+    monkeypatch.setattr(BaseModel.metadata, "create_all", be_late)
+    opened = Ledger(tmp_path, url, "x")
+    opened.enter(["a"], again=False)
+    assert opened.read()["a"].state == "waiting"
+    assert len(waited) == 1
+    opened.close()
+    with pytest.raises(InputError, match="unable to open database file"):
+        Ledger(tmp_path, f"sqlite:///{tmp_path}/nowhere/study.db", "x")
+    assert len(waited) == 1  # an address that is wrong is told at once
 
 
 @pytest.mark.slow

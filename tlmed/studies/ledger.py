@@ -11,7 +11,6 @@ import os
 import socket
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,6 @@ from pathlib import Path
 import optuna
 from optuna.exceptions import (
     DuplicatedStudyError,
-    ExperimentalWarning,
     StorageInternalError,
     UpdateFinishedTrialError,
 )
@@ -27,10 +25,11 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from tlmed.errors import InputError, RunFailed
+from tlmed.errors import RunFailed
 from tlmed.studies.directory import locked
+from tlmed.studies.study_database import open_database, say_cause
 
 JOURNAL = "journal.log"
 OWNERS = "owners"
@@ -39,7 +38,6 @@ STOPPED = "stopped"  # the reason of one that was asked to stop, and goes on lat
 DOUBLE = "double"  # the reason of a trial that two processes entered at the same moment
 BEAT_SECONDS = 10  # between two signs of life in a database
 GRACE_SECONDS = 40  # without one, after which a trial counts as lost
-_TRIES = 5  # to open a database whose tables others make at the same moment
 _STATES = {
     TrialState.WAITING: "waiting",
     TrialState.RUNNING: "running",
@@ -260,7 +258,7 @@ class Ledger:
         except (StorageInternalError, SQLAlchemyError) as error:
             raise RunFailed(
                 f"The storage of the study must stay within reach; the same command goes on. Received: "
-                f"{_say_cause(error)}."
+                f"{say_cause(error)}."
             ) from error
 
 
@@ -288,52 +286,7 @@ def _open_storage(folder: Path, url: str | None) -> BaseStorage:
         file = folder / JOURNAL
         _mend(file)
         return JournalStorage(JournalFileBackend(str(file), _Flock(folder / f"{JOURNAL}.lock")))
-    try:
-        for _ in range(_TRIES - 1):
-            with contextlib.suppress(IntegrityError, ProgrammingError):
-                return _open_database(url)
-            time.sleep(1)  # another process is just making the tables, too
-        return _open_database(url)
-    except (ArgumentError, NoSuchModuleError, SQLAlchemyError, ImportError, RuntimeError) as error:
-        raise InputError(
-            "`--storage` must be the address of a database that can be reached, as "
-            f"postgresql://user:password@host/name. Received: {_hide(url)}: {_say_cause(error)}."
-        ) from error
-
-
-def _open_database(url: str) -> RDBStorage:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # that heartbeats may change is no user's concern
-        return RDBStorage(
-            _with_driver(url),
-            engine_kwargs={"pool_pre_ping": True},  # a connection may have ended while a cell was trained
-            heartbeat_interval=BEAT_SECONDS,
-            grace_period=GRACE_SECONDS,
-        )
-
-
-def _with_driver(url: str) -> str:
-    """Return an address for the driver that tlmed installs where an address of PostgreSQL names none."""
-    return f"postgresql+psycopg{url.removeprefix('postgresql')}" if url.startswith("postgresql:") else url
-
-
-def _hide(url: str) -> str:
-    """Return an address without its password.
-
-    >>> _hide("postgresql://ann:secret@db/lab")
-    'postgresql://ann:...@db/lab'
-    """
-    head, at, tail = url.rpartition("@")
-    scheme, slashes, user = head.partition("://")
-    return f"{scheme}{slashes}{user.partition(':')[0]}:...{at}{tail}" if ":" in user else url
-
-
-def _say_cause(error: BaseException) -> str:
-    if isinstance(error, ImportError):
-        return f"{error} (`pip install 'tlmed[postgresql]'` brings the driver of PostgreSQL)"
-    cause = error.__cause__ or error
-    lines = [line.strip() for line in str(getattr(cause, "orig", None) or cause).splitlines() if line.strip()]
-    return (lines or [type(cause).__name__])[0].rstrip(".")
+    return open_database(url, BEAT_SECONDS, GRACE_SECONDS)
 
 
 def _mend(file: Path) -> None:
