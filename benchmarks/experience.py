@@ -40,7 +40,7 @@ from tlmed.advising.experience import (
     name_weights,
     read_experience,
 )
-from tlmed.advising.nearest_sets import estimate_worth, expect_gain, find_nearest
+from tlmed.advising.nearest_sets import estimate_worth, expect_gain, find_nearest, order_backbones
 from tlmed.inspection import Inquiry
 from tlmed.inspection.inquiry import Course, inquire
 from tlmed.inspection.subjects import open_subject
@@ -153,9 +153,8 @@ def get_place(row: Experience) -> tuple:
 
 def show_left_out(rows: Sequence[Experience]) -> str:
     """Return the tables of what each set gains by the experience of the others."""
-    parts = []
+    parts = [show_backbones(rows)]
     for title, chosen in (
-        ("Backbones, by their probes", [row for row in rows if row.kind == PROBE]),
         ("Approaches with one backbone, MobileNetV2", [row for row in rows if row.backbone == "MobileNetV2"]),
         ("Approaches with each backbone", rows),
     ):
@@ -170,6 +169,38 @@ def show_left_out(rows: Sequence[Experience]) -> str:
         mean = f"Mean areas over {len(kept)} sets. {'; '.join(said)}."
         parts.append(f"### {title}\n\n{table(HEAD, cells)}\n\n{mean}")
     return "\n\n".join([*parts, show_gains(rows)])
+
+
+def show_backbones(rows: Sequence[Experience]) -> str:
+    """Return the table of the orders in which backbones are probed: that of experience, and the smallest first."""
+    smallest, lines, areas = ["MobileNet:0.25", "MobileNetV2", "VGG16=bsds500"], [], []
+    for name in sorted({row.set for row in rows}):
+        own = [row for row in rows if row.set == name]
+        order = order_backbones(leave_out(rows, name), own[0].fingerprint, smallest)
+        best = {key: max(row.score for row in own if name_backbone(row) == key) for key in smallest}
+        probe = {key: next(row.score for row in own if name_backbone(row) == key and row.kind == PROBE) for key in best}
+        for score in (probe, best):
+            ahead = [one - other for one, other in zip(follow(order, score), follow(smallest, score), strict=True)]
+            areas.append((score is probe, statistics.fmean(ahead)))
+        told = [" ".join(f"{score[key]:.3f}" for key in smallest) for score in (probe, best)]
+        lines.append((name, ", ".join(order), *told, *(f"{area:+.4f}" for _, area in areas[-2:])))
+    head = (
+        "set left out",
+        "order of experience",
+        "probes, the smallest first",
+        "best approach of each",
+        "area, probes",
+    )
+    means = [statistics.fmean(area for is_probe, area in areas if is_probe == which) for which in (True, False)]
+    said = (
+        f"Mean areas over {len(lines)} sets: {means[0]:+.4f} for probes, {means[1]:+.4f} for the best approach of each."
+    )
+    return f"### Backbones\n\n{table((*head, 'area, best approach'), lines)}\n\n{said}"
+
+
+def name_backbone(row: Experience) -> str:
+    """Return the backbone of a row as an option names it."""
+    return row.backbone if row.weights == "imagenet" else f"{row.backbone}={row.weights}"
 
 
 @dataclasses.dataclass(frozen=True)

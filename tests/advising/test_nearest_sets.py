@@ -115,6 +115,24 @@ def test_backbones_come_in_the_order_of_a_brute_force_computation():
     assert order_backbones(table, make_row(**SETS["far"]).fingerprint, NAMES)[0] == NAMES[2]
 
 
+def test_all_recipes_that_two_backbones_were_trained_with_have_a_say():
+    # A probe says that the first is best; the four recipes that thaw blocks, that the second is.
+    recipes = ["feature_extractor", "fine_tuning", "lp_ft", "lora", "incremental"]
+    scores = {name: (0.80, 0.78) if name == "feature_extractor" else (0.82, 0.84) for name in recipes}
+    rows = [
+        make_row(kind="probe" if name == recipes[0] else "other", recipe=name, backbone=backbone, score=score)
+        for name, pair in scores.items()
+        for (backbone, _), score in zip(KEYS, pair, strict=False)
+    ]
+    alone = [make_row(set="b", kind="other", recipe="surgical", backbone="MobileNet:0.25", score=0.99)]
+    assert order_backbones(rows + alone, NEW, NAMES) == ["MobileNetV2", "MobileNet:0.25", NAMES[2]]
+    assert order_backbones(rows + alone, NEW, NAMES, kind="probe") == ["MobileNet:0.25", "MobileNetV2", NAMES[2]]
+    near = find_nearest(rows + alone, NEW)
+    worth = estimate_worth(near, lambda row: (row.backbone, row.weights), KEYS, lambda row: row.recipe)
+    centred = np.mean([np.array(pair) - np.mean(pair) for pair in scores.values()], axis=0)
+    assert [worth[key] for key in KEYS[:2]] == pytest.approx(centred.tolist())
+
+
 def test_backbones_without_rows_follow_in_their_own_order():
     table = make_table()
     order = order_backbones(table, NEW, ["MobileNetV3Small", *NAMES, "ResNet50", "VGG16"])

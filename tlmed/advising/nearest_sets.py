@@ -142,7 +142,11 @@ def _compare(first, second, modality, other, spreads) -> float:
 
 
 def order_backbones(
-    rows: Iterable[Experience], fingerprint: Mapping, at_hand: Sequence[str], kind: str = PROBE, metric: str = _AUC
+    rows: Iterable[Experience],
+    fingerprint: Mapping,
+    at_hand: Sequence[str],
+    kind: str | None = None,
+    metric: str = _AUC,
 ) -> list[str]:
     """Return backbones in the order in which they should be tried, by what they scored on sets that are alike.
 
@@ -151,12 +155,14 @@ def order_backbones(
         fingerprint: Of the new images, as `advice.json` has it.
         at_hand: The backbones, as NAME or NAME=WEIGHTS (by default those of ImageNet); cheap ones first. Those of which
             the table knows nothing follow the others in this order.
-        kind: Of training, by which they are compared.
+        kind: Of training, by which they are compared; None: by each recipe that two of them were trained with. A probe
+            alone tells little of which is best once its blocks are thawed.
         metric: In which the table has to hold their scores.
     """
     keys = {_read_name(name): name for name in reversed(at_hand)}
-    chosen = [row for row in rows if row.kind == kind and row.metric == metric]
-    worth = estimate_worth(find_nearest(chosen, fingerprint), lambda row: (row.backbone, row.weights), keys)
+    chosen = [row for row in rows if kind in (None, row.kind) and row.metric == metric]
+    nearest = find_nearest(chosen, fingerprint)
+    worth = estimate_worth(nearest, lambda row: (row.backbone, row.weights), keys, lambda row: row.recipe)
     known = {keys[key]: value for key, value in worth.items()}
     return sorted(at_hand, key=lambda name: (name not in known, -known.get(name, 0.0)))  # equal ones: cheap first
 
@@ -167,30 +173,37 @@ def _read_name(name: str) -> tuple[str, str]:
 
 
 def estimate_worth(
-    neighbours: Sequence[Neighbour], get_key: Callable[[Experience], object], keys: Iterable
+    neighbours: Sequence[Neighbour],
+    get_key: Callable[[Experience], object],
+    keys: Iterable,
+    get_block: Callable[[Experience], object] = lambda row: None,
 ) -> dict[object, float]:
     """Return how far each of some choices scores above the others, over sets by their weight.
 
-    Sets differ in how hard they are, and not each has a score of each choice. So score = set + choice is fitted by
-    weighted least squares; where each set has each choice, that is the weighted mean of what the choice scored above
-    the mean of its set. A set that has one choice alone tells nothing of which is better.
+    Sets differ in how hard they are, and not each has a score of each choice. So score = block + choice is fitted by
+    weighted least squares; where each block has each choice, that is the weighted mean of what the choice scored above
+    the mean of its block. A block that has one choice alone tells nothing of which is better.
 
     Args:
         neighbours: From `find_nearest`.
         get_key: Returns the choice that a row is of.
         keys: The choices in question.
+        get_block: Returns in what rows of a set must agree to be compared, such as their recipe; a block is that part
+            of a set. Those of one set share its weight.
 
     Returns:
         The worth of each choice of which something is known; their mean is 0.
     """
     keys, cells = set(keys), []
-    for place, neighbour in enumerate(neighbours):
-        scores: dict[object, list[float]] = {}
+    for number, neighbour in enumerate(neighbours):
+        blocks: dict[object, dict[object, list[float]]] = {}
         for row in neighbour.rows:
             if get_key(row) in keys:
-                scores.setdefault(get_key(row), []).append(row.score)
-        if len(scores) > 1:
-            cells += [(place, key, float(np.mean(values)), neighbour.weight) for key, values in scores.items()]
+                blocks.setdefault(get_block(row), {}).setdefault(get_key(row), []).append(row.score)
+        told = {name: scores for name, scores in blocks.items() if len(scores) > 1}
+        for place, scores in enumerate(told.values()):
+            weight = neighbour.weight / len(told)
+            cells += [((number, place), key, float(np.mean(values)), weight) for key, values in scores.items()]
     places, names = sorted({cell[0] for cell in cells}), list(dict.fromkeys(cell[1] for cell in cells))
     if not cells:
         return {}
@@ -198,7 +211,7 @@ def estimate_worth(
     for row, (place, key, _, _) in zip(table, cells, strict=True):
         row[[places.index(place), len(places) + names.index(key)]] = 1
     roots = np.sqrt([cell[3] for cell in cells])
-    # Sets and choices are known but for a constant, which the shortest solution leaves somewhere: it is taken off.
+    # Blocks and choices are known but for a constant, which the shortest solution leaves somewhere: it is taken off.
     fitted = np.linalg.lstsq(table * roots[:, None], roots * [cell[2] for cell in cells], rcond=None)[0][len(places) :]
     return dict(zip(names, (fitted - fitted.mean()).tolist(), strict=True))
 
