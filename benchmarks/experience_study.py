@@ -4,8 +4,10 @@
     python benchmarks/experience.py --study DIR --set NAME --modality x-ray
 
 LIST names no splits. In folds each image is tested once, so that no approach is judged by a part of the images alone.
-The shipped table has MobileNetV2 and MobileNet:0.25 with these approaches, and VGG16=bsds500 at 48 pixels with three of
-them, as `EXPERIENCE_OF=feature_extractor,fine_tuning,lp_ft` before the command chooses them.
+The shipped table has nih-cxr-64 and breastmnist so, with MobileNetV2 and MobileNet:0.25 (`--backbones`), and
+hippocampus-nifti at 96 pixels with `--set data.channels=views --set data.window=0.5,99.5,file --set data.spacing=0.5`.
+VGG16=bsds500 at 48 pixels, and MobileNet:0.25 on the last set, have the probe alone: `EXPERIENCE_OF=feature_extractor`
+before the command.
 """
 
 import os
