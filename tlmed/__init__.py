@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BACKBONES": "tlmed.backbones",
     "FeatureExtractor": "tlmed.features.extractor",
+    "advise": "tlmed.advising.advice",
     "check": "tlmed.inspection",
     "load_recipe": "tlmed.recipe",
     "sweep": "tlmed.sweeps",

@@ -8,6 +8,7 @@ import traceback
 import click
 
 from tlmed import __version__, stopping
+from tlmed.cli.advise_command import advise
 from tlmed.cli.backbones_command import backbones
 from tlmed.cli.cache_commands import cache
 from tlmed.cli.compare_command import compare
@@ -41,7 +42,22 @@ def cli():
 
 
 for _command in (
-    *(train, plan, sweep, data, evaluate, predict, compare, ensemble, reproduce, metrics, export, status, launch),
+    *(
+        advise,
+        train,
+        plan,
+        sweep,
+        data,
+        evaluate,
+        predict,
+        compare,
+        ensemble,
+        reproduce,
+        metrics,
+        export,
+        status,
+        launch,
+    ),
     *(recipes, cache),
     backbones,
 ):

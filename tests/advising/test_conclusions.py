@@ -1,0 +1,89 @@
+import pytest
+
+from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure
+from tlmed.advising.goals import read_goal
+
+
+def bounds(value, low, high, n=100):
+    return {"value": value, "low": low, "high": high, "n": n}
+
+
+def tried(name, decision="kept", gain=None, reason="", score=0.8):
+    shown = None if score is None else {"metric": "auc", "value": score, "low": 0.7, "high": 0.9}
+    gained = None if gain is None else {"over": "probe", "value": gain, "noise": 0.01}
+    return {"name": name, "decision": decision, "reason": reason, "score": shown, "gain": gained}
+
+
+STEPS = [{"step": "probes", "tried": [tried("probe")]}]
+GATE = {"shortcuts": [], "kinds": {}, "page": "check.html"}
+ANSWER = {"metric": "auc", "value": 0.9, "low": 0.87, "high": 0.93, "n": 400}
+
+
+@pytest.mark.parametrize(
+    ("found", "test", "verdict"),
+    [
+        (bounds(0.52, 0.45, 0.59), bounds(0.5, 0.4, 0.6), "no"),
+        (bounds(0.52, 0.45, 0.59), bounds(0.7, 0.6, 0.8), "no"),
+        (bounds(0.8, None, None), bounds(0.7, 0.6, 0.8), "no"),
+        (bounds(0.8, 0.5, 0.9), bounds(0.7, 0.6, 0.8), "no"),
+        (bounds(0.7, 0.6, 0.8), bounds(0.6, 0.45, 0.75), "unsure"),
+        (bounds(0.7, 0.6, 0.8), {}, "unsure"),
+        (bounds(0.7, 0.6, 0.8), bounds(0.7, 0.51, 0.8), "yes"),
+    ],
+)
+def test_something_is_learnable_only_if_development_and_test_images_both_show_it(found, test, verdict):
+    judged = judge_learnable(found, test)
+    assert judged["learnable"] == verdict
+    assert ("guessing" in judged["says"][0]) == (verdict != "yes")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.95, 0.99, "is reached"), (0.80, 0.94, "is not reached"), (0.80, 0.97, "cannot be told")],
+)
+def test_a_goal_is_reached_if_the_whole_interval_reaches_it(low, high, said):
+    (sentence,) = say_goal(read_goal("sensitivity>=0.95"), {"sensitivity": {"value": 0.9, "low": low, "high": high}})
+    assert said in sentence
+
+
+def test_a_goal_without_a_least_value_needs_no_sentence_and_one_that_is_not_measured_says_so():
+    assert say_goal(read_goal("auc"), {"auc": bounds(0.9, 0.8, 0.95)}) == []
+    assert "could not be judged" in say_goal(read_goal("auc>=0.9"), {})[0]
+
+
+def curve(later):
+    points = [{"n": 100, "auc": 0.80, "low": 0.7, "high": 0.9}]
+    return {"points": points, "forecast": [{"times": 2, "n": 200, "auc": later, "low": 0.7, "high": 0.95}]}
+
+
+@pytest.mark.parametrize(("later", "said"), [(0.85, "More images would help"), (0.805, "would add little")])
+def test_more_images_are_advised_only_where_the_curve_still_rises(later, said):
+    steps = list_next(STEPS, GATE, curve(later), ANSWER, 500)
+    assert [each["what"] for each in steps] == ["images", "scanner"]
+    assert said in steps[0]["says"]
+
+
+def test_a_shortcut_comes_first_then_labels():
+    gate = {"shortcuts": ["black border"], "kinds": {"label": 20}, "page": "check.html"}
+    assert [each["what"] for each in list_next(STEPS, gate, None, ANSWER, 500)] == ["shortcut", "labels", "scanner"]
+    gate = {"shortcuts": [], "kinds": {"label": 5}, "page": "check.html"}
+    assert [each["what"] for each in list_next(STEPS, gate, None, ANSWER, 500)] == ["scanner"]
+
+
+def test_more_computing_is_advised_only_where_the_budget_left_something_out():
+    late = [*STEPS, {"step": "thawing", "tried": [tried("thaw1", "not tried", reason="1 s of the budget", score=None)]}]
+    said = {each["what"]: each["says"] for each in list_next(late, GATE, None, ANSWER, 500)}
+    assert "A larger --budget" in said["computing"]
+    flat = [*STEPS, {"step": "thawing", "tried": [tried("thaw1", "dropped", gain=0.001)]}]
+    said = {each["what"]: each["says"] for each in list_next(flat, GATE, None, ANSWER, 500)}
+    assert "not expected to help" in said["computing"]
+    risen = [*STEPS, {"step": "thawing", "tried": [tried("thaw1", "kept", gain=0.05)]}]
+    assert "computing" not in {each["what"] for each in list_next(risen, GATE, None, ANSWER, 500)}
+
+
+def test_how_many_were_compared_is_said_for_one_and_for_several():
+    found = {"metric": "auc", "value": 0.8}
+    one = say_sure(STEPS, found, ANSWER, "2026-01-01T00:00:00+00:00")
+    two = say_sure([*STEPS, {"step": "thawing", "tried": [tried("thaw1")]}], found, ANSWER, "2026-01-01T00:00:00+00:00")
+    assert "One option was tried" in " ".join(one)
+    assert "2 options were compared" in " ".join(two)

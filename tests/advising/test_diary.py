@@ -1,0 +1,78 @@
+import dataclasses
+import hashlib
+
+import pytest
+
+from tlmed.advising.diary import open_diary
+from tlmed.advising.first_look import check_unchanged
+from tlmed.advising.goals import read_goal
+from tlmed.advising.opening import check_seal
+from tlmed.advising.request import Request, refuse_decided
+from tlmed.errors import InputError
+from tlmed.recipe import load_recipe
+
+
+@pytest.fixture
+def request_here(tmp_path):
+    return Request(load_recipe("feature_extractor"), tmp_path / "advice", 600.0)
+
+
+def test_what_was_done_is_there_for_the_next_command(request_here):
+    with open_diary(request_here) as diary:
+        diary.note(gate={"errors": 0})
+        ended = diary.stamp("probe")
+    with open_diary(request_here) as diary:
+        assert diary.done["gate"] == {"errors": 0}
+        assert diary.stamp("probe") == ended
+        assert diary.seconds >= ended
+
+
+def test_a_larger_budget_goes_on_and_another_goal_or_other_images_do_not(request_here):
+    with open_diary(request_here):
+        pass
+    with open_diary(dataclasses.replace(request_here, budget=1200.0, accept=True)):
+        pass
+    with (
+        pytest.raises(InputError, match=r"another request.*goal"),
+        open_diary(dataclasses.replace(request_here, goal=read_goal("accuracy"))),
+    ):
+        pass
+    data = dataclasses.replace(request_here.recipe.data, source="elsewhere/")
+    other = dataclasses.replace(request_here, recipe=dataclasses.replace(request_here.recipe, data=data))
+    with pytest.raises(InputError, match="with other data"), open_diary(other):
+        pass
+
+
+def test_two_commands_do_not_work_in_one_directory(request_here):
+    with open_diary(request_here), pytest.raises(InputError, match="no other process"), open_diary(request_here):
+        pass
+
+
+def test_a_directory_of_something_else_is_left_alone(request_here):
+    request_here.folder.mkdir()
+    (request_here.folder / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="new or empty directory, or an advice's"), open_diary(request_here):
+        pass
+    assert [path.name for path in request_here.folder.iterdir()] == ["notes.txt"]
+
+
+def test_images_that_changed_since_the_beginning_are_refused(tmp_path):
+    known = {"development": "a", "test": "b"}
+    check_unchanged(None, known, tmp_path)
+    check_unchanged(known, dict(known), tmp_path)
+    with pytest.raises(InputError, match="other test images"):
+        check_unchanged(known, {**known, "test": "c"}, tmp_path)
+
+
+def test_test_images_stay_closed_for_a_recipe_that_was_not_sealed(tmp_path):
+    (tmp_path / "recipe.py").write_text("decided\n")
+    digest = "5a66f07c5b1b4e48a5b5fbdbda61a4a1ac6c1d9b4ef4ac1a0ad0ebc5f6e9a3ab"
+    with pytest.raises(InputError, match="one that was decided"):
+        check_seal(tmp_path, {"recipe_sha256": digest})
+    check_seal(tmp_path, {"recipe_sha256": hashlib.sha256(b"decided\n").hexdigest()})
+
+
+def test_what_an_advice_decides_cannot_be_set():
+    refuse_decided(("data.image_size=64,64", "data.label_column=finding"))
+    with pytest.raises(InputError, match=r"Received: backbone, phases\.0\.epochs"):
+        refuse_decided(("backbone=VGG16", "phases.0.epochs=3", "threshold=0.5"))

@@ -1,0 +1,30 @@
+from tlmed.advising.at_hand import Network
+from tlmed.advising.ladder import make_thawed, make_whole
+from tlmed.advising.recipe_file import write_recipe
+from tlmed.recipe import load_recipe
+
+NETWORK = Network("MobileNetV2", "imagenet")
+
+
+def read_back(text, folder):
+    (folder / "recipe.py").write_text(text)
+    return load_recipe(folder / "recipe.py")
+
+
+def test_a_written_recipe_is_the_recipe_and_says_why_above_each_setting(tmp_path):
+    recipe = make_thawed(load_recipe("feature_extractor"), NETWORK, 2)
+    reasons = {"backbone": "It was the best probe.", "data.image_size": "Detail is kept.", "phases": "Two blocks " * 20}
+    text = write_recipe(recipe, reasons, ['Advice for `a"""b`.', "Second."])
+    assert read_back(text, tmp_path) == recipe
+    lines = text.splitlines()
+    for field, reason in {"backbone": "It was the best probe.", "data": "Detail is kept."}.items():
+        place = next(number for number, line in enumerate(lines) if line.startswith(f"    {field}="))
+        assert lines[place - 1] == f"    # {reason}"
+    assert max(map(len, lines)) <= 120
+
+
+def test_all_blocks_of_a_network_are_all_its_layers():
+    base = load_recipe("feature_extractor")
+    assert make_thawed(base, NETWORK, 5) == make_whole(base, NETWORK)
+    assert make_thawed(base, NETWORK, 4).phases[-1].thaw == 4
+    assert make_whole(base, NETWORK).phases[-1].batch_norm == "affine"

@@ -1,0 +1,92 @@
+"""Advice from Python."""
+
+import dataclasses
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlmed.advising.course import make_advice
+from tlmed.advising.goals import read_goal
+from tlmed.advising.opening import RECIPE_PY, RUN
+from tlmed.advising.request import Request
+from tlmed.recipe import Recipe, load_recipe
+from tlmed.run import Run
+from tlmed.run_files.advice_files import read_advice_json
+from tlmed.screen import Screen
+from tlmed.training import open_voice
+
+PLAIN = "feature_extractor"  # the recipe whose images an advice begins with
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A complete advice.
+
+    Attributes:
+        path: Its directory.
+    """
+
+    path: Path
+
+    @property
+    def content(self) -> dict:
+        """Return the content of `advice.json`."""
+        return read_advice_json(self.path)
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return the recipe that is advised. This runs the code of `recipe.py`."""
+        return load_recipe(self.path / RECIPE_PY)
+
+    @property
+    def run(self) -> Run:
+        """Return the finished run of the recipe."""
+        return Run(self.path / RUN)
+
+    @property
+    def steps(self) -> list[dict]:
+        """Return what was tried, step by step, as `advice.json` says it."""
+        return self.content["steps"]
+
+
+def advise(
+    data: str | Path | Recipe,
+    out: str | Path,
+    budget: float | None = 1800.0,
+    goal: str = "auc",
+    *,
+    accept: bool = False,
+    backbones: tuple[str, ...] = (),
+    experience: bool = True,
+    skip_bad: bool = False,
+    verbose: bool = True,
+) -> Advice:
+    """Find out which recipe suits some images, and train it; the test images are opened once, at the end.
+
+    A stopped advice goes on when it is asked for again with the same directory.
+
+    Args:
+        data: Images, in any form that `--data` takes; or a recipe, for its images and what it says of the task.
+        out: The directory.
+        budget: Seconds, those of earlier calls for the same directory too; None: no limit.
+        goal: The metric by which options are compared, such as `"auc"`, or what has to be reached: `"auc>=0.9"`,
+            `"sensitivity>=0.95"`.
+        accept: Go on although the check of the data finds errors.
+        backbones: NAME or NAME=WEIGHTS, which may be downloaded; empty: those whose weights are at hand.
+        experience: Let results on other data decide what is tried first.
+        skip_bad: Leave out images that cannot be read.
+        verbose: Show what happens.
+
+    Raises:
+        InputError: If the images or the directory cannot be used, or the budget is too small.
+        CheckFailed: If the check of the data found errors that were not accepted.
+        RunFailed: If what was decided cannot be trained.
+        Interrupted, Terminated: If it was asked to stop.
+    """
+    recipe = data if isinstance(data, Recipe) else load_recipe(PLAIN)
+    if not isinstance(data, Recipe):
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, source=str(data)))
+    request = Request(recipe, Path(out), budget, read_goal(goal), accept, tuple(backbones), experience, skip_bad)
+    screen = Screen(sys.stdout if verbose else io.StringIO(), waits=False)
+    return Advice(make_advice(request, screen, open_voice(verbose)))

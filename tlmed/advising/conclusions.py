@@ -1,0 +1,172 @@
+"""What follows from an advice: is there anything to learn, what to do next, and how sure all this is."""
+
+from collections.abc import Mapping, Sequence
+
+from tlmed.advising.attempts import DROPPED, NOT_TRIED, STOPPED
+from tlmed.advising.goals import Goal
+from tlmed.advising.work import CHANCE
+from tlmed.metrics.names import name_inline
+from tlmed.words import count, thousandths
+
+YES, NO, UNSURE = "yes", "no", "unsure"
+_WORTH = 0.01  # of AUC: less is not worth collecting images for
+_MANY_LABELS = 0.01  # of the images, from which on labels that may be wrong are what to look at next
+_WIDE = 0.1  # width of an interval from which on more test images are what is needed
+
+
+def judge_learnable(found: Mapping, tested: Mapping) -> dict:
+    """Return whether there is anything to learn: whether both intervals of the AUC lie above guessing.
+
+    Args:
+        found: The AUC of what was decided, on development images: `value`, `low`, `high`, `n`.
+        tested: That of the answer on test images: `value`, `low`, `high`.
+    """
+    if found["low"] is None or found["low"] <= CHANCE:
+        said = [
+            "Nothing to learn was found: on the development images, the AUC of the best that was tried is "
+            f"{_show(found['value'], found['low'], found['high'])}, and 0.5 is guessing."
+        ]
+        if found["high"] is not None and found["high"] - found["low"] > 2 * _WIDE:
+            said.append(
+                f"With so few images ({found['n']:,}), there may be something all the same: the interval is wide."
+            )
+        return {"learnable": NO, "says": said}
+    low, shown = tested.get("low"), _show(tested.get("value"), tested.get("low"), tested.get("high"))
+    if low is None or low <= CHANCE:
+        said = (
+            "The test images alone do not show that there is anything to learn: the AUC is "
+            f"{shown}, and 0.5 is guessing. On the development images it was "
+            f"{_show(found['value'], found['low'], found['high'])}."
+        )
+        return {"learnable": UNSURE, "says": [said]}
+    return {"learnable": YES, "says": [f"There is something to learn: the AUC on the test images is {shown}."]}
+
+
+def _show(value, low, high) -> str:
+    if value is None:
+        return "not defined"
+    bounds = "without an interval" if low is None else f"95 % interval {thousandths(low)} to {thousandths(high)}"
+    return f"{thousandths(value)} ({bounds})"
+
+
+def say_goal(goal: Goal, metrics: Mapping) -> list[str]:
+    """Return whether the goal was reached, in a sentence; nothing for a goal without a least value.
+
+    Args:
+        goal: The goal.
+        metrics: Of the answer, on test images.
+    """
+    if goal.least is None:
+        return []
+    entry = metrics.get(goal.target) or {}
+    value, low, high = (entry.get(part) for part in ("value", "low", "high"))
+    name = name_inline(goal.target)
+    if value is None:
+        return [f"The goal {goal.text} could not be judged: the {name} is not defined on the test images."]
+    shown = _show(value, low, high)
+    if low is not None and low >= goal.least:
+        return [f"The goal {goal.text} is reached: the {name} is {shown}."]
+    if high is not None and high < goal.least:
+        return [f"The goal {goal.text} is not reached: the {name} is {shown}."]
+    return [f"Whether the goal {goal.text} is reached cannot be told: the {name} is {shown}."]
+
+
+def list_next(
+    steps: Sequence[Mapping], gate: Mapping, curve: Mapping | None, answer: Mapping, images: int
+) -> list[dict]:
+    """Return what to do next, the most useful first.
+
+    Args:
+        steps: What was tried, as `advice.json` says it.
+        gate: What `advice.json` says of the gate.
+        curve: The learning curve of the gate; None: there is none.
+        answer: What `advice.json` says of the answer.
+        images: How many development images there are.
+    """
+    said = []
+    if gate["shortcuts"]:
+        text = (
+            "Look at the shortcut that the check found before anything else: a network can use it in place of the "
+            "finding, and would fail where it is missing."
+        )
+        said.append({"what": "shortcut", "says": text})
+    labels = gate["kinds"].get("label", 0)
+    if labels > _MANY_LABELS * images:
+        text = (
+            f"Look at the {count(labels, 'image')} whose label may be wrong ({gate['page']}): wrong labels cost most."
+        )
+        said.append({"what": "labels", "says": text})
+    said += _say_images(curve, answer)
+    said += _say_computing(_list_tried(steps))
+    text = (
+        "Try the answer on images of another scanner or hospital: `tlmed evaluate DIR --data OTHER` says how it does "
+        "there. Nothing in these images can."
+    )
+    return [*said, {"what": "scanner", "says": text}]
+
+
+def _say_images(curve, answer) -> list[dict]:
+    said = []
+    if curve is not None:
+        now, later = curve["points"][-1], curve["forecast"][0]
+        more = later["auc"] - now["auc"]
+        expected = (
+            f"{thousandths(later['auc'])} for a linear head with {later['times']} times as many images (90 % interval "
+            f"{thousandths(later['low'])} to {thousandths(later['high'])}), now {thousandths(now['auc'])}"
+        )
+        helps = "More images would help" if more >= _WORTH else "More images of the same kind would add little"
+        said.append({"what": "images", "says": f"{helps}: the learning curve expects an AUC of {expected}."})
+    if answer["low"] is not None and answer["high"] - answer["low"] > _WIDE:
+        text = (
+            f"More test images would make the answer surer: with {count(answer['n'], 'test image')}, the interval is "
+            f"{answer['high'] - answer['low']:.2f} wide, and four times as many would halve it."
+        )
+        said.append({"what": "images", "says": text})
+    return said
+
+
+def _list_tried(steps) -> list[Mapping]:
+    return [each for step in steps for each in step["tried"]]
+
+
+def _say_computing(tried) -> list[dict]:
+    late = [each for each in tried if each["decision"] in (NOT_TRIED, STOPPED) and "budget" in each["reason"]]
+    if late:
+        names = ", ".join(each["name"] for each in late[:3])
+        text = f"A larger --budget, in another --out, would try what this one had no time for: {names}."
+        return [{"what": "computing", "says": text}]
+    gains = [each for each in tried if each["gain"] is not None and each["gain"]["value"] is not None]
+    if gains and gains[-1]["decision"] == DROPPED:
+        text = (
+            f"More computing is not expected to help: the last that was tried, {gains[-1]['name']}, was not better by "
+            "more than its noise."
+        )
+        return [{"what": "computing", "says": text}]
+    return []
+
+
+def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, at: str) -> list[str]:
+    """Return how sure the answer is: what its score rests on, and what it does not say.
+
+    Args:
+        steps: What was tried.
+        found: The score of what was decided, on development images.
+        answer: What `advice.json` says of the answer.
+        at: When the decision was sealed.
+    """
+    compared = [each for each in _list_tried(steps) if each["score"] is not None]
+    score = f"{name_inline(found['metric'])} {thousandths(found['value'])}"
+    said = [
+        f"The score of the answer rests on {count(answer['n'], 'test image')}, which took no part in any decision: the "
+        f"decision was sealed at {at}, before they were scored."
+    ]
+    if len(compared) == 1:
+        return [*said, f"One option was tried; on the development images it had an {score}."]
+    return [
+        *said,
+        f"{count(len(compared), 'option')} were compared on the development images. The score there of the one that "
+        f"was chosen ({score}) is a little too high by luck, because it was chosen by it; that on the test images is "
+        "not.",
+        "An option takes the place of a simpler one only if it is better by more than one standard error of their "
+        "difference. A smaller true gain can be missed.",
+    ]

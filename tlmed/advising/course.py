@@ -1,0 +1,210 @@
+"""The course of an advice, readable from top to bottom: look, decide, seal, and only then open the test images."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from tlmed.advice_report import describe_advice, read_advice
+from tlmed.advising import opening
+from tlmed.advising.attempts import Log
+from tlmed.advising.choosing import choose_networks, describe_and_rule
+from tlmed.advising.climbing import climb, go_further, is_above_chance
+from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure
+from tlmed.advising.diary import open_diary
+from tlmed.advising.first_look import (
+    check_unchanged,
+    describe_gate,
+    describe_images,
+    digest_images,
+    look,
+    open_images,
+    refuse_errors,
+)
+from tlmed.advising.joining import join
+from tlmed.advising.probing import probe_all
+from tlmed.advising.reasons import give_reasons, tell_story
+from tlmed.advising.recipe_file import write_recipe
+from tlmed.advising.request import Request
+from tlmed.advising.team import Team
+from tlmed.advising.work import Work, find_auc
+from tlmed.advising.writing import Story, write_all
+from tlmed.data import ImageSet
+from tlmed.data.units import join_units
+from tlmed.errors import InputError, TlmedError
+from tlmed.recipe import Recipe, from_json, override
+from tlmed.run_files.advice_files import DECISION_JSON, digest_decision, read_decision
+from tlmed.screen import Screen
+from tlmed.sections import KFold
+from tlmed.voice import Voice
+
+TRIED, LOGS, DECISION = "tried", "logs", DECISION_JSON.name
+MANY = 500  # development images, from which on a training is judged on one part of them
+_FOLDS, _REPEATS, _FEWEST = 5, 2, 3
+_MOST = 3  # parts on which a training is judged, from many images on, where the first leaves a decision open
+
+
+def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "") -> Path:
+    """Give advice: look at the images, try what promises most, seal the decision, and open the test images once.
+
+    Args:
+        request: What is asked for.
+        screen: Where to say what happens.
+        voice: Likewise, for what the gate does.
+        command: As the user gave it, for the page.
+
+    Returns:
+        The directory, which holds `advice.json` and `advice.html`.
+
+    Raises:
+        InputError: If the images or the directory cannot be used, or the budget is too small.
+        CheckFailed: If the gate found errors that were not accepted.
+        RunFailed: If what was decided cannot be trained.
+        Interrupted, Terminated: If it was asked to stop; the same request goes on.
+    """
+    with open_diary(request) as diary:
+        story = Story(request, diary, command)
+        try:
+            _tell(story, screen, voice)
+        except (TlmedError, KeyboardInterrupt) as error:
+            story.stopped = " ".join(error.faults) if isinstance(error, TlmedError) else "Stopped by Ctrl-C."
+            if story.data:
+                screen.say(f"Page: {write_all(story)}")
+            raise
+        page = write_all(story)
+        screen.show([*describe_advice(read_advice(request.folder)), f"Page: {page}"])
+    return request.folder
+
+
+def _tell(story: Story, screen: Screen, voice: Voice) -> None:
+    request, diary = story.request, story.diary
+    subject = open_images(request, voice)
+    for line in subject.words:
+        screen.say(line)
+    division, folds = choose_division(subject.images)
+    digests = digest_images(subject.images)
+    check_unchanged(diary.done.get("images"), digests, request.folder)
+    story.data = describe_images(subject.images, request)
+    diary.note(images=digests)
+    if "gate" not in diary.done:
+        _look(request, diary, subject, voice)
+    _recall(story)
+    story.gate["accepted"] = bool(story.gate["errors"]) and request.accept
+    refuse_errors(request, story.gate)
+    for rule in story.rules:
+        screen.say(f"{rule['name']}: {rule['says']} ({rule['source']})")
+    team = Team(request.folder / LOGS, request.skip_bad, screen, request.jobs)
+    try:
+        base = _apply_rules(request, story.rules)
+        log = Log(request.folder / TRIED)
+        further = tuple(fold for fold in range(1, 1 + min(_MOST, division.k)) if fold not in folds)
+        work = Work(request, diary, team, screen, log, base, division, folds, further, story.data["draws"])
+        decision = read_decision(request.folder) if digest_decision(request.folder) else _decide(work, story)
+        _open(work, story, decision)
+    finally:
+        team.close()
+
+
+def choose_division(images: ImageSet) -> tuple[KFold, tuple[int, ...]]:
+    """Return how the development images are divided, and on which folds a training is judged.
+
+    From 500 images on a training is judged on one part of five; below, on all five, and probes on ten folds.
+
+    Raises:
+        InputError: If a class has too few images or groups.
+    """
+    table, rows = images.table, np.flatnonzero(images.splits != "test")
+    units = join_units(table.groups, images.sha256)[rows]
+    kind = "separate groups" if table.groups else "different images"
+    least, name = len(np.unique(units)), "all classes"
+    if not table.is_multi:
+        amounts = [len(np.unique(units[table.labels[rows] == label])) for label in range(len(table.classes))]
+        least, name = min(amounts), f"class {table.classes[int(np.argmin(amounts))]!r}"
+    if least < _FEWEST:
+        raise InputError(
+            f"Each class must have {_FEWEST} {kind} or more besides the test images, for training, validation and a "
+            f"part that judges; collect more of it. Received: {name} with {least}."
+        )
+    k = min(_FOLDS, least)
+    if len(rows) >= MANY:
+        return KFold(k), (1,)
+    return KFold(k, repeats=_REPEATS), tuple(range(1, k + 1))
+
+
+def _look(request, diary, subject, voice) -> None:
+    """Run the gate and describe the development images, and note both."""
+    seen = look(request, subject, voice)
+    fingerprint, rules = describe_and_rule(request, seen)
+    curve = seen.found.figures.get("forecast")
+    diary.note(
+        gate=describe_gate(seen.found, request.accept),
+        curve=None if curve is None else dict(curve),
+        fingerprint=fingerprint,
+        rules=rules,
+    )
+
+
+def _recall(story) -> None:
+    done = story.diary.done
+    story.gate, story.curve = dict(done["gate"]), done["curve"]
+    story.fingerprint, story.rules = done["fingerprint"], done["rules"]
+
+
+def _apply_rules(request, rules) -> Recipe:
+    recipe = request.recipe
+    settings = {name: value for rule in rules for name, value in rule["settings"].items()}
+    if request.sized:
+        settings.pop("data.image_size", None)
+    settings["data.split_seed"] = recipe.split_seed
+    made = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    if request.goal.threshold is not None:
+        made["threshold"] = request.goal.threshold
+    return override(recipe, (), made)
+
+
+def _decide(work: Work, story: Story) -> dict:
+    """Try what promises most, and seal the decision; return the content of `decision.json`."""
+    networks, expects, story.experience = choose_networks(work, story.fingerprint)
+    try:
+        chosen = probe_all(work, networks)
+        best = climb(work, chosen)
+        best = go_further(work, best, expects)
+        if is_above_chance(best):
+            best = join(work, best)
+    finally:
+        story.steps = work.log.to_json()
+    recipe = opening.finish_recipe(work, best)
+    text = write_recipe(recipe, give_reasons(story.rules, work.log, best), tell_story(story, best))
+    facts = {
+        "images": work.diary.done["images"],
+        "rules": story.rules,
+        "experience": story.experience,
+        "steps": story.steps,
+        "found": dataclasses.asdict(best.score),
+        "found_auc": dataclasses.asdict(find_auc(work, best)),
+        "fingerprint": story.fingerprint,
+    }
+    return opening.seal(work, best, text, facts)
+
+
+def _open(work: Work, story: Story, decision: dict) -> None:
+    """Train what was decided, which scores the test images, and draw the conclusions."""
+    folder = work.request.folder
+    opening.check_seal(folder, decision)
+    story.steps, story.experience = decision["steps"], decision["experience"]
+    work.screen.say(f"Decided: {decision['attempt']}, sealed in {folder / DECISION}. Now the test images are opened.")
+    path = opening.open_test(work, from_json(decision["recipe"]), decision)
+    at = work.diary.done.get("opened") or opening.now()
+    work.diary.note(opened=at)
+    story.answer = opening.describe_answer(path, folder, work, decision)
+    story.sealed = {
+        "file": DECISION,
+        "sha256": digest_decision(folder),
+        "at": decision["at"],
+        "test_scored_at": at,
+    }
+    story.verdict = judge_learnable(decision["found_auc"], story.answer["metrics"].get("auc") or {})
+    story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
+    images = story.data["development"]
+    story.next = list_next(story.steps, story.gate, story.curve, story.answer, images)
+    story.sure = say_sure(story.steps, decision["found"], story.answer, decision["at"])

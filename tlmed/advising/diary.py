@@ -1,0 +1,104 @@
+"""The diary of an advice: what it was asked for, how long it has worked, and what it has seen."""
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tlmed
+from tlmed.advising.request import Request
+from tlmed.errors import InputError
+from tlmed.run_files.advice_files import read_state, write_state
+
+_LOCK = ".advice.lock"
+_WORDS = {"source": "data", "recipe": "settings", "networks": "backbones"}
+
+
+@dataclass
+class Diary:
+    """What is known of an advice, and written down at once.
+
+    Attributes:
+        folder: The directory of the advice.
+        asked: What may not change from one command to the next.
+        done: What came of each part.
+        begin: When this command began, as `time.monotonic` gives it.
+        earlier: Seconds that earlier commands worked.
+    """
+
+    folder: Path
+    asked: dict
+    done: dict = field(default_factory=dict)
+    begin: float = field(default_factory=time.monotonic)
+    earlier: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the advice has been worked on."""
+        return self.earlier + time.monotonic() - self.begin
+
+    def note(self, **parts) -> None:
+        """Write down what came of some parts."""
+        self.done |= parts
+        content = {"version": tlmed.__version__, "asked": self.asked, "seconds": round(self.seconds, 3)}
+        write_state(self.folder, {**content, "done": self.done})
+
+    def stamp(self, name: str) -> float:
+        """Return when something ended, in seconds of the work; the first time that it is asked, it has ended now."""
+        ended = self.done.setdefault("ended", {})
+        if name not in ended:
+            ended[name] = round(self.seconds, 3)
+            self.note()
+        return ended[name]
+
+
+@contextlib.contextmanager
+def open_diary(request: Request) -> Iterator[Diary]:
+    """Open the diary of a directory for the block, in which no other command works there.
+
+    Raises:
+        InputError: If the directory cannot be made, holds something else or an advice for another request, or is
+            worked on by another command.
+    """
+    folder = request.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        others = [path.name for path in folder.iterdir() if path.name != _LOCK]
+    except OSError as error:
+        raise InputError(f"`--out` must be a directory that can be made. Received: {folder}: {error}.") from error
+    known = read_state(folder)
+    if others and not known:
+        raise InputError(f"`--out` must be a new or empty directory, or an advice's. Received: {folder}.")
+    if known:
+        _check_same(folder, known["asked"], request.to_json())
+    with _alone(folder):
+        diary = Diary(folder, request.to_json(), known.get("done", {}), earlier=known.get("seconds", 0.0))
+        diary.note()
+        try:
+            yield diary
+        finally:
+            diary.note()
+
+
+def _check_same(folder, there, here) -> None:
+    if differ := [name for name in here if there.get(name) != here[name]]:
+        words = ", ".join(_WORDS.get(name, name.replace("_", " ")) for name in differ)
+        raise InputError(
+            "`--out` holds an advice for another request; choose another directory. "
+            f"Received: {folder}, with other {words}."
+        )
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / _LOCK).open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"`--out` must be a directory that no other process writes to. Received: {folder}, where an advice is "
+                "being made."
+            ) from None
+        yield

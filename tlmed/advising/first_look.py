@@ -1,0 +1,158 @@
+"""The first look at the images: the gate, what they are, and which of them play which part."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlmed.advising.request import Request
+from tlmed.data import ImageSet
+from tlmed.errors import CheckFailed, InputError
+from tlmed.findings import shorten
+from tlmed.gate import Findings
+from tlmed.inspection import CHECK_JSON, CHECK_PAGE, Inquiry, Subject, open_subject, write_check
+from tlmed.inspection.inquiry import Course, inquire
+from tlmed.metrics import positive_index
+from tlmed.voice import Voice
+from tlmed.words import count, join_names
+
+TEST = "test"
+_MOST = 4  # findings of each level on a screen
+SHORTCUT = "shortcut"
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What was seen.
+
+    Attributes:
+        subject: The images as the first probe reads them, in their splits.
+        course: What the gate looked at.
+        found: What it found.
+    """
+
+    subject: Subject
+    course: Course
+    found: Findings
+
+    @property
+    def images(self) -> ImageSet:
+        """The images."""
+        return self.subject.images
+
+
+def open_images(request: Request, voice: Voice) -> Subject:
+    """Read the images, and refuse those that cannot be divided as training divides them.
+
+    Raises:
+        InputError: With what is wrong.
+    """
+    with voice.busy(f"Reading images of {request.recipe.data.source}"):
+        subject = open_subject(request.recipe)
+    if subject.undivided:
+        raise InputError(subject.undivided)
+    if len(subject.images.table.classes) < 2:
+        raise InputError(
+            f"There must be images of two classes or more. Received: {subject.source} with "
+            f"{join_names(subject.images.table.classes)} only."
+        )
+    return subject
+
+
+def look(request: Request, subject: Subject, voice: Voice) -> Look:
+    """Run the gate, write `check.json` and `check.html`, and say the worst of what it found.
+
+    Raises:
+        CheckFailed: If it found errors, and these were not accepted.
+    """
+    course = Course()
+    inquire(subject, Inquiry(skip_bad=request.skip_bad), voice, course)
+    found = course.describe(subject)
+    with voice.busy("Writing the page of the check"):
+        page = write_check(request.folder, subject, found)
+    for level, findings in (("Error", found.errors), ("Warning", found.warnings)):
+        for sentence in shorten(findings, f"in {page}", _MOST):
+            voice.say(f"{level}: {sentence}")
+    return Look(subject, course, found)
+
+
+def refuse_errors(request: Request, gate: dict) -> None:
+    """Refuse images in which the gate found errors, unless these were accepted.
+
+    Args:
+        request: What is asked for.
+        gate: As `describe_gate` returns it.
+
+    Raises:
+        CheckFailed: With what can be done.
+    """
+    if gate["errors"] and not request.accept:
+        kinds = join_names([f"{amount} {kind}" for kind, amount in gate["error_kinds"].items()])
+        raise CheckFailed(
+            "Images must have no errors before they are learned from: what they say would not hold for new images. "
+            f"`tlmed data check {request.recipe.data.source} --write corrected.csv` writes a table without what can be "
+            f"corrected, and `--accept` goes on all the same. Received: {count(gate['errors'], 'error')} ({kinds}); "
+            f"{request.folder / CHECK_PAGE} shows them."
+        )
+
+
+def describe_gate(found: Findings, accept: bool) -> dict:
+    """Return what `advice.json` says of the gate."""
+    return {
+        "errors": len(found.errors),
+        "warnings": len(found.warnings),
+        "accepted": bool(found.errors) and accept,
+        "kinds": dict(Counter(finding.kind for finding in found.findings)),
+        "error_kinds": dict(Counter(finding.kind for finding in found.errors)),
+        "texts": [finding.text for finding in found.findings[:20]],
+        "shortcuts": [finding.text for finding in found.findings if finding.kind == SHORTCUT],
+        "page": CHECK_PAGE,
+        "file": CHECK_JSON,
+    }
+
+
+def describe_images(images: ImageSet, request: Request) -> dict:
+    """Return what `advice.json` says of the images."""
+    table, tested = images.table, images.splits == TEST
+    groups = None if not table.groups else len({group for group in table.groups if group})
+    task = request.recipe.find_task(table.is_multi)
+    main = None if table.is_multi else positive_index(table.classes, request.recipe.data.positive)
+    return {
+        "images": len(table),
+        "development": int((~tested).sum()),
+        "test": int(tested.sum()),
+        "classes": {name: int(table.has(number).sum()) for number, name in enumerate(table.classes)},
+        "positive": None if main is None else table.classes[main],
+        "groups": groups or None,
+        "task": task,
+        "draws": "val" in images.split_made,
+    }
+
+
+def digest_images(images: ImageSet) -> dict[str, str]:
+    """Return digests of the development images and of the test images: contents, labels, groups."""
+    table, tested = images.table, images.splits == TEST
+    groups = table.groups or ("",) * len(table)
+    rows = np.array(
+        [
+            f"{digest} {label} {group}"
+            for digest, label, group in zip(images.sha256, np.asarray(table.labels).tolist(), groups, strict=True)
+        ]
+    )
+    parts = {"development": rows[~tested], TEST: rows[tested]}
+    return {name: hashlib.sha256("\n".join(sorted(part)).encode()).hexdigest() for name, part in parts.items()}
+
+
+def check_unchanged(known: dict | None, now: dict, folder: Path) -> None:
+    """Refuse images that are not those with which an advice began.
+
+    Raises:
+        InputError: With which of them changed.
+    """
+    if known is not None and (changed := [name for name in now if known.get(name) != now[name]]):
+        raise InputError(
+            "An advice goes on with the images that it began with; choose another `--out` for others. "
+            f"Received: other {join_names(changed)} images than in {folder}."
+        )

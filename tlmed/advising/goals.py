@@ -1,0 +1,69 @@
+"""What an advice aims at: the metric by which options are compared, and what the answer has to reach."""
+
+import re
+from dataclasses import dataclass
+
+from tlmed.errors import InputError, did_you_mean
+
+# Higher is better, and options can be compared by them; the others depend on a threshold that none has chosen yet.
+_METRICS = ("auc", "accuracy", "balanced_accuracy", "f1", "mcc", "kappa", "quadratic_kappa", "average_precision")
+_SIDES = ("sensitivity", "specificity")
+_GOAL = re.compile(r"([a-z_0-9]+)\s*(?:>=\s*([0-9.]+))?")
+_FORMS = f"one of {', '.join(_METRICS)}, also with a least value such as auc>=0.9, or sensitivity>=0.95"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What an advice aims at.
+
+    Attributes:
+        text: As a user wrote it.
+        metric: By which options are compared.
+        least: What `target` has to reach; None: as much as possible.
+        target: The metric that has to reach it.
+        threshold: The recipe's rule for the threshold; None: its default.
+    """
+
+    text: str
+    metric: str
+    least: float | None
+    target: str
+    threshold: str | None = None
+
+
+def read_goal(text: str) -> Goal:
+    """Return the goal that a text names.
+
+    A sensitivity or specificity to be reached decides the threshold; options are compared by the AUC all the same: the
+    specificity at a fixed sensitivity rests on the few images near that threshold, and its noise would decide.
+
+    Args:
+        text: Such as `auc`, `auc>=0.9` or `sensitivity>=0.95`.
+
+    Raises:
+        InputError: If it names no metric that options can be compared by, or no share.
+
+    >>> read_goal("auc>=0.9").least, read_goal("sensitivity>=0.95").metric
+    (0.9, 'auc')
+    """
+    found = _GOAL.fullmatch(text.strip().lower())
+    name, least = (found[1], found[2]) if found else (text, None)
+    if name in _SIDES and least is None:
+        raise InputError(f"`--goal` needs a least value for a {name}, such as {name}>=0.95. Received: {text!r}.")
+    if not found or name not in (*_METRICS, *_SIDES):
+        near = did_you_mean(name, (*_METRICS, *_SIDES))
+        raise InputError(f"`--goal` must be {_FORMS}.{near} Received: {text!r}.")
+    value = None if least is None else _read_share(least, text)
+    if name in _SIDES:
+        return Goal(text, "auc", value, name, f"{name}>={least}")
+    return Goal(text, name, value, name)
+
+
+def _read_share(text: str, whole: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 1:
+        raise InputError(f"`--goal` needs a value above 0 and up to 1 after >=. Received: {whole!r}.")
+    return value

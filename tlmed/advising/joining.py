@@ -1,0 +1,111 @@
+"""Step 7: do several networks, trained on other draws of validation images, answer better together than one?"""
+
+import dataclasses
+import shutil
+import time
+from pathlib import Path
+
+from tlmed.advising.attempts import DROPPED, ENSEMBLE, KEPT, Attempt
+from tlmed.advising.team import LATE, train_cells
+from tlmed.advising.trials import Score, Trial, compare_two, count_seconds, join_gains
+from tlmed.advising.work import Work, say_score
+from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
+from tlmed.metrics.fold_means import average_folds
+from tlmed.run_files import METRICS_JSON
+from tlmed.rundir import RunDir
+from tlmed.seeds import derive
+from tlmed.status import describe_seconds
+from tlmed.words import count
+
+MEMBERS = 3
+
+
+def join(work: Work, best: Attempt) -> Attempt:
+    """Try an ensemble of the best attempt; return it if it is better by more than the noise, else the best attempt.
+
+    Args:
+        work: The work.
+        best: The best attempt so far.
+    """
+    alone = best.trial.keep(work.folds)
+    trials = [draw_again(work, alone, number) for number in range(2, MEMBERS + 1)]
+    cells = [cell for trial in trials for cell in trial.list_cells()]
+    changes = f"{count(MEMBERS, 'network')} on other draws of validation images answer together"
+    name = f"ensemble-{best.name}"
+    each = Attempt(ENSEMBLE, name, best.network, changes, alone, members=MEMBERS)
+    one = work.reserve(best)
+    expected = work.team.expect(cells)[0]
+    if expected + one * MEMBERS > work.left:
+        reason = (
+            f"it would take about {describe_seconds(expected + one * MEMBERS)} with its training on all images, and "
+            f"{describe_seconds(max(0.0, work.left))} of the budget are left"
+        )
+        work.log.said[ENSEMBLE] = f"An ensemble was not tried: {reason}."
+        work.screen.say(work.log.said[ENSEMBLE])
+        work.log.add(each.decide("not tried", reason))
+        return best
+    deadline = time.monotonic() + work.left - one
+    problem = train_cells(work.team, cells, work.log.folder, deadline, len(cells))
+    if problem:
+        work.log.add(each.decide("stopped" if problem == LATE else DROPPED, problem))
+        work.log.said[ENSEMBLE] = f"An ensemble was not judged: {problem}."
+        return best
+    each = _judge(work, each, best, trials)
+    kept = each.decision == KEPT
+    work.log.said[ENSEMBLE] = (
+        f"{count(MEMBERS, 'network')} that answer together are {'' if kept else 'not '}better than one by more than "
+        "the noise."
+    )
+    work.screen.say(f"{say_score(work, each)}: {each.decision}")
+    return each if kept else best
+
+
+def draw_again(work: Work, trial: Trial, number: int) -> Trial:
+    """Return a trial with another draw of validation images and of all that training draws; the test images stay."""
+    seed = derive(work.base.seed, "advice", "member", number)
+    recipe = dataclasses.replace(trial.recipe, seed=seed)
+    return dataclasses.replace(trial, name=f"{trial.name}-draw{number}", recipe=recipe, draw=number)
+
+
+def _judge(work, each: Attempt, best: Attempt, trials) -> Attempt:
+    folder = work.log.folder
+    joint = [_write(work, each.trial, trials, fold) for fold in each.trial.folds]
+    singles = [run.path for run in each.trial.list_runs(folder)]
+    found = [compare_two(*pair, work.metric) for pair in zip(joint, singles, strict=True)]
+    gain = join_gains(best.name, found, best.trial.division.test_share)
+    results = [METRICS_JSON.read(RunDir(path)) for path in joint]
+    seconds = sum(count_seconds(trial, folder) for trial in trials)
+    each = dataclasses.replace(
+        each,
+        score=_average(work, best, results),
+        gain=gain,
+        seconds=round(seconds, 3),
+        ended=work.diary.stamp(each.name),
+    )
+    if gain.is_real:
+        return work.log.add(each.decide(KEPT, f"better than {best.name} alone by more than the noise"))
+    return work.log.add(each.decide(DROPPED, f"not better than {best.name} alone by more than the noise"))
+
+
+def _average(work, best, results) -> Score:
+    entries = [result["metrics"][work.metric] for result in results]
+    n = sum(result["n"] for result in results)
+    if len(entries) == 1:
+        found = entries[0]
+    else:
+        values = [entry["value"] for entry in entries]
+        found = average_folds(values, best.trial.division.test_share, (0.0, 1.0))
+    method = found.get("method") or found.get("reason") or ""
+    return Score(work.metric, found["value"], found["low"], found["high"], method, n, len(entries))
+
+
+def _write(work, trial, others, fold) -> Path:
+    """Write the ensemble of one fold, if it is not there, and return its directory."""
+    folder = work.log.folder
+    target = folder / f"ensemble-{trial.name}-fold{fold:02d}"
+    if not RunDir(target).is_ensemble:
+        if target.exists():  # a command was killed while it wrote
+            shutil.rmtree(target)
+        runs = [each.keep([fold]).list_runs(folder)[0].path for each in (trial, *others)]
+        write_ensemble(target, make_ensemble(gather_runs(runs)))
+    return target

@@ -1,0 +1,152 @@
+"""Step 8: write down what was decided, then train it on all development images and open the test images once."""
+
+import dataclasses
+import datetime
+import hashlib
+import math
+import shutil
+from pathlib import Path
+
+import tlmed
+from tlmed.advising.attempts import ENSEMBLE, Attempt
+from tlmed.advising.joining import draw_again
+from tlmed.advising.team import train_cells
+from tlmed.advising.trials import is_complete
+from tlmed.advising.work import Work
+from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
+from tlmed.errors import InputError, RunFailed
+from tlmed.recipe import Cell, Recipe, to_json
+from tlmed.run_files import METRICS_JSON
+from tlmed.run_files.advice_files import digest_decision, read_decision, seal_decision
+from tlmed.rundir import RunDir
+from tlmed.whole_files import write_text
+
+RECIPE_PY, RUN, MEMBERS_FOLDER, JOINT = "recipe.py", "run", "members", "ensemble"
+
+
+def now() -> str:
+    """Return the time as ISO 8601, with seconds and the offset of UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def finish_recipe(work: Work, best: Attempt) -> Recipe:
+    """Return the recipe that is advised: that of the best attempt, on all development images."""
+    recipe = best.trial.recipe
+    data = dataclasses.replace(recipe.data, inner=None, val_seed=None)
+    return dataclasses.replace(recipe, data=data, examples=work.base.examples)
+
+
+def seal(work: Work, best: Attempt, text: str, facts: dict) -> dict:
+    """Write the recipe and `decision.json`; return what `advice.json` says of them. What is sealed stays.
+
+    Args:
+        work: The work.
+        best: What was decided.
+        text: The recipe's code.
+        facts: What the decision rests on: the images, the rules, the steps.
+
+    Raises:
+        InputError: If a decision is there already and the recipe beside it was changed.
+    """
+    folder = work.request.folder
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if not digest_decision(folder):
+        write_text(folder / RECIPE_PY, text)
+        content = {
+            "version": tlmed.__version__,
+            "at": now(),
+            "path": JOINT if best.step == ENSEMBLE else RUN,
+            "recipe_sha256": digest,
+            "recipe": to_json(finish_recipe(work, best)),
+            "members": best.members,
+            "attempt": best.name,
+            **facts,
+        }
+        seal_decision(folder, content)
+    return read_decision(folder)
+
+
+def check_seal(folder: Path, decision: dict) -> None:
+    """Refuse to open the test images for a recipe that is not the sealed one.
+
+    Raises:
+        InputError: If `recipe.py` was changed after the decision.
+    """
+    file = folder / RECIPE_PY
+    found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
+    if found != decision["recipe_sha256"]:
+        raise InputError(
+            "The recipe must be the one that was decided before the test images are scored; train a changed one with "
+            f"`tlmed train`. Received: {file}, with SHA-256 {found} in place of {decision['recipe_sha256']}."
+        )
+
+
+def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
+    """Train what was decided on all development images, which scores the test images; return where the answer lies.
+
+    Args:
+        work: The work.
+        recipe: The recipe that was decided.
+        decision: The content of `decision.json`.
+
+    Raises:
+        RunFailed: If it cannot be trained.
+    """
+    folder = work.request.folder
+    cells = [Cell(RUN, recipe, RUN, {}, recipe.seed, None)]
+    places = [folder / RUN]
+    _train(work, cells, folder)
+    if decision["path"] == RUN:
+        return folder / RUN
+    for number in range(2, decision["members"] + 1):
+        name = f"{number:02d}"
+        drawn = _draw(work, recipe, number)
+        _train(work, [Cell(name, drawn, f"member {number}", {}, drawn.seed, None)], folder / MEMBERS_FOLDER)
+        places.append(folder / MEMBERS_FOLDER / name)
+    return _join(folder / JOINT, places)
+
+
+def _draw(work, recipe, number) -> Recipe:
+    """Return the recipe with what a member of an ensemble draws anew; validation images too, where tlmed made them."""
+    seed = draw_again(work, work.make_trial("member", recipe), number).recipe.seed
+    data = dataclasses.replace(recipe.data, val_seed=number if work.draws else None)
+    return dataclasses.replace(recipe, data=data, seed=seed, examples=0)
+
+
+def _train(work, cells, folder) -> None:
+    folder.mkdir(exist_ok=True)
+    # The answer is trained whatever the budget says: without it, all before was for nothing.
+    if problem := train_cells(work.team, cells, folder, math.inf):
+        raise RunFailed(f"What was decided must be trained; the same command tries again. Received: {problem}.")
+
+
+def _join(target: Path, places: list[Path]) -> Path:
+    if not RunDir(target).is_ensemble:
+        if target.exists():  # a command was killed while it wrote
+            shutil.rmtree(target)
+        write_ensemble(target, make_ensemble(gather_runs(places)))
+    return target
+
+
+def is_opened(folder: Path) -> bool:
+    """Tell whether the test images were scored."""
+    return is_complete(folder / RUN)
+
+
+def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dict:
+    """Return what `advice.json` says of the answer."""
+    found = METRICS_JSON.read(RunDir(path))
+    entry = found["metrics"].get(work.metric) or {}
+    shown = {
+        name: {part: each.get(part) for part in ("value", "low", "high")} for name, each in found["metrics"].items()
+    }
+    return {
+        "path": str(path.relative_to(folder)),
+        "recipe": RECIPE_PY,
+        "backbone": decision["recipe"]["backbone"],
+        "metric": work.metric,
+        **{part: entry.get(part) for part in ("value", "low", "high", "method")},
+        "n": found["n"],
+        "metrics": shown,
+        **({"members": decision["members"]} if decision["path"] == JOINT else {}),
+    }

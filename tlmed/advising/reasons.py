@@ -1,0 +1,63 @@
+"""Why a recipe is as it is: the reason of each setting, as comments of its file."""
+
+from collections.abc import Mapping, Sequence
+
+from tlmed.advising.attempts import PROBES, Attempt, Log
+from tlmed.advising.work import describe_score
+from tlmed.words import count
+
+
+def give_reasons(rules: Sequence[Mapping], log: Log, best: Attempt) -> dict[str, str]:
+    """Return the names of fields to why they are as they are, from rules and from what was measured.
+
+    Args:
+        rules: As `advice.json` says them.
+        log: What was tried.
+        best: What was decided.
+    """
+    reasons = {name: rule["says"] for rule in rules for name in rule["settings"]}
+    probes = [each for each in log.of(PROBES) if each.score is not None]
+    own = next((each for each in probes if each.network == best.network), best)
+    others = [each for each in probes if each is not own]
+    said = f"As a linear head on frozen features: {describe_score(own.score)}"
+    if others:
+        said += "; " + "; ".join(f"{each.network.name} {describe_score(each.score)}" for each in others[:3])
+    reasons["backbone"] = f"{said}."
+    reasons["phases"] = _explain_phases(log, best)
+    return reasons
+
+
+def _explain_phases(log, best) -> str:
+    tried = [
+        each for each in log.attempts if each.gain is not None and each.gain.value is not None and each.step != PROBES
+    ]
+    said = [
+        f"{each.changes} {each.gain.value:+.3f} over {each.gain.over} (noise "
+        f"{'unknown' if each.gain.noise is None else f'{each.gain.noise:.3f}'}): {each.decision}"
+        for each in tried
+    ]
+    if not said:
+        return "Nothing but the head is trained: nothing else was tried."
+    return f"Judged on development images: {'; '.join(said)}."
+
+
+def tell_story(story, best: Attempt) -> list[str]:
+    """Return the sentences at the head of the recipe's file.
+
+    Args:
+        story: The advice, as far as it got.
+        best: What was decided.
+    """
+    source = story.request.recipe.data.source
+    said = [
+        f"Advice for {source}: {best.changes} of {best.network.name}.",
+        f"Decided on {count(story.data['development'], 'development image')}, where it had "
+        f"{describe_score(best.score)}; the test images took no part. Every setting may be changed.",
+        f"tlmed train {story.request.folder / 'recipe.py'}",
+    ]
+    if best.members > 1:
+        said.append(
+            f"{count(best.members, 'network')} of it, with other draws of validation images, answered better together "
+            "than one: see members/ and ensemble/ beside this file."
+        )
+    return said

@@ -1,0 +1,37 @@
+"""The advice as a recipe: short, commented, to be edited, each setting with its reason."""
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from tlmed.recipe import Recipe, to_source
+from tlmed.recipe.source import WIDTH
+
+_FIELD = re.compile(r"(\s+)(\w+)=")
+
+
+def write_recipe(recipe: Recipe, reasons: Mapping[str, str], story: Sequence[str]) -> str:
+    """Return the code of a recipe with a comment above each field that has a reason.
+
+    Args:
+        recipe: The recipe.
+        reasons: The name of a field, such as "backbone" or "data.image_size", to why it is as it is.
+        story: Sentences for the docstring.
+
+    >>> from tlmed.sections import Images
+    >>> text = write_recipe(Recipe(Images("a/"), "VGG16"), {"backbone": "The best probe."}, ["Found."])
+    >>> text.splitlines()[-2:]
+    ['    backbone="VGG16",', ')']
+    >>> "    # The best probe." in text
+    True
+    """
+    lines, said = [], set()
+    for line in to_source(recipe, "\n\n".join(textwrap.fill(sentence, WIDTH - 2) for sentence in story)).splitlines():
+        found = _FIELD.match(line)
+        if found and found[2] not in said:
+            said.add(found[2])
+            for name, reason in reasons.items():
+                if name.partition(".")[0] == found[2] and len(found[1]) == 4:
+                    lines += textwrap.wrap(reason, WIDTH, initial_indent="    # ", subsequent_indent="    # ")
+        lines.append(line)
+    return "\n".join(lines) + "\n"

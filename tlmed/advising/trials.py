@@ -1,0 +1,198 @@
+"""What is tried: a recipe on folds of the development images, judged by images that its training has not seen."""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlmed.comparison import compare
+from tlmed.metrics.fold_means import average_folds
+from tlmed.recipe import Cell, Recipe
+from tlmed.run_files import METRICS_JSON, TIMING_JSON
+from tlmed.rundir import RunDir, find_run
+from tlmed.sections import KFold
+
+_TO_ERRORS = 2 * 1.96  # widths of a 95 % interval to standard errors
+_MANY_FOLDS = 5  # from which on their spread says how uncertain their mean is
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe on some folds of the development images.
+
+    Attributes:
+        name: Unique in the advice; the names of its runs begin with it.
+        recipe: Without the division of the development images.
+        division: How these are divided.
+        folds: The folds that are trained, from 1.
+        draw: Which draw of validation images; None: the usual one.
+    """
+
+    name: str
+    recipe: Recipe
+    division: KFold
+    folds: tuple[int, ...]
+    draw: int | None = None
+
+    def list_cells(self) -> list[Cell]:
+        """Return what is trained: a run for each fold, in which the test images take no part."""
+        return [
+            Cell(f"{self.name}-fold{fold:02d}", self._divide(fold), self.name, {}, self.recipe.seed, fold)
+            for fold in self.folds
+        ]
+
+    def _divide(self, fold) -> Recipe:
+        inner = dataclasses.replace(self.division, fold=fold)
+        data = dataclasses.replace(self.recipe.data, inner=inner, val_seed=self.draw)
+        return dataclasses.replace(self.recipe, data=data, examples=0)
+
+    def keep(self, folds: Sequence[int]) -> "Trial":
+        """Return the trial on some folds."""
+        return dataclasses.replace(self, folds=tuple(folds))
+
+    def list_runs(self, folder: Path) -> list[RunDir]:
+        """Return its runs."""
+        return [find_run(folder / cell.name) for cell in self.list_cells()]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a trial is on development images that it was not trained on.
+
+    Attributes:
+        metric: Its name in `metrics.json`.
+        value: The mean over folds.
+        low: Of the 95 % interval; None where there is none.
+        high: Likewise.
+        method: How the interval was made.
+        n: How many answers it rests on.
+        folds: How many folds.
+    """
+
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+    n: int
+    folds: int
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better one trial is than another on the same images.
+
+    Attributes:
+        over: The name of the other.
+        value: The difference; above 0: the trial is better. None where it could not be measured.
+        noise: One standard error of it.
+    """
+
+    over: str
+    value: float | None
+    noise: float | None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether more folds could turn the decision: the gain is less than two standard errors from none."""
+        return self.value is not None and self.noise is not None and abs(self.value) < 2 * self.noise
+
+    @property
+    def is_real(self) -> bool:
+        """Tell whether the gain is above its noise: the rule of one standard error (Breiman et al. 1984)."""
+        return self.value is not None and self.noise is not None and self.value > self.noise
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether a run is finished."""
+    run = RunDir(folder)
+    return run.exists and run.complete
+
+
+def judge(trial: Trial, folder: Path, metric: str) -> Score:
+    """Return the score of a trial whose runs are complete.
+
+    Args:
+        trial: The trial.
+        folder: Where its runs lie.
+        metric: The metric.
+    """
+    results = [METRICS_JSON.read(run) for run in trial.list_runs(folder)]
+    tested = sum(result["n"] for result in results) // _count_repeats(trial)
+    if len(results) == 1:
+        found = results[0]["metrics"][metric]
+    else:
+        values = [result["metrics"][metric]["value"] for result in results]
+        # The folds of a part of the repeats: each repeat tests all images once.
+        found = average_folds(values, trial.division.test_share, (0.0, 1.0), repeats=_count_repeats(trial))
+    method = found.get("method") or found.get("reason") or ""
+    return Score(metric, found["value"], found["low"], found["high"], method, tested, len(results))
+
+
+def _count_repeats(trial) -> int:
+    return max(1, -(-len(trial.folds) // trial.division.k))
+
+
+def measure_gain(trial: Trial, other: Trial, folder: Path, metric: str) -> Gain:
+    """Return how much better a trial is than another, on the folds that both have.
+
+    Args:
+        trial: The trial.
+        other: The one that it is compared with.
+        folder: Where the runs of both lie.
+        metric: The metric.
+    """
+    common = [fold for fold in trial.folds if fold in other.folds]
+    pairs = zip(trial.keep(common).list_runs(folder), other.keep(common).list_runs(folder), strict=True)
+    found = [compare_two(first.path, second.path, metric) for first, second in pairs]
+    return join_gains(other.name, found, trial.division.test_share)
+
+
+def join_gains(over: str, differences: Sequence[dict], test_share: float) -> Gain:
+    """Return the mean of differences on several folds, with its standard error.
+
+    Folds have no image in common, so that the errors which their images cause add up like those of independent means.
+    From five folds on, the standard error of the corrected resampled t (Nadeau & Bengio 2003) counts where it is
+    larger; that of fewer folds says little.
+
+    Args:
+        over: The name of what is compared with.
+        differences: Of each fold, as `compare_two` returns them.
+        test_share: Test images of a fold divided by those that trained.
+
+    >>> join_gains("a", [{"value": 0.1, "low": 0.1 - 0.0392, "high": 0.1 + 0.0392}] * 4, 0.25).noise.__round__(4)
+    0.01
+    """
+    gains = [to_gain(over, each) for each in differences]
+    if any(gain.value is None or gain.noise is None for gain in gains):
+        return Gain(over, None, None)
+    values = [gain.value for gain in gains]
+    noise = math.sqrt(sum(gain.noise**2 for gain in gains)) / len(gains)
+    if len(gains) >= _MANY_FOLDS:
+        noise = max(noise, statistics.stdev(values) * math.sqrt(1 / len(gains) + test_share))
+    return Gain(over, statistics.fmean(values), noise)
+
+
+def compare_two(first: Path, second: Path, metric: str) -> dict:
+    """Return how far the metric of a run lies above that of another, with its 95 % interval."""
+    return compare([first, second]).difference(0, 1, metric)
+
+
+def to_gain(over: str, difference: dict) -> Gain:
+    """Return a difference with its 95 % interval as a gain with its standard error."""
+    value, low, high = (difference.get(part) for part in ("value", "low", "high"))
+    if value == 0 and low is None:  # the two differ in no image
+        return Gain(over, 0.0, 0.0)
+    return Gain(over, value, None if low is None or high is None else (high - low) / _TO_ERRORS)
+
+
+def count_seconds(trial: Trial, folder: Path) -> float:
+    """Return how long the runs of a trial took, together."""
+    return sum(TIMING_JSON.read(run)["total_seconds"] for run in trial.list_runs(folder))
+
+
+def time_of_run(trial: Trial, folder: Path) -> float:
+    """Return how long one run of a trial takes: the median."""
+    return statistics.median(TIMING_JSON.read(run)["total_seconds"] for run in trial.list_runs(folder))

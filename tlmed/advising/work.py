@@ -1,0 +1,185 @@
+"""The work on an advice: what it stands on, what time is left, and how one attempt is made."""
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+
+from tlmed.advising.attempts import DROPPED, NOT_TRIED, STOPPED, Attempt, Log
+from tlmed.advising.diary import Diary
+from tlmed.advising.request import Request
+from tlmed.advising.team import LATE, Team, train_cells
+from tlmed.advising.trials import Score, Trial, count_seconds, judge, measure_gain, time_of_run
+from tlmed.metrics.names import name_inline
+from tlmed.recipe import Recipe
+from tlmed.run_files import TIMING_JSON
+from tlmed.rundir import RunDir
+from tlmed.screen import Screen
+from tlmed.sections import KFold
+from tlmed.status import describe_seconds
+from tlmed.words import count, thousandths
+
+CHANCE = 0.5  # the AUC of guessing
+# All development images but validation train the answer, four fifths of them a trial: 1.25 times as many; and more, so
+# that an answer that takes a little longer than its trials still fits.
+_WHOLE = 1.5
+_CLOSING = 15.0  # seconds for the scores of the test images, the ensemble and the page
+
+
+@dataclass
+class Work:
+    """What the steps of an advice stand on.
+
+    Attributes:
+        request: What is asked for.
+        diary: What is written down.
+        team: The processes that train.
+        screen: Where to say what happens.
+        log: What was tried.
+        base: The recipe with what the rules decided; networks and schedules are put into it.
+        division: How the development images are divided.
+        folds: The folds that a training is judged on; probes are judged on all.
+        further: Folds that are added one after the other where those leave it open which of two is better.
+        draws: Whether validation images can be drawn anew; where the data gives them, they cannot.
+    """
+
+    request: Request
+    diary: Diary
+    team: Team
+    screen: Screen
+    log: Log
+    base: Recipe
+    division: KFold
+    folds: tuple[int, ...]
+    further: tuple[int, ...]
+    draws: bool
+
+    @property
+    def metric(self) -> str:
+        """Return the metric by which options are compared."""
+        return self.request.goal.metric
+
+    @property
+    def left(self) -> float:
+        """Return the seconds of the budget that are left; infinity without one."""
+        budget = self.request.budget
+        return math.inf if budget is None else budget - self.diary.seconds
+
+    def reserve(self, best: Attempt | None) -> float:
+        """Return the seconds that are kept for training the best attempt on all development images, and for the end."""
+        if best is None or best.trial is None:
+            return _CLOSING
+        return _CLOSING + _WHOLE * time_of_run(best.trial, self.log.folder) * best.members
+
+    def make_trial(self, name: str, recipe: Recipe, folds: tuple[int, ...] | None = None) -> Trial:
+        """Return a trial on the folds that trainings are judged on, or on others."""
+        return Trial(name, recipe, self.division, self.folds if folds is None else folds)
+
+
+def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0) -> Attempt:
+    """Train and judge an attempt if time allows; its gain is measured elsewhere.
+
+    Args:
+        work: The work.
+        each: The attempt, with a trial.
+        best: The best attempt so far, for which time is kept.
+        share: The share of the time that is left that it may take, 0..1.
+    """
+    cells = each.trial.list_cells()
+    expected, fault = work.team.expect(cells)
+    if fault:
+        return work.log.add(each.decide(NOT_TRIED, f"it cannot be trained: {fault}"))
+    own = _CLOSING + _WHOLE * expected / len(cells)
+    reserve = max(own, work.reserve(best))
+    if expected + reserve > work.left * share:
+        needs, left = describe_seconds(expected + own), describe_seconds(max(0.0, work.left * share))
+        reason = (
+            f"it would take about {needs} with its training on all images, and {left} of the budget are left for it"
+        )
+        return work.log.add(each.decide(NOT_TRIED, reason))
+    deadline = time.monotonic() + work.left - work.reserve(best)
+    problem = train_cells(work.team, cells, work.log.folder, deadline, len(cells) if len(work.folds) > 1 else 1)
+    if problem == LATE:
+        return work.log.add(each.decide(STOPPED, problem))
+    if problem:
+        return work.log.add(each.decide(DROPPED, f"it could not be trained: {problem}"))
+    for cell in cells:
+        work.team.forecasts.note(cell, TIMING_JSON.read(RunDir(work.log.folder / cell.name))["total_seconds"])
+    seconds = round(count_seconds(each.trial, work.log.folder), 3)
+    score = judge(each.trial, work.log.folder, work.metric)
+    return work.log.add(
+        dataclasses.replace(
+            each, score=score, seconds=seconds, ended=work.diary.stamp(each.name), decision="", reason=""
+        )
+    )
+
+
+def compare(work: Work, each: Attempt, other: Attempt) -> tuple[Attempt, Attempt]:
+    """Measure how much better one attempt is than another, on the same folds; return both, the first with its gain.
+
+    Where it is open which is better, further folds are added to both as long as time allows: a race, as of Maron &
+    Moore (Advances in Neural Information Processing Systems 1994, 6:59-66), with standard errors for their bounds.
+    """
+    each = dataclasses.replace(each, gain=measure_gain(each.trial, other.trial, work.log.folder, work.metric))
+    for fold in work.further:
+        if not each.gain.is_open:
+            break
+        grown = [_grow(work, one, fold, each) for one in (other, each)]
+        if None in grown:
+            break
+        other, each = grown
+        gain = measure_gain(each.trial, other.trial, work.log.folder, work.metric)
+        each = dataclasses.replace(each, gain=gain)
+    return each, other
+
+
+def _grow(work, each, fold, best) -> Attempt | None:
+    """Return an attempt with one more fold; None if time does not allow it, or it cannot be trained."""
+    if fold in each.trial.folds:
+        return each
+    trial = each.trial.keep((*each.trial.folds, fold))
+    cells = trial.keep((fold,)).list_cells()
+    expected, fault = work.team.expect(cells)
+    reserve = work.reserve(best)
+    if fault or expected + reserve > work.left:
+        return None
+    if train_cells(work.team, cells, work.log.folder, time.monotonic() + work.left - reserve):
+        return None
+    score = judge(trial, work.log.folder, work.metric)
+    seconds = round(count_seconds(trial, work.log.folder), 3)
+    return work.log.add(dataclasses.replace(each, trial=trial, score=score, seconds=seconds))
+
+
+def say_score(work: Work, each: Attempt) -> str:
+    """Return an attempt's score in words, or why it has none."""
+    if each.score is None or each.score.value is None:
+        return f"{each.name}: {each.reason}"
+    over = ""
+    if each.gain is not None and each.gain.value is not None:
+        noise = "" if each.gain.noise is None else f", noise {each.gain.noise:.3f}"
+        over = f"; {each.gain.value:+.3f} over {each.gain.over}{noise}"
+    seconds = describe_seconds(each.seconds)
+    return f"{each.name}: {describe_score(each.score)}{over}; {seconds}"
+
+
+def say_folds(work: Work) -> str:
+    """Say how trainings are judged."""
+    if len(work.folds) == 1:
+        return (
+            f"on one part of {work.division.k} of the development images that takes no part in training, and on "
+            f"{count(len(work.further), 'further part')} where it left the decision open"
+        )
+    return f"on {count(len(work.folds), 'fold')} of the development images"
+
+
+def find_auc(work: Work, each: Attempt) -> Score:
+    """Return the AUC of an attempt on development images, whatever metric decides."""
+    return judge(each.trial, work.log.folder, "auc")
+
+
+def describe_score(score: Score) -> str:
+    """Return a score with its interval in words."""
+    if score.value is None:
+        return f"{name_inline(score.metric)} not defined"
+    bounds = "" if score.low is None else f" ({thousandths(score.low)} to {thousandths(score.high)})"
+    return f"{name_inline(score.metric)} {thousandths(score.value)}{bounds}"
