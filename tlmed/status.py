@@ -8,6 +8,7 @@ from pathlib import Path
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
+from tlmed.run_files.advice_files import COMPLETE, TRIED, digest_decision, is_advice, read_advice_json, read_state
 from tlmed.run_files.search_files import is_search, read_candidates, read_search_json
 from tlmed.run_files.study_files import CELL_STATES, describe_missing, find_missing, read_cells
 from tlmed.rundir import WORKER, RunDir
@@ -55,6 +56,21 @@ def describe_study(folder: Path) -> list[str]:
             run = RunDir(folder / row["run"])
             lines.append(f"{row['cell']}: {say_progress(run) or 'running'}{'' if run.is_running else ' elsewhere'}")
     return [*lines, *describe_missing(find_missing(folder, rows))]
+
+
+def describe_advice(folder: Path) -> list[str]:
+    """Return how far an advice is: what came of it, or how long it has worked and how far what it trains is."""
+    state = read_state(folder)
+    now = f"{describe_seconds(state.get('seconds', 0.0))} of work"
+    if is_advice(folder) and (content := read_advice_json(folder))["state"] == COMPLETE:
+        answer = content["answer"]
+        score = "not defined" if answer["value"] is None else f"{answer['value']:.3f}"
+        said = f"{answer['metric']} {score} on {count(answer['n'], 'test image')}"
+        return [f"{folder}: an advice: complete after {now}; {folder / answer['path']}: {said}."]
+    opened = "opened" if digest_decision(folder) else "closed"
+    runs = [*find_runs(folder / TRIED), *find_runs(folder)]
+    lines = [f"{folder}: an advice: not complete, {now}. The test images are {opened}."]
+    return [*lines, *list_status(runs)]
 
 
 def _describe_candidates(folder) -> list[str]:

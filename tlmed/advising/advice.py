@@ -8,11 +8,10 @@ from pathlib import Path
 
 from tlmed.advising.course import make_advice
 from tlmed.advising.goals import read_goal
-from tlmed.advising.opening import RECIPE_PY, RUN
 from tlmed.advising.request import Request
 from tlmed.recipe import Recipe, load_recipe
 from tlmed.run import Run
-from tlmed.run_files.advice_files import read_advice_json
+from tlmed.run_files.advice_files import RECIPE_PY, RUN, read_advice_json
 from tlmed.screen import Screen
 from tlmed.training import open_voice
 

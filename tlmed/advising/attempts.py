@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tlmed.advising.at_hand import Network
 from tlmed.advising.trials import Gain, Score, Trial
+from tlmed.run_files.advice_files import UNTRIED
 
-KEPT, DROPPED, NOT_TRIED, STOPPED = "kept", "dropped", "not tried", "stopped"
 PROBES, THAWING, WHOLE, ENSEMBLE = "probes", "thawing", "all layers", "ensemble"
 
 
@@ -39,7 +39,7 @@ class Attempt:
     gain: Gain | None = None
     seconds: float | None = None
     ended: float | None = None
-    decision: str = NOT_TRIED
+    decision: str = UNTRIED
     reason: str = ""
     members: int = 1
 

@@ -3,9 +3,10 @@
 The order is the one that Kim et al. 2022 recommend: thaw from the output on, at a low rate, for as long as it helps.
 """
 
-from tlmed.advising.attempts import DROPPED, KEPT, THAWING, WHOLE, Attempt
+from tlmed.advising.attempts import THAWING, WHOLE, Attempt
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
 from tlmed.advising.work import CHANCE, Work, attempt, compare, say_folds, say_score
+from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
 from tlmed.words import count
 
 
@@ -50,7 +51,7 @@ def _climb_one(work, current: Attempt, best: Attempt) -> Attempt:
         short = current.network.slug
         name = f"thaw{degree}-{short}"
         recipe = make_thawed(work.base, current.network, degree)
-        changes = f"the last {count(degree, 'block')} thawed" if degree < blocks else "all layers thawed"
+        changes = _name_thawed(degree, blocks)
         each = attempt(work, Attempt(THAWING, name, current.network, changes, work.make_trial(name, recipe)), best)
         if each.score is None:
             work.screen.say(f"{each.name}: {each.decision}: {each.reason}")
@@ -60,6 +61,17 @@ def _climb_one(work, current: Attempt, best: Attempt) -> Attempt:
             break
         current = best = each
     return current
+
+
+def _name_thawed(degree, blocks) -> str:
+    """Say what is thawed.
+
+    >>> _name_thawed(1, 5), _name_thawed(2, 5), _name_thawed(5, 5)
+    ('the last block thawed', 'the last 2 blocks thawed', 'all layers thawed')
+    """
+    if degree == blocks:
+        return "all layers thawed"
+    return "the last block thawed" if degree == 1 else f"the last {degree} blocks thawed"
 
 
 def _judge(work, each: Attempt, current: Attempt) -> tuple[Attempt, Attempt]:
@@ -104,10 +116,10 @@ def go_further(work: Work, best: Attempt, expects: dict[str, float | None]) -> A
         gained = best.gain.value if best.step == THAWING and best.gain is not None else 0.0
         if expected is not None and expected <= gained:
             reason = f"on similar images it gained {expected:+.3f} over a probe, which {best.name} has reached"
-            work.log.add(each.decide("not tried", reason))
+            work.log.add(each.decide(UNTRIED, reason))
             continue
         if kind == "adapters" and expected is None and count_blocks(network):
-            work.log.add(each.decide("not tried", "nothing is known of what they gain with this network"))
+            work.log.add(each.decide(UNTRIED, "nothing is known of what they gain with this network"))
             continue
         each = attempt(work, each, best)
         if each.score is None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from tlmed.advising.attempts import DROPPED, NOT_TRIED, STOPPED
 from tlmed.advising.goals import Goal
 from tlmed.advising.work import CHANCE
 from tlmed.metrics.names import name_inline
+from tlmed.run_files.advice_files import DROPPED, LEARNABLE, NOT_LEARNABLE, STOPPED, UNSURE, UNTRIED
 from tlmed.words import count, thousandths
 
-YES, NO, UNSURE = "yes", "no", "unsure"
 _WORTH = 0.01  # of AUC: less is not worth collecting images for
 _MANY_LABELS = 0.01  # of the images, from which on labels that may be wrong are what to look at next
 _WIDE = 0.1  # width of an interval from which on more test images are what is needed
@@ -30,7 +29,7 @@ def judge_learnable(found: Mapping, tested: Mapping) -> dict:
             said.append(
                 f"With so few images ({found['n']:,}), there may be something all the same: the interval is wide."
             )
-        return {"learnable": NO, "says": said}
+        return {"learnable": NOT_LEARNABLE, "says": said}
     low, shown = tested.get("low"), _show(tested.get("value"), tested.get("low"), tested.get("high"))
     if low is None or low <= CHANCE:
         said = (
@@ -39,7 +38,10 @@ def judge_learnable(found: Mapping, tested: Mapping) -> dict:
             f"{_show(found['value'], found['low'], found['high'])}."
         )
         return {"learnable": UNSURE, "says": [said]}
-    return {"learnable": YES, "says": [f"There is something to learn: the AUC on the test images is {shown}."]}
+    both = (
+        f"{_show(found['value'], found['low'], found['high'])} on the development images and {shown} on the test images"
+    )
+    return {"learnable": LEARNABLE, "says": [f"The AUC is {both}; both intervals lie above 0.5, which is guessing."]}
 
 
 def _show(value, low, high) -> str:
@@ -130,7 +132,7 @@ def _list_tried(steps) -> list[Mapping]:
 
 
 def _say_computing(tried) -> list[dict]:
-    late = [each for each in tried if each["decision"] in (NOT_TRIED, STOPPED) and "budget" in each["reason"]]
+    late = [each for each in tried if each["decision"] in (UNTRIED, STOPPED) and "budget" in each["reason"]]
     if late:
         names = ", ".join(each["name"] for each in late[:3])
         text = f"A larger --budget, in another --out, would try what this one had no time for: {names}."

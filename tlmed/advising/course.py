@@ -33,12 +33,12 @@ from tlmed.data import ImageSet
 from tlmed.data.units import join_units
 from tlmed.errors import InputError, TlmedError
 from tlmed.recipe import Recipe, from_json, override
-from tlmed.run_files.advice_files import DECISION_JSON, digest_decision, read_decision
+from tlmed.run_files.advice_files import DECISION_JSON, TRIED, digest_decision, read_decision
 from tlmed.screen import Screen
 from tlmed.sections import KFold
 from tlmed.voice import Voice
 
-TRIED, LOGS, DECISION = "tried", "logs", DECISION_JSON.name
+LOGS, DECISION = "logs", DECISION_JSON.name
 MANY = 500  # development images, from which on a training is judged on one part of them
 _FOLDS, _REPEATS, _FEWEST = 5, 2, 3
 _MOST = 3  # parts on which a training is judged, from many images on, where the first leaves a decision open

@@ -5,13 +5,14 @@ import shutil
 import time
 from pathlib import Path
 
-from tlmed.advising.attempts import DROPPED, ENSEMBLE, KEPT, Attempt
+from tlmed.advising.attempts import ENSEMBLE, Attempt
 from tlmed.advising.team import LATE, train_cells
 from tlmed.advising.trials import Score, Trial, compare_two, count_seconds, join_gains
 from tlmed.advising.work import Work, say_score
 from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
 from tlmed.metrics.fold_means import average_folds
 from tlmed.run_files import METRICS_JSON
+from tlmed.run_files.advice_files import DROPPED, KEPT, STOPPED, UNTRIED
 from tlmed.rundir import RunDir
 from tlmed.seeds import derive
 from tlmed.status import describe_seconds
@@ -42,12 +43,12 @@ def join(work: Work, best: Attempt) -> Attempt:
         )
         work.log.said[ENSEMBLE] = f"An ensemble was not tried: {reason}."
         work.screen.say(work.log.said[ENSEMBLE])
-        work.log.add(each.decide("not tried", reason))
+        work.log.add(each.decide(UNTRIED, reason))
         return best
     deadline = time.monotonic() + work.left - one
     problem = train_cells(work.team, cells, work.log.folder, deadline, len(cells))
     if problem:
-        work.log.add(each.decide("stopped" if problem == LATE else DROPPED, problem))
+        work.log.add(each.decide(STOPPED if problem == LATE else DROPPED, problem))
         work.log.said[ENSEMBLE] = f"An ensemble was not judged: {problem}."
         return best
     each = _judge(work, each, best, trials)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import tlmed
-from tlmed.advising.attempts import ENSEMBLE, Attempt
+from tlmed.advising.attempts import Attempt
 from tlmed.advising.joining import draw_again
 from tlmed.advising.team import train_cells
 from tlmed.advising.trials import is_complete
@@ -17,11 +17,11 @@ from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
 from tlmed.errors import InputError, RunFailed
 from tlmed.recipe import Cell, Recipe, to_json
 from tlmed.run_files import METRICS_JSON
-from tlmed.run_files.advice_files import digest_decision, read_decision, seal_decision
+from tlmed.run_files.advice_files import ENSEMBLE, RECIPE_PY, RUN, digest_decision, read_decision, seal_decision
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_text
 
-RECIPE_PY, RUN, MEMBERS_FOLDER, JOINT = "recipe.py", "run", "members", "ensemble"
+MEMBERS = "members"  # the folder of the runs that an ensemble has besides the first
 
 
 def now() -> str:
@@ -55,7 +55,7 @@ def seal(work: Work, best: Attempt, text: str, facts: dict) -> dict:
         content = {
             "version": tlmed.__version__,
             "at": now(),
-            "path": JOINT if best.step == ENSEMBLE else RUN,
+            "path": ENSEMBLE if best.members > 1 else RUN,
             "recipe_sha256": digest,
             "recipe": to_json(finish_recipe(work, best)),
             "members": best.members,
@@ -101,9 +101,9 @@ def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
     for number in range(2, decision["members"] + 1):
         name = f"{number:02d}"
         drawn = _draw(work, recipe, number)
-        _train(work, [Cell(name, drawn, f"member {number}", {}, drawn.seed, None)], folder / MEMBERS_FOLDER)
-        places.append(folder / MEMBERS_FOLDER / name)
-    return _join(folder / JOINT, places)
+        _train(work, [Cell(name, drawn, f"member {number}", {}, drawn.seed, None)], folder / MEMBERS)
+        places.append(folder / MEMBERS / name)
+    return _join(folder / ENSEMBLE, places)
 
 
 def _draw(work, recipe, number) -> Recipe:
@@ -137,9 +137,6 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
     """Return what `advice.json` says of the answer."""
     found = METRICS_JSON.read(RunDir(path))
     entry = found["metrics"].get(work.metric) or {}
-    shown = {
-        name: {part: each.get(part) for part in ("value", "low", "high")} for name, each in found["metrics"].items()
-    }
     return {
         "path": str(path.relative_to(folder)),
         "recipe": RECIPE_PY,
@@ -147,6 +144,6 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "metric": work.metric,
         **{part: entry.get(part) for part in ("value", "low", "high", "method")},
         "n": found["n"],
-        "metrics": shown,
-        **({"members": decision["members"]} if decision["path"] == JOINT else {}),
+        "metrics": found["metrics"],
+        **({"members": decision["members"]} if decision["path"] == ENSEMBLE else {}),
     }

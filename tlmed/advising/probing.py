@@ -1,11 +1,12 @@
 """Step 4, probes: a linear head on the frozen features of each network, judged by repeated folds."""
 
 from tlmed.advising.at_hand import Network
-from tlmed.advising.attempts import DROPPED, KEPT, PROBES, Attempt
+from tlmed.advising.attempts import PROBES, Attempt
 from tlmed.advising.ladder import make_probe
 from tlmed.advising.work import Work, attempt, compare, say_score
 from tlmed.errors import InputError
 from tlmed.metrics.names import name_inline
+from tlmed.run_files.advice_files import DROPPED, KEPT
 from tlmed.status import describe_seconds
 from tlmed.words import count
 

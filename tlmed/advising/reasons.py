@@ -50,7 +50,7 @@ def tell_story(story, best: Attempt) -> list[str]:
     """
     source = story.request.recipe.data.source
     said = [
-        f"Advice for {source}: {best.changes} of {best.network.name}.",
+        f"Advice for {source}: {best.network.name}, {best.changes}.",
         f"Decided on {count(story.data['development'], 'development image')}, where it had "
         f"{describe_score(best.score)}; the test images took no part. Every setting may be changed.",
         f"tlmed train {story.request.folder / 'recipe.py'}",

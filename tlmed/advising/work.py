@@ -5,7 +5,7 @@ import math
 import time
 from dataclasses import dataclass
 
-from tlmed.advising.attempts import DROPPED, NOT_TRIED, STOPPED, Attempt, Log
+from tlmed.advising.attempts import Attempt, Log
 from tlmed.advising.diary import Diary
 from tlmed.advising.request import Request
 from tlmed.advising.team import LATE, Team, train_cells
@@ -13,6 +13,7 @@ from tlmed.advising.trials import Score, Trial, count_seconds, judge, measure_ga
 from tlmed.metrics.names import name_inline
 from tlmed.recipe import Recipe
 from tlmed.run_files import TIMING_JSON
+from tlmed.run_files.advice_files import DROPPED, STOPPED, UNTRIED
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.sections import KFold
@@ -88,7 +89,7 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0)
     cells = each.trial.list_cells()
     expected, fault = work.team.expect(cells)
     if fault:
-        return work.log.add(each.decide(NOT_TRIED, f"it cannot be trained: {fault}"))
+        return work.log.add(each.decide(UNTRIED, f"it cannot be trained: {fault}"))
     own = _CLOSING + _WHOLE * expected / len(cells)
     reserve = max(own, work.reserve(best))
     if expected + reserve > work.left * share:
@@ -96,7 +97,7 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0)
         reason = (
             f"it would take about {needs} with its training on all images, and {left} of the budget are left for it"
         )
-        return work.log.add(each.decide(NOT_TRIED, reason))
+        return work.log.add(each.decide(UNTRIED, reason))
     deadline = time.monotonic() + work.left - work.reserve(best)
     problem = train_cells(work.team, cells, work.log.folder, deadline, len(cells) if len(work.folds) > 1 else 1)
     if problem == LATE:

@@ -7,7 +7,7 @@ import tlmed
 from tlmed.advice_report import read_advice, write_advice_page
 from tlmed.advising.diary import Diary
 from tlmed.advising.request import Request
-from tlmed.run_files.advice_files import write_advice
+from tlmed.run_files.advice_files import COMPLETE, STOPPED, write_advice
 
 
 @dataclass
@@ -42,11 +42,11 @@ class Story:
     def to_json(self) -> dict:
         """Return the content of `advice.json`."""
         request = self.request
-        goal = {"text": request.goal.text, "metric": request.goal.metric, "least": request.goal.least}
+        goal = {name: getattr(request.goal, name) for name in ("text", "metric", "target", "least")}
         parts = ("data", "gate", "fingerprint", "rules", "experience", "steps", "curve", "sealed", "answer", "verdict")
         return {
             "version": tlmed.__version__,
-            "state": "stopped" if self.stopped or self.answer is None else "complete",
+            "state": STOPPED if self.stopped or self.answer is None else COMPLETE,
             "source": str(request.recipe.data.source),
             "command": self.command,
             "stopped": self.stopped or None,

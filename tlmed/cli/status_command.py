@@ -13,11 +13,15 @@ from tlmed.screen import Screen
 @click.argument("run", type=click.Path(path_type=Path))
 @debug
 def status(run):
-    """Show how far RUN is, while it trains or after it was stopped; of a study or a folder of runs, how far each is."""
+    """Show how far RUN is, while it trains or after it was stopped; or an advice, a study or a folder of runs."""
+    from tlmed.run_files.advice_files import read_state
     from tlmed.run_files.study_files import is_study
     from tlmed.rundir import RunDir, find_run
-    from tlmed.status import describe_status, describe_study, find_runs, list_status
+    from tlmed.status import describe_advice, describe_status, describe_study, find_runs, list_status
 
+    if read_state(run):
+        Screen(sys.stdout).show(describe_advice(run))
+        return
     if is_study(run):
         Screen(sys.stdout).show(describe_study(run))
         return

@@ -16,6 +16,7 @@ KEPT, DROPPED, UNTRIED, UNDECIDED = "kept", "dropped", "not tried", ""  # decisi
 DECISIONS = (KEPT, DROPPED, UNTRIED, STOPPED, UNDECIDED)
 LEARNABLE, NOT_LEARNABLE, UNSURE = "yes", "no", "unsure"  # verdicts
 RUN, ENSEMBLE = "run", "ensemble"  # what was advised, which is also its folder
+TRIED = "tried"  # the folder of what was tried on development images
 RECIPE_PY = "recipe.py"
 
 
