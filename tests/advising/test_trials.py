@@ -2,15 +2,12 @@ import dataclasses
 import math
 import statistics
 
-import numpy as np
 import pytest
 
 from tlmed.advising import climbing, work
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.attempts import THAWING, Attempt, Log
-from tlmed.advising.course import choose_division
 from tlmed.advising.trials import Gain, Score, Trial, join_gains, to_gain
-from tlmed.errors import InputError
 from tlmed.recipe import load_recipe
 from tlmed.sections import KFold
 
@@ -85,7 +82,7 @@ def script(monkeypatch, tmp_path):
         monkeypatch.setattr(climbing, "compare", scripted.compare)
         screen = type("Screen", (), {"say": staticmethod(lambda line: None)})()
         base = load_recipe("feature_extractor")
-        made = work.Work(None, None, None, screen, Log(tmp_path), base, KFold(5), (1,), (2, 3), True)
+        made = work.Work(None, None, None, screen, Log(tmp_path), base, base, KFold(5), (1,), (2, 3), True)
         probe = Attempt("probes", "probe-MobileNetV2", NETWORK, trial=make_trial("probe-MobileNetV2"))
         return scripted, made, scripted.attempt(made, probe, None).decide("kept", "")
 
@@ -125,34 +122,3 @@ def test_the_networks_at_hand_begin_with_the_smallest_and_take_the_image_size():
     assert Network("LeNet5", "digits/tlmed", found[0].parameters) == found[0]
     assert list_at_hand((16, 16)) == []
     assert [each.weights for each in read_networks(["VGG16=bsds500", "ResNet50"])] == ["bsds500", "imagenet"]
-
-
-def divide(amounts, groups=None):
-    from tlmed.data.table import Table
-
-    labels = np.repeat(np.arange(len(amounts)), amounts)
-    paths = tuple(f"{number}.png" for number in range(len(labels)))
-    names = tuple("abcdefgh"[: len(amounts)])
-    table = Table("images", paths, labels, names, groups, None, open)
-    splits = np.full(len(labels), "train")
-    return type("Images", (), {"table": table, "splits": splits, "sha256": paths})()
-
-
-@pytest.mark.parametrize(
-    ("amounts", "division", "folds"),
-    [
-        ((30, 40), KFold(5, repeats=2), (1, 2, 3, 4, 5)),
-        ((4, 40), KFold(4, repeats=2), (1, 2, 3, 4)),
-        ((250, 250), KFold(5), (1,)),
-        ((250, 249), KFold(5, repeats=2), (1, 2, 3, 4, 5)),
-    ],
-)
-def test_few_images_are_judged_on_all_folds_and_many_on_one(amounts, division, folds):
-    assert choose_division(divide(amounts)) == (division, folds)
-
-
-def test_a_class_with_too_few_images_or_patients_is_named():
-    with pytest.raises(InputError, match=r"3 different images or more.*class 'b' with 2"):
-        choose_division(divide((30, 2)))
-    with pytest.raises(InputError, match=r"3 separate groups or more.*class 'a' with 1"):
-        choose_division(divide((30, 30), ("Ann",) * 30 + tuple(f"p{number}" for number in range(30))))

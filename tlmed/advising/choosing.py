@@ -24,7 +24,3 @@ def choose_networks(work: Work, fingerprint: dict) -> tuple[list[Network], dict,
             f"Received: none for images of {size[0]} x {size[1]} pixels."
         )
     return networks, {}, {"used": False, "rows": 0, "nearest": [], "order": [one.name for one in networks]}
-
-
-def describe_and_rule(request, seen) -> tuple[dict, list[dict]]:
-    return {}, []

@@ -50,7 +50,7 @@ def _climb_one(work, current: Attempt, best: Attempt) -> Attempt:
     for degree in range(1, blocks + 1):
         short = current.network.slug
         name = f"thaw{degree}-{short}"
-        recipe = make_thawed(work.base, current.network, degree)
+        recipe = make_thawed(work.thawing, current.network, degree)
         changes = _name_thawed(degree, blocks)
         each = attempt(work, Attempt(THAWING, name, current.network, changes, work.make_trial(name, recipe)), best)
         if each.score is None:
@@ -111,7 +111,7 @@ def go_further(work: Work, best: Attempt, expects: dict[str, float | None]) -> A
         if kind == "whole" and has_whole:
             continue
         name = f"{kind}-{short}"
-        each = Attempt(WHOLE, name, network, changes, work.make_trial(name, make(work.base, network)))
+        each = Attempt(WHOLE, name, network, changes, work.make_trial(name, make(work.thawing, network)))
         expected = expects.get(kind)
         gained = best.gain.value if best.step == THAWING and best.gain is not None else 0.0
         if expected is not None and expected <= gained:

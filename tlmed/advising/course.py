@@ -3,14 +3,14 @@
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-
 from tlmed.advice_report import describe_advice, read_advice
 from tlmed.advising import opening
+from tlmed.advising.advice_rules import apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
-from tlmed.advising.choosing import choose_networks, describe_and_rule
+from tlmed.advising.choosing import choose_networks
 from tlmed.advising.climbing import climb, go_further, is_above_chance
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure
+from tlmed.advising.development_fingerprint import describe_development
 from tlmed.advising.diary import open_diary
 from tlmed.advising.first_look import (
     check_unchanged,
@@ -29,18 +29,13 @@ from tlmed.advising.request import Request
 from tlmed.advising.team import Team
 from tlmed.advising.work import Work, find_auc
 from tlmed.advising.writing import Story, write_all
-from tlmed.data import ImageSet
-from tlmed.data.units import join_units
 from tlmed.errors import InputError, TlmedError
 from tlmed.recipe import Recipe, from_json, override
 from tlmed.run_files.advice_files import DECISION_JSON, TRIED, digest_decision, read_decision
 from tlmed.screen import Screen
-from tlmed.sections import KFold
 from tlmed.voice import Voice
 
 LOGS, DECISION = "logs", DECISION_JSON.name
-MANY = 500  # development images, from which on a training is judged on one part of them
-_FOLDS, _REPEATS, _FEWEST = 5, 2, 3
 _MOST = 3  # parts on which a training is judged, from many images on, where the first leaves a decision open
 
 
@@ -81,7 +76,6 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
     subject = open_images(request, voice)
     for line in subject.words:
         screen.say(line)
-    division, folds = choose_division(subject.images)
     digests = digest_images(subject.images)
     check_unchanged(diary.done.get("images"), digests, request.folder)
     story.data = describe_images(subject.images, request)
@@ -90,58 +84,43 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
         _look(request, diary, subject, voice)
     _recall(story)
     story.gate["accepted"] = bool(story.gate["errors"]) and request.accept
+    if faults := diary.done["faults"]:
+        raise InputError(faults)
     refuse_errors(request, story.gate)
     for rule in story.rules:
         screen.say(f"{rule['name']}: {rule['says']} ({rule['source']})")
     team = Team(request.folder / LOGS, request.skip_bad, screen, request.jobs)
     try:
-        base = _apply_rules(request, story.rules)
-        log = Log(request.folder / TRIED)
-        further = tuple(fold for fold in range(1, 1 + min(_MOST, division.k)) if fold not in folds)
-        work = Work(request, diary, team, screen, log, base, division, folds, further, story.data["draws"])
+        work = _begin(story, team, screen)
         decision = read_decision(request.folder) if digest_decision(request.folder) else _decide(work, story)
         _open(work, story, decision)
     finally:
         team.close()
 
 
-def choose_division(images: ImageSet) -> tuple[KFold, tuple[int, ...]]:
-    """Return how the development images are divided, and on which folds a training is judged.
-
-    From 500 images on a training is judged on one part of five; below, on all five, and probes on ten folds.
-
-    Raises:
-        InputError: If a class has too few images or groups.
-    """
-    table, rows = images.table, np.flatnonzero(images.splits != "test")
-    units = join_units(table.groups, images.sha256)[rows]
-    kind = "separate groups" if table.groups else "different images"
-    least, name = len(np.unique(units)), "all classes"
-    if not table.is_multi:
-        amounts = [len(np.unique(units[table.labels[rows] == label])) for label in range(len(table.classes))]
-        least, name = min(amounts), f"class {table.classes[int(np.argmin(amounts))]!r}"
-    if least < _FEWEST:
-        raise InputError(
-            f"Each class must have {_FEWEST} {kind} or more besides the test images, for training, validation and a "
-            f"part that judges; collect more of it. Received: {name} with {least}."
-        )
-    k = min(_FOLDS, least)
-    if len(rows) >= MANY:
-        return KFold(k), (1,)
-    return KFold(k, repeats=_REPEATS), tuple(range(1, k + 1))
-
-
 def _look(request, diary, subject, voice) -> None:
     """Run the gate and describe the development images, and note both."""
     seen = look(request, subject, voice)
-    fingerprint, rules = describe_and_rule(request, seen)
+    fingerprint = describe_development(request.recipe, seen.images, seen.course.evidence)
+    rules = apply_rules(fingerprint, request.budget, request.given)
     curve = seen.found.figures.get("forecast")
     diary.note(
         gate=describe_gate(seen.found, request.accept),
         curve=None if curve is None else dict(curve),
-        fingerprint=fingerprint,
-        rules=rules,
+        fingerprint=fingerprint.to_json(),
+        rules=[rule.to_json() for rule in rules],
+        faults=find_faults(fingerprint),
     )
+
+
+def _begin(story, team, screen) -> Work:
+    request, found = story.request, story.fingerprint
+    base, thawing = _apply_rules(request, story.rules)
+    division, folds = choose_folds(found["images"], found["fewest"])
+    further = tuple(fold for fold in range(1, 1 + min(_MOST, division.k)) if fold not in folds)
+    log = Log(request.folder / TRIED)
+    draws = story.data["draws"]
+    return Work(request, story.diary, team, screen, log, base, thawing, division, folds, further, draws)
 
 
 def _recall(story) -> None:
@@ -150,16 +129,20 @@ def _recall(story) -> None:
     story.fingerprint, story.rules = done["fingerprint"], done["rules"]
 
 
-def _apply_rules(request, rules) -> Recipe:
-    recipe = request.recipe
-    settings = {name: value for rule in rules for name, value in rule["settings"].items()}
-    if request.sized:
-        settings.pop("data.image_size", None)
-    settings["data.split_seed"] = recipe.split_seed
-    made = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+def _apply_rules(request, rules) -> tuple[Recipe, Recipe]:
+    """Return the recipe with what the rules decided: for probes, and for what trains blocks of a network."""
+    settings = {"data.split_seed": request.recipe.split_seed}
+    settings |= {name: value for rule in rules for name, value in rule["settings"].items()}
     if request.goal.threshold is not None:
-        made["threshold"] = request.goal.threshold
-    return override(recipe, (), made)
+        settings["threshold"] = request.goal.threshold
+    thawing = {name: value for rule in rules for name, value in rule["thawing"].items()}
+    base = override(request.recipe, (), _as_tuples(settings))
+    return base, override(base, (), _as_tuples(thawing))
+
+
+def _as_tuples(settings) -> dict:
+    """Return settings as a recipe holds them: what JSON has as lists are tuples there."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
 def _decide(work: Work, story: Story) -> dict:

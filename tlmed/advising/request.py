@@ -35,7 +35,7 @@ class Request:
         experience: Let the table of experience decide what is tried first.
         skip_bad: Leave out images that cannot be read.
         jobs: How many runs are trained at a time, at most; None: as many as fit.
-        sized: Whether the image size was asked for, and is not decided by a rule.
+        given: The dotted names of fields that were asked for, which no rule decides.
     """
 
     recipe: Recipe
@@ -47,7 +47,7 @@ class Request:
     experience: bool = True
     skip_bad: bool = False
     jobs: int | None = None
-    sized: bool = False
+    given: tuple[str, ...] = ()
 
     def to_json(self) -> dict:
         """Return what may not change from one command to the next for the same directory."""
@@ -58,7 +58,7 @@ class Request:
             "networks": list(self.networks),
             "experience": self.experience,
             "skip_bad": self.skip_bad,
-            "sized": self.sized,
+            "given": list(self.given),
         }
 
 

@@ -75,11 +75,11 @@ def _read(data, out, given):
     recipe = override(read_recipe(PLAIN).recipe, given["settings"], own)
     networks = tuple(name.strip() for name in (given["backbones"] or "").split(",") if name.strip())
     request = Request(recipe, out, budget, read_goal(given["goal"]), given["accept"], networks)
-    sized = any(setting.partition("=")[0].strip() == "data.image_size" for setting in given["settings"])
+    named = tuple(setting.partition("=")[0].strip() for setting in given["settings"])
     return dataclasses.replace(
         request,
         experience=not given["no_experience"],
         skip_bad=given["skip_bad"],
         jobs=given["jobs"],
-        sized=sized,
+        given=named,
     )
