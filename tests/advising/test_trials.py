@@ -7,7 +7,7 @@ import pytest
 from tlmed.advising import climbing, work
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.attempts import THAWING, Attempt, Log
-from tlmed.advising.trials import Gain, Score, Trial, join_gains, to_gain
+from tlmed.advising.trials import Gain, Score, Trial, average_scores, join_gains, to_gain
 from tlmed.recipe import load_recipe
 from tlmed.sections import KFold
 
@@ -53,6 +53,26 @@ def test_the_noise_of_several_folds_is_that_of_their_images_or_of_their_spread()
     wide = [-0.2, 0.2, -0.1, 0.1, 0.0]
     spread = join_gains("probe", [difference(value, 0.001) for value in wide], 0.25)
     assert spread.noise == pytest.approx(statistics.stdev(wide) * math.sqrt(1 / 5 + 0.25))
+
+
+def entry(value, low, high):
+    return {"n": 40, "metrics": {"auc": {"value": value, "low": low, "high": high, "method": "DeLong"}}}
+
+
+def test_the_interval_of_few_folds_is_that_of_their_images_and_of_many_that_of_their_spread():
+    alone = average_scores([entry(0.8, 0.7, 0.9)], "auc", KFold(5))
+    assert (alone.value, alone.low, alone.high, alone.n, alone.folds) == (0.8, 0.7, 0.9, 40, 1)
+    two = average_scores([entry(0.8, 0.7, 0.86), entry(0.9, 0.8, 0.94)], "auc", KFold(5))
+    assert (two.value, two.n) == (pytest.approx(0.85), 80)
+    assert two.low == pytest.approx(0.85 - math.hypot(0.1, 0.1) / 2)
+    assert two.high == pytest.approx(0.85 + math.hypot(0.06, 0.04) / 2)
+    values = [0.80, 0.82, 0.78, 0.81, 0.79]
+    many = average_scores([entry(value, 0.0, 1.0) for value in values], "auc", KFold(5))
+    half = 2.776445 * statistics.stdev(values) * math.sqrt(1 / 5 + KFold(5).test_share)
+    assert many.high - many.value == pytest.approx(half, abs=1e-6)
+    assert average_scores([entry(value, 0.0, 1.0) for value in values * 2], "auc", KFold(5, repeats=2)).n == 200
+    undefined = {"n": 9, "metrics": {"auc": {"value": None, "low": None, "high": None, "reason": "one class"}}}
+    assert average_scores([entry(0.8, 0.7, 0.9), undefined], "auc", KFold(5)).value is None
 
 
 class Scripted:

@@ -1,6 +1,7 @@
 """The course of an advice, readable from top to bottom: look, decide, seal, and only then open the test images."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from tlmed.advice_report import describe_advice, read_advice
@@ -34,6 +35,7 @@ from tlmed.recipe import Recipe, from_json, override
 from tlmed.run_files.advice_files import DECISION_JSON, TRIED, digest_decision, read_decision
 from tlmed.screen import Screen
 from tlmed.voice import Voice
+from tlmed.words import count
 
 LOGS, DECISION = "logs", DECISION_JSON.name
 _MOST = 3  # parts on which a training is judged, from many images on, where the first leaves a decision open
@@ -87,8 +89,9 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
     if faults := diary.done["faults"]:
         raise InputError(faults)
     refuse_errors(request, story.gate)
+    screen.say(say_fingerprint(story.fingerprint))
     for rule in story.rules:
-        screen.say(f"{rule['name']}: {rule['says']} ({rule['source']})")
+        screen.say(f"Rule, {rule['name']}: {rule['says']} [{rule['source']}]")
     team = Team(request.folder / LOGS, request.skip_bad, screen, request.jobs)
     try:
         work = _begin(story, team, screen)
@@ -111,6 +114,23 @@ def _look(request, diary, subject, voice) -> None:
         rules=[rule.to_json() for rule in rules],
         faults=find_faults(fingerprint),
     )
+
+
+def say_fingerprint(found: Mapping) -> str:
+    """Return what the development images are, in a line."""
+    size = f"{found['height']} x {found['width']} pixels" if found["height"] and found["width"] else "of unknown size"
+    known = [
+        f"{count(found['images'], 'image')}",
+        "gray" if found["gray"] else "in colour",
+        f"{size} (median)",
+        *([f"{count(found['groups'], 'patient')} (groups)"] if found["groups"] else []),
+        *([f"the nearest image tells the class with AUC {found['nearest_neighbour_auc']:.2f}"] * _is_known(found)),
+    ]
+    return f"Development images: {', '.join(known)}."
+
+
+def _is_known(found) -> bool:
+    return found["nearest_neighbour_auc"] is not None
 
 
 def _begin(story, team, screen) -> Work:

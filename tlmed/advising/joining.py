@@ -7,10 +7,9 @@ from pathlib import Path
 
 from tlmed.advising.attempts import ENSEMBLE, Attempt
 from tlmed.advising.team import LATE, train_cells
-from tlmed.advising.trials import Score, Trial, compare_two, count_seconds, join_gains
+from tlmed.advising.trials import Trial, average_scores, compare_two, count_seconds, join_gains
 from tlmed.advising.work import Work, say_score
 from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
-from tlmed.metrics.fold_means import average_folds
 from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import DROPPED, KEPT, STOPPED, UNTRIED
 from tlmed.rundir import RunDir
@@ -78,7 +77,7 @@ def _judge(work, each: Attempt, best: Attempt, trials) -> Attempt:
     seconds = sum(count_seconds(trial, folder) for trial in trials)
     each = dataclasses.replace(
         each,
-        score=_average(work, best, results),
+        score=average_scores(results, work.metric, work.division),
         gain=gain,
         seconds=round(seconds, 3),
         ended=work.diary.stamp(each.name),
@@ -86,18 +85,6 @@ def _judge(work, each: Attempt, best: Attempt, trials) -> Attempt:
     if gain.is_real:
         return work.log.add(each.decide(KEPT, f"better than {best.name} alone by more than the noise"))
     return work.log.add(each.decide(DROPPED, f"not better than {best.name} alone by more than the noise"))
-
-
-def _average(work, best, results) -> Score:
-    entries = [result["metrics"][work.metric] for result in results]
-    n = sum(result["n"] for result in results)
-    if len(entries) == 1:
-        found = entries[0]
-    else:
-        values = [entry["value"] for entry in entries]
-        found = average_folds(values, best.trial.division.test_share, (0.0, 1.0))
-    method = found.get("method") or found.get("reason") or ""
-    return Score(work.metric, found["value"], found["low"], found["high"], method, n, len(entries))
 
 
 def _write(work, trial, others, fold) -> Path:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,20 +119,44 @@ def judge(trial: Trial, folder: Path, metric: str) -> Score:
         folder: Where its runs lie.
         metric: The metric.
     """
-    results = [METRICS_JSON.read(run) for run in trial.list_runs(folder)]
-    tested = sum(result["n"] for result in results) // _count_repeats(trial)
-    if len(results) == 1:
-        found = results[0]["metrics"][metric]
+    return average_scores([METRICS_JSON.read(run) for run in trial.list_runs(folder)], metric, trial.division)
+
+
+def average_scores(results: Sequence[Mapping], metric: str, division: KFold) -> Score:
+    """Return the mean of a metric over folds, with its interval.
+
+    The interval of fewer than five folds is that of the errors which their images cause, as they are independent; from
+    five on it is that of the corrected resampled t (Nadeau & Bengio 2003), which counts what training varies, too.
+
+    Args:
+        results: The content of `metrics.json` of each fold.
+        metric: The metric.
+        division: How the development images are divided.
+    """
+    repeats = max(1, -(-len(results) // division.k))  # each tests all images once
+    n, entries = sum(result["n"] for result in results) // repeats, [result["metrics"][metric] for result in results]
+    if len(entries) == 1:
+        found = entries[0]
+    elif len(entries) < _MANY_FOLDS:
+        found = _average_few(entries)
     else:
-        values = [result["metrics"][metric]["value"] for result in results]
-        # The folds of a part of the repeats: each repeat tests all images once.
-        found = average_folds(values, trial.division.test_share, (0.0, 1.0), repeats=_count_repeats(trial))
+        values = [entry["value"] for entry in entries]
+        found = average_folds(values, division.test_share, (0.0, 1.0), repeats=repeats)
     method = found.get("method") or found.get("reason") or ""
-    return Score(metric, found["value"], found["low"], found["high"], method, tested, len(results))
+    return Score(metric, found["value"], found["low"], found["high"], method, n, len(entries))
 
 
-def _count_repeats(trial) -> int:
-    return max(1, -(-len(trial.folds) // trial.division.k))
+def _average_few(entries) -> dict:
+    if any(entry.get("low") is None for entry in entries):
+        return {"value": None, "low": None, "high": None, "reason": "It is not defined, or has no interval, in a fold."}
+    mean = statistics.fmean(entry["value"] for entry in entries)
+    # Each side by itself: near 1 an interval reaches further down than up (as in MOVER, Zou & Donner 2008).
+    down, up = (
+        math.sqrt(sum((entry[side] - entry["value"]) ** 2 for entry in entries)) / len(entries)
+        for side in ("low", "high")
+    )
+    method = f"MOVER of {len(entries)} folds (Zou & Donner 2008), of each: {entries[0]['method']}"
+    return {"value": mean, "low": max(0.0, mean - down), "high": min(1.0, mean + up), "method": method}
 
 
 def measure_gain(trial: Trial, other: Trial, folder: Path, metric: str) -> Gain:
