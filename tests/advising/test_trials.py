@@ -7,6 +7,7 @@ import pytest
 from tlmed.advising import climbing, work
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.attempts import THAWING, Attempt, Log
+from tlmed.advising.nearest_sets import ExpectedGain
 from tlmed.advising.trials import Gain, Score, Trial, average_scores, join_gains, to_gain
 from tlmed.recipe import load_recipe
 from tlmed.sections import KFold
@@ -126,14 +127,28 @@ def test_a_probe_stays_where_nothing_is_better_and_guessing_is_not_thawed(script
     assert scripted.tried == ["probe-MobileNetV2"]
 
 
-def test_all_layers_are_tried_unless_experience_expects_no_more_than_is_reached(script):
+def expected(mean, sets=5):
+    return lambda kind, over: None if mean is None else ExpectedGain(mean, -0.2, 0.3, sets, 20)
+
+
+@pytest.mark.parametrize(
+    ("mean", "tried", "best"),
+    [
+        (-0.01, [], "thaw1-MobileNetV2"),
+        (0.01, ["whole-MobileNetV2", "adapters-MobileNetV2"], "whole-MobileNetV2"),
+        (None, ["whole-MobileNetV2"], "whole-MobileNetV2"),
+    ],
+)
+def test_all_layers_are_tried_unless_experience_expects_nothing_of_them(script, mean, tried, best):
     scores = {"probe-MobileNetV2": 0.80, "thaw1-MobileNetV2": 0.85, "thaw2-MobileNetV2": 0.85}
-    scripted, made, probe = script({**scores, "whole-MobileNetV2": 0.88})
-    best = climbing.climb(made, [probe])
-    assert climbing.go_further(made, best, {"whole": 0.03}).name == "thaw1-MobileNetV2"
-    assert "whole-MobileNetV2" not in scripted.tried
-    assert climbing.go_further(made, best, {"whole": 0.06}).name == "whole-MobileNetV2"
-    assert {each.name: each.decision for each in made.log.attempts}["thaw1-MobileNetV2"] == "dropped"
+    scripted, made, probe = script({**scores, "whole-MobileNetV2": 0.88, "adapters-MobileNetV2": 0.86})
+    top = climbing.climb(made, [probe])
+    found = climbing.go_further(made, top, expected(mean))
+    assert found.name == best
+    assert scripted.tried[3:] == tried
+    decisions = {each.name: each.decision for each in made.log.attempts}
+    assert decisions["thaw1-MobileNetV2"] == ("kept" if best.startswith("thaw1") else "dropped")
+    assert decisions["whole-MobileNetV2"] == ("not tried" if not tried else "kept")
 
 
 def test_the_networks_at_hand_begin_with_the_smallest_and_take_the_image_size():

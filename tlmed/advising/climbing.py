@@ -3,11 +3,21 @@
 The order is the one that Kim et al. 2022 recommend: thaw from the output on, at a low rate, for as long as it helps.
 """
 
+from collections.abc import Callable
+
 from tlmed.advising.attempts import THAWING, WHOLE, Attempt
+from tlmed.advising.experience import PROBE
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
+from tlmed.advising.nearest_sets import ExpectedGain
 from tlmed.advising.work import CHANCE, Work, attempt, compare, say_folds, say_score
 from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
-from tlmed.words import count
+from tlmed.words import count, join_names
+
+WHOLE_KIND, ADAPTERS = "all-layers", "adapters"  # as the table of experience calls them
+_FURTHER = {
+    WHOLE_KIND: (make_whole, "whole", "all layers trained after the head"),
+    ADAPTERS: (make_adapted, "adapters", "low-rank adapters"),
+}
 
 
 def climb(work: Work, probes: list[Attempt]) -> Attempt:
@@ -91,35 +101,19 @@ def _drop(work, each: Attempt, reason: str) -> None:
     work.log.add(each.decide(DROPPED, reason))
 
 
-def go_further(work: Work, best: Attempt, expects: dict[str, float | None]) -> Attempt:
+def go_further(work: Work, best: Attempt, expect: Callable[[str, str], ExpectedGain | None]) -> Attempt:
     """Train all layers, or adapters, if experience expects a gain and the budget has the time; return the best attempt.
 
     Args:
         work: The work.
         best: The best attempt so far.
-        expects: The gain over a probe that experience expects of "whole" and "adapters"; None: nothing is known.
+        expect: Returns what a kind of training gained over another on images that are alike; None: nothing is known.
     """
-    network, short = best.network, best.network.slug
-    kinds = {
-        "whole": (make_whole, "all layers trained after the head"),
-        "adapters": (make_adapted, "low-rank adapters"),
-    }
-    if not count_blocks(network):  # a network that is not in the list, such as one of keras-hub, is not cut into blocks
-        kinds = {"adapters": kinds["adapters"], "whole": kinds["whole"]}
-    has_whole = any(each.trial and each.trial.recipe.phases[-1].thaw == "all" for each in work.log.of(THAWING))
-    for kind, (make, changes) in kinds.items():
-        if kind == "whole" and has_whole:
-            continue
-        name = f"{kind}-{short}"
-        each = Attempt(WHOLE, name, network, changes, work.make_trial(name, make(work.thawing, network)))
-        expected = expects.get(kind)
-        gained = best.gain.value if best.step == THAWING and best.gain is not None else 0.0
-        if expected is not None and expected <= gained:
-            reason = f"on similar images it gained {expected:+.3f} over a probe, which {best.name} has reached"
+    network = best.network
+    for kind in (WHOLE_KIND, ADAPTERS) if count_blocks(network) else (ADAPTERS, WHOLE_KIND):
+        each = _begin_further(work, network, kind)
+        if reason := _find_reason(work, best, kind, expect(kind, _name_kind(best))):
             work.log.add(each.decide(UNTRIED, reason))
-            continue
-        if kind == "adapters" and expected is None and count_blocks(network):
-            work.log.add(each.decide(UNTRIED, "nothing is known of what they gain with this network"))
             continue
         each = attempt(work, each, best)
         if each.score is None:
@@ -130,10 +124,39 @@ def go_further(work: Work, best: Attempt, expects: dict[str, float | None]) -> A
             if best.step in (THAWING, WHOLE):
                 _drop(work, best, f"{each.name} is better by more than the noise")
             best = each
-    tried = [each for each in work.log.of(WHOLE) if each.score is not None]
-    if work.log.of(WHOLE):
-        kept = f"{best.name} is kept" if best.step == WHOLE else f"{best.name} stays"
-        what = " and ".join(each.name for each in tried) or "nothing"
-        work.log.said[WHOLE] = f"Beyond thawing block by block, {what} was tried: {kept}."
-        work.screen.say(work.log.said[WHOLE])
+    tried = [each.name for each in work.log.of(WHOLE) if each.score is not None]
+    work.log.said[WHOLE] = (
+        f"Beyond thawing block by block, {join_names(tried) if tried else 'nothing'} was tried: "
+        f"{f'{best.name} is kept' if best.step == WHOLE else f'{best.name} stays'}."
+    )
+    work.screen.say(work.log.said[WHOLE])
     return best
+
+
+def _begin_further(work, network, kind) -> Attempt:
+    make, title, changes = _FURTHER[kind]
+    name = f"{title}-{network.slug}"
+    return Attempt(WHOLE, name, network, changes, work.make_trial(name, make(work.thawing, network)))
+
+
+def _find_reason(work, best, kind, expected) -> str:
+    """Return why a kind of training is not worth its time; "" if it may be."""
+    if kind == WHOLE_KIND and any(each.trial.recipe.phases[-1].thaw == "all" for each in work.log.of(THAWING)):
+        return "thawing block by block has come to all layers"
+    if expected is not None and expected.mean <= 0:
+        return (
+            f"on {count(expected.sets, 'set')} of other images it was no better than {_name_kind(best)} on average "
+            f"({expected.mean:+.3f})"
+        )
+    if kind == ADAPTERS and expected is None and count_blocks(best.network):
+        return "nothing is known of what they gain over the best so far"
+    return ""
+
+
+def _name_kind(each: Attempt) -> str:
+    """Return what an attempt is called in the table of experience."""
+    if each.step == THAWING:
+        return each.name.partition("-")[0]
+    if each.step == WHOLE:
+        return WHOLE_KIND if each.name.startswith("whole") else ADAPTERS
+    return PROBE

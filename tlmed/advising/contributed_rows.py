@@ -3,8 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
+from pathlib import Path
 
-from tlmed.advising.experience import PROBE, Experience, describe_set, name_weights
+from tlmed.advising.experience import PROBE, Experience, contribute, describe_set, name_weights
+from tlmed.run_files.advice_files import read_advice_json, read_decision
+from tlmed.studies.worker_pool import list_cores
 
 _KINDS = {"probe": PROBE, "whole": "all-layers", "adapters": "adapters"}
 _RECIPES = {PROBE: "feature_extractor", "all-layers": "lp_ft"}  # what an advice trains as these do
@@ -72,3 +75,20 @@ def _name_network(tried) -> tuple[str, str]:
 
 def _round(value) -> float | None:
     return None if value is None else round(value, 4)
+
+
+def give(folder: Path, file: Path, name: str | None = None) -> int:
+    """Add the rows of a complete advice to a table of experience, and return how many they are.
+
+    Args:
+        folder: The directory of the advice.
+        file: The table, which is made if it is not there.
+        name: What the user calls the images.
+
+    Raises:
+        InputError: If the table cannot be written, or is none.
+    """
+    size = read_decision(folder)["recipe"]["data"]["image_size"]
+    rows = make_rows(read_advice_json(folder), tuple(size), len(list_cores()), name)
+    contribute(file, rows)
+    return len(rows)

@@ -1,6 +1,7 @@
 """The course of an advice, readable from top to bottom: look, decide, seal, and only then open the test images."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from tlmed.advice_report import describe_advice, read_advice
 from tlmed.advising import opening
 from tlmed.advising.advice_rules import apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
-from tlmed.advising.choosing import choose_networks
+from tlmed.advising.choosing import choose_networks, expect
 from tlmed.advising.climbing import climb, go_further, is_above_chance
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure
 from tlmed.advising.development_fingerprint import describe_development
@@ -136,7 +137,7 @@ def _is_known(found) -> bool:
 def _begin(story, team, screen) -> Work:
     request, found = story.request, story.fingerprint
     base, thawing = _apply_rules(request, story.rules)
-    division, folds = choose_folds(found["images"], found["fewest"])
+    division, folds = choose_folds(found["units"], found["fewest"])
     further = tuple(fold for fold in range(1, 1 + min(_MOST, division.k)) if fold not in folds)
     log = Log(request.folder / TRIED)
     draws = story.data["draws"]
@@ -167,11 +168,12 @@ def _as_tuples(settings) -> dict:
 
 def _decide(work: Work, story: Story) -> dict:
     """Try what promises most, and seal the decision; return the content of `decision.json`."""
-    networks, expects, story.experience = choose_networks(work, story.fingerprint)
+    networks, story.experience = choose_networks(work, story.fingerprint)
+    expected = functools.partial(expect, work, story.fingerprint)
     try:
         chosen = probe_all(work, networks)
         best = climb(work, chosen)
-        best = go_further(work, best, expects)
+        best = go_further(work, best, expected)
         if is_above_chance(best):
             best = join(work, best)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.advising.cures import suggest_cure
 from tlmed.advising.request import Request
 from tlmed.data import ImageSet
 from tlmed.errors import CheckFailed, InputError
@@ -52,7 +53,7 @@ def open_images(request: Request, voice: Voice) -> Subject:
     with voice.busy(f"Reading images of {request.recipe.data.source}"):
         subject = open_subject(request.recipe)
     if subject.undivided:
-        raise InputError(subject.undivided)
+        raise InputError(f"{subject.undivided} {suggest_cure(subject.images.table, subject.images.sha256)}".rstrip())
     if len(subject.images.table.classes) < 2:
         raise InputError(
             f"There must be images of two classes or more. Received: {subject.source} with "

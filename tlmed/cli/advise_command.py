@@ -12,12 +12,14 @@ from tlmed.cli.sweep_command import read_time
 from tlmed.errors import InputError
 from tlmed.recipe import override, read_recipe
 from tlmed.screen import Screen
+from tlmed.words import count
 
 PLAIN = "feature_extractor"  # the recipe whose images an advice begins with
 UNLIMITED = "none"
 LEAST = 30.0  # seconds: loading TensorFlow, the check of the data and one probe take as long on any machine
 BUDGET = "The time it may take, those of earlier commands for --out too, such as 30m or 2h; none: no limit."
 GOAL = "The metric that decides, such as auc; or what has to be reached: auc>=0.9, sensitivity>=0.95."
+CONTRIBUTE = "Add what was tried to a table: what the images are and what scored how, no path and no patient."
 SET = "A field of the recipe that the advice does not decide, such as data.label_column=diagnosis."
 
 
@@ -29,6 +31,8 @@ SET = "A field of the recipe that the advice does not decide, such as data.label
 @click.option("--accept", is_flag=True, help="Go on although the check of the data finds errors.")
 @click.option("--backbones", metavar="A,B", help="Try these, and download them; by default those that are at hand.")
 @click.option("--no-experience", is_flag=True, help="Do not let results on other data decide what is tried first.")
+@click.option("--contribute", type=click.Path(path_type=Path), metavar="FILE.csv", help=CONTRIBUTE)
+@click.option("--name", metavar="NAME", help="What --contribute calls the images; by default a digest.")
 @click.option("--jobs", type=click.IntRange(1), help="Trainings at a time, at most; by default as fit.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SET)
 @click.option("--group", metavar="COLUMN", help=GROUP)
@@ -49,12 +53,19 @@ def advise(data, out, **given):
     """
     check_groups(given["group"], given["no_groups"])
     check_place(data)
+    if given["name"] is not None and given["contribute"] is None:
+        raise click.UsageError("`--name` must go with `--contribute`.")
     request = _read(data, out, given)
     screen = Screen(sys.stdout, waits=False)
     voice = open_voice(screen, "advising.course")
     from tlmed.advising.course import make_advice
 
     make_advice(request, screen, voice, shlex.join(["tlmed", *sys.argv[1:]]))
+    if given["contribute"] is not None:
+        from tlmed.advising.contributed_rows import give
+
+        amount = give(out, given["contribute"], given["name"])
+        screen.say(f"Contributed: {count(amount, 'row')} to {given['contribute']}; look at them before you send them.")
 
 
 def _read(data, out, given):
