@@ -89,7 +89,7 @@ def test_each_modality_has_a_preset_that_a_recipe_takes():
         rule = find_rule("augmentation", replace(PLAIN, modality=modality))
         assert rule.settings == {}
         changed = override(recipe, (), dict(rule.thawing))
-        assert changed.augment == type(changed.augment).preset(find_preset(modality, None))
+        assert changed.augment == replace(type(changed.augment).preset(find_preset(modality, None)), views=4)
 
 
 def test_images_of_an_unknown_kind_are_not_changed():

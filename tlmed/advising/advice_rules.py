@@ -16,6 +16,7 @@ MANY_UNITS = 500  # patients, or images on their own, from which on one fold of 
 _FOLDS, _REPEATS, LEAST_UNITS = 5, 2, 3  # of a class: one each for training, validation and the part that judges
 UNEVEN = 5  # the ratio of classes from which on the rarest of several was found less than half of the time
 FEW_UNITS = 100
+_VIEWS = 4  # versions of a training image; each passes through the frozen part once
 _PAGE = "docs/imbalance.md of tlmed"
 
 
@@ -160,10 +161,10 @@ def _rule_augmentation(found: Fingerprint, given) -> Rule:
         )
         return Rule("augmentation", says, source)
     says = (
-        f"The preset {name!r}, in steps that train blocks of the network. Probes do without: changed images would have "
-        "to pass through the network again in each epoch."
+        f"The preset {name!r}, in steps that train blocks of the network: {_VIEWS} versions of each image, which are "
+        "made once, so that a head can still be solved on them. Probes do without."
     )
-    changes = {**preset_values(name), "from_preset": name}
+    changes = {**preset_values(name), "from_preset": name, "views": _VIEWS}
     return Rule("augmentation", says, source, thawing={f"augment.{key}": value for key, value in changes.items()})
 
 

@@ -8,8 +8,7 @@ from tlmed.recipe import Recipe
 from tlmed.sections import Dense, Phase
 from tlmed.tasks import SINGLE_LABEL
 
-# Solved in a second; trained only where new augmentation in each epoch rules that out.
-HEAD = Phase("head", thaw=0, epochs=10, learning_rate=1e-3, solver="auto")
+HEAD = Phase("head", thaw=0, solver="lbfgs")
 # As in the recipe lp_ft, after Kumar et al. 2022: a solved head sends small gradients into the pretrained layers.
 _THAWED = {
     "epochs": 16,
