@@ -19,6 +19,7 @@ from tests.shape import (
 ROOT = Path(__file__).parent.parent
 # What users call in Python, and commands, whose arguments are their options.
 PUBLIC = {
+    "tlmed.advising.advice.advise",
     "tlmed.cli.evaluate_command.evaluate",
     "tlmed.cli.predict_command.predict",
     "tlmed.cli.reproduce_command.reproduce",

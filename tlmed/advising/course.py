@@ -23,14 +23,14 @@ from tlmed.advising.first_look import (
     open_images,
     refuse_errors,
 )
-from tlmed.advising.joining import join
+from tlmed.advising.joint_answers import join
 from tlmed.advising.probing import probe_all
 from tlmed.advising.reasons import give_reasons, tell_story
 from tlmed.advising.recipe_file import write_recipe
 from tlmed.advising.request import Request
+from tlmed.advising.stories import Story, write_all
 from tlmed.advising.team import Team
 from tlmed.advising.work import Work, find_auc
-from tlmed.advising.writing import Story, write_all
 from tlmed.errors import InputError, TlmedError
 from tlmed.recipe import Recipe, from_json, override
 from tlmed.run_files.advice_files import DECISION_JSON, TRIED, digest_decision, read_decision

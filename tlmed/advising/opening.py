@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tlmed
 from tlmed.advising.attempts import Attempt
-from tlmed.advising.joining import draw_again
+from tlmed.advising.joint_answers import draw_again
 from tlmed.advising.team import train_cells
 from tlmed.advising.trials import is_complete
 from tlmed.advising.work import Work
