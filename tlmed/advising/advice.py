@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.advising.course import make_advice
+from tlmed.advising.experience import SHIPPED
 from tlmed.advising.goals import read_goal
 from tlmed.advising.request import Request
 from tlmed.recipe import Recipe, load_recipe
@@ -57,7 +58,7 @@ def advise(
     *,
     accept: bool = False,
     backbones: tuple[str, ...] = (),
-    experience: bool = True,
+    experience: tuple[str | Path, ...] = (SHIPPED,),
     skip_bad: bool = False,
     verbose: bool = True,
 ) -> Advice:
@@ -73,7 +74,7 @@ def advise(
             `"sensitivity>=0.95"`.
         accept: Go on although the check of the data finds errors.
         backbones: NAME or NAME=WEIGHTS, which may be downloaded; empty: those whose weights are at hand.
-        experience: Let results on other data decide what is tried first.
+        experience: Tables of results on other data, which decide what is tried first; empty: nothing does.
         skip_bad: Leave out images that cannot be read.
         verbose: Show what happens.
 
@@ -86,6 +87,7 @@ def advise(
     recipe = data if isinstance(data, Recipe) else load_recipe(PLAIN)
     if not isinstance(data, Recipe):
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, source=str(data)))
-    request = Request(recipe, Path(out), budget, read_goal(goal), accept, tuple(backbones), experience, skip_bad)
+    tables = tuple(Path(file) for file in experience)
+    request = Request(recipe, Path(out), budget, read_goal(goal), accept, tuple(backbones), tables, skip_bad)
     screen = Screen(sys.stdout if verbose else io.StringIO(), waits=False)
     return Advice(make_advice(request, screen, open_voice(verbose)))

@@ -32,7 +32,7 @@ def choose_networks(work: Work, fingerprint: Mapping) -> tuple[list[Network], di
         )
     if not work.request.experience:
         return networks, {"used": False, "rows": 0, "nearest": [], "order": [one.name for one in networks]}
-    rows = read_experience()
+    rows = read_experience(work.request.experience)
     by_name = {network.name: network for network in networks}
     order = order_backbones(rows, fingerprint, list(by_name))
     told = {"used": True, "rows": len(rows), "nearest": list_nearest(rows, fingerprint), "order": order}
@@ -50,7 +50,7 @@ def expect(work: Work, fingerprint: Mapping, kind: str, over: str) -> ExpectedGa
     """
     if not work.request.experience:
         return None
-    found = expect_gain(read_experience(), fingerprint, kind, over)
+    found = expect_gain(read_experience(work.request.experience), fingerprint, kind, over)
     return found if found.mean is not None and found.sets >= _LEAST_SETS else None
 
 

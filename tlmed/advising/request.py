@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlmed.advising.experience import SHIPPED
 from tlmed.advising.goals import Goal, read_goal
 from tlmed.errors import InputError
 from tlmed.recipe import Recipe, digest
@@ -32,7 +33,7 @@ class Request:
         goal: What it aims at.
         accept: Go on although the check of the data found errors.
         networks: Backbones as NAME or NAME=WEIGHTS, which may be downloaded; empty: those whose weights are at hand.
-        experience: Let the table of experience decide what is tried first.
+        experience: Tables that decide what is tried first; empty: the smallest network is.
         skip_bad: Leave out images that cannot be read.
         jobs: How many runs are trained at a time, at most; None: as many as fit.
         given: The dotted names of fields that were asked for, which no rule decides.
@@ -44,10 +45,15 @@ class Request:
     goal: Goal = field(default_factory=lambda: read_goal("auc"))
     accept: bool = False
     networks: tuple[str, ...] = ()
-    experience: bool = True
+    experience: tuple[Path, ...] = (SHIPPED,)
     skip_bad: bool = False
     jobs: int | None = None
     given: tuple[str, ...] = ()
+
+    @property
+    def has_shipped(self) -> bool:
+        """Tell whether the table that comes with tlmed is among those of experience."""
+        return SHIPPED in self.experience
 
     def to_json(self) -> dict:
         """Return what may not change from one command to the next for the same directory."""
@@ -56,7 +62,7 @@ class Request:
             "recipe": digest(self.recipe),
             "goal": self.goal.text,
             "networks": list(self.networks),
-            "experience": self.experience,
+            "experience": [str(file) for file in self.experience if file != SHIPPED] + ["shipped"] * self.has_shipped,
             "skip_bad": self.skip_bad,
             "given": list(self.given),
         }

@@ -121,7 +121,7 @@ def compare(work: Work, each: Attempt, other: Attempt) -> tuple[Attempt, Attempt
     """Measure how much better one attempt is than another, on the same folds; return both, the first with its gain.
 
     Where it is open which is better, further folds are added to both as long as time allows: a race, as of Maron &
-    Moore (Advances in Neural Information Processing Systems 1994, 6:59-66), with standard errors for their bounds.
+    Moore (Artificial Intelligence Review 1997, 11:193-225), with standard errors for their bounds.
     """
     each = dataclasses.replace(each, gain=measure_gain(each.trial, other.trial, work.log.folder, work.metric))
     for fold in work.further:

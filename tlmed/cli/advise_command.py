@@ -19,6 +19,7 @@ UNLIMITED = "none"
 LEAST = 30.0  # seconds: loading TensorFlow, the check of the data and one probe take as long on any machine
 BUDGET = "The time it may take, those of earlier commands for --out too, such as 30m or 2h; none: no limit."
 GOAL = "The metric that decides, such as auc; or what has to be reached: auc>=0.9, sensitivity>=0.95."
+EXPERIENCE = "A further table of results on other data, such as --contribute writes; they decide what is tried first."
 CONTRIBUTE = "Add what was tried to a table: what the images are and what scored how, no path and no patient."
 SET = "A field of the recipe that the advice does not decide, such as data.label_column=diagnosis."
 
@@ -30,7 +31,8 @@ SET = "A field of the recipe that the advice does not decide, such as data.label
 @click.option("--goal", default="auc", show_default=True, help=GOAL)
 @click.option("--accept", is_flag=True, help="Go on although the check of the data finds errors.")
 @click.option("--backbones", metavar="A,B", help="Try these, and download them; by default those that are at hand.")
-@click.option("--no-experience", is_flag=True, help="Do not let results on other data decide what is tried first.")
+@click.option("--experience", multiple=True, type=click.Path(path_type=Path), metavar="FILE.csv", help=EXPERIENCE)
+@click.option("--no-experience", is_flag=True, help="Leave out the table of results on other data that tlmed has.")
 @click.option("--contribute", type=click.Path(path_type=Path), metavar="FILE.csv", help=CONTRIBUTE)
 @click.option("--name", metavar="NAME", help="What --contribute calls the images; by default a digest.")
 @click.option("--jobs", type=click.IntRange(1), help="Trainings at a time, at most; by default as fit.")
@@ -70,6 +72,7 @@ def advise(data, out, **given):
 
 def _read(data, out, given):
     """Return what is asked for; faults are told before TensorFlow is loaded."""
+    from tlmed.advising.experience import SHIPPED, read_experience
     from tlmed.advising.goals import read_goal
     from tlmed.advising.request import Request, refuse_decided
 
@@ -80,6 +83,7 @@ def _read(data, out, given):
             f"long. Received: {given['budget']!r}."
         )
     refuse_decided(given["settings"])
+    read_experience(given["experience"])  # its faults are told before anything is read
     values = {"data.source": data, "data.positive": given["positive"], "data.group_column": given["group"]}
     values |= {"data.groups": False if given["no_groups"] else None, "seed": given["seed"]}
     own = {key: value for key, value in values.items() if value is not None}
@@ -89,7 +93,7 @@ def _read(data, out, given):
     named = tuple(setting.partition("=")[0].strip() for setting in given["settings"])
     return dataclasses.replace(
         request,
-        experience=not given["no_experience"],
+        experience=(*([] if given["no_experience"] else [SHIPPED]), *given["experience"]),
         skip_bad=given["skip_bad"],
         jobs=given["jobs"],
         given=named,
