@@ -82,6 +82,15 @@ def say_least(result: Mapping) -> str:
     return "at least " if result.get("undecided") else ""
 
 
+def name_left_out(result: Mapping) -> str:
+    """Return what scores without known images leave out, where a word must do.
+
+    >>> name_left_out({"undecided": 3}), name_left_out({})
+    ('known leaks', 'leaks')
+    """
+    return "known leaks" if result.get("undecided") else "leaks"
+
+
 def say_undecided(result: Mapping) -> str:
     """Return for how many further images it is not known whether training knows them, in brackets; "" for none.
 
@@ -95,12 +104,12 @@ def say_all_undecided(result: Mapping) -> str:
     """Return a sentence where no image is known, and of some it cannot be told; "" elsewhere.
 
     >>> say_all_undecided({"split": "test", "n": 9, "undecided": 1})
-    'Whether training or validation knows the patients of 1 of 9 test images cannot be told.'
+    'Whether training or validation knows 1 of 9 test images, or their patients, cannot be told.'
     """
     if not result.get("undecided") or result.get("without_leaks"):
         return ""
     whose = f"{result['undecided']:,} of {result['n']:,} {scored_image(result)}{'s' * (result['n'] != 1)}"
-    return f"Whether training or validation knows the patients of {whose} cannot be told."
+    return f"Whether training or validation knows {whose}, or their patients, cannot be told."
 
 
 def is_whole(result: Mapping) -> bool:

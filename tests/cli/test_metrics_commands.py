@@ -72,6 +72,24 @@ def test_faults_are_one_line(words, said, finished):
     assert err.count("\n") == 1
 
 
+def test_no_option_contradicts_what_a_run_says(finished, tmp_path):
+    run = shutil.copytree(finished.path, tmp_path / "run")
+    recipe = json.loads((run / "recipe.json").read_text())
+    stated = {"order": [*json.loads((run / "metrics.json").read_text())["classes"]]}
+    recipe |= {"cost_ratio": 5.0, "prevalence": 0.2, "data": recipe["data"] | stated}
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    agree = ("--order", "yes", "--costs", "unequal", "--prevalence", "other", "--use", "class")
+    assert here("metrics", "advise", run, *agree)[0] == 0
+    status, out, err = here("metrics", "advise", run, "--order", "no", *REST)
+    assert (status, out) == (2, "")
+    lines = [line.removeprefix("Error: ").strip() for line in err.splitlines()]
+    assert lines == [
+        "`--order` must be what the run's recipe says, yes, or be left out. Received: --order no.",
+        "`--prevalence` must be what the run's recipe says, other, or be left out. Received: --prevalence same.",
+        "`--costs` must be what the run's recipe says, unequal, or be left out. Received: --costs equal.",
+    ]
+
+
 def test_labels_of_several_columns_or_of_one_tell_findings_and_balance(tmp_path):
     for i in range(12):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")

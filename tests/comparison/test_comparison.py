@@ -31,7 +31,7 @@ from tlmed.comparison.compared_metrics import QUESTIONS
 from tlmed.comparison.files import FILES
 from tlmed.comparison.groups import list_known
 from tlmed.comparison.pairs import _average
-from tlmed.comparison.sentences import say_difference, say_score
+from tlmed.comparison.sentences import say_cost, say_difference, say_score
 from tlmed.comparison.traits import (
     FEATURE_EXTRACTOR,
     FINE_TUNING,
@@ -1017,6 +1017,15 @@ def test_the_tables_hold_every_number(written):
     ]
 
 
+def test_the_words_of_a_picture_have_the_times_of_the_table(two):
+    for run, seconds in zip(two, (1.5, 0.46), strict=True):
+        edit(run / "timing.json", lambda content, seconds=seconds: content.update(training_seconds=seconds))
+    page = Reader(make_comparison_page(compare(two)))
+    (alt,) = [words for _, each in page.tags if "against seconds of training" in (words := each.get("alt", ""))]
+    assert re.findall(r" at ([^,]+),", alt) == [say_cost("training_seconds", seconds) for seconds in (1.5, 0.46)]
+    assert "1.5 s" in alt
+
+
 def test_data_size_is_drawn_where_it_differs(made, tmp_path):
     less = write_run(tmp_path / "less", train=50)
     for runs, drawn in ((made[:2], False), ([*made[:2], less], True)):
@@ -1091,6 +1100,15 @@ def test_leaked_images_are_told_beside_the_scores(two):
         assert (row["leaked"], row["left"], row["auc_without_leaks"]) == ("9", "81", "0.777")
         assert (row["auc_low_without_leaks"], row["accuracy_low_without_leaks"]) == ("", "0.4")
         assert row["notes"] == f"AUC of {row['run']} without leaks: It rests on 1 group of class 'ill'."
+    for run in two:
+        edit(run / "metrics.json", lambda content: content.update(undecided=81))
+    page = Reader(make_comparison_page(compare(two))).text
+    assert page.count("without known leaks 0.777") == 2
+    assert f"At least 9 test images of 90 are known to {two[0].name}, {two[1].name} (of 81 more this cannot" in page
+    for row in whole_files.read_csv(write_comparison(two[0].parent / "more", compare(two))[1]):
+        assert (row["leaked"], row["undecided"], row["left"]) == ("9", "81", "81")
+    for run in two:
+        edit(run / "metrics.json", lambda content: content.pop("undecided"))
     for run, left in ((two[0], {**found, "leaked": 8, "n": 82}), (two[1], {"leaked": 90, "n": 0, "metrics": {}})):
         edit(run / "metrics.json", lambda content, left=left: content.update(without_leaks=left))
     page, told = Reader(make_comparison_page(compare(two))).text, to_lines(describe_comparison(compare(two)))
@@ -1149,7 +1167,7 @@ def test_images_of_patients_that_one_run_alone_has_count_as_known_by_it(tmp_path
     edit(runs[0] / "metrics.json", lambda content: content.update(undecided=7))
     compared = compare(runs)
     told, page = "\n".join(to_lines(describe_comparison(compared))), Reader(make_comparison_page(compared)).text
-    alone = "first: whether training or validation knows the patients of 7 of 90 test images cannot be told."
+    alone = "first: whether training or validation knows 7 of 90 test images, or their patients, cannot be told."
     both = "On the 87 images that no run knows (of other test images this cannot be told: 7 for first), first has AUC"
     assert all(words in text for words in (alone, both) for text in (told, page))
 

@@ -59,7 +59,7 @@ def test_the_page_of_a_file_shows_all_that_was_asked_for_and_computed(tmp_path):
     assert "if 5 % of the images are ill, as was stated" in words
     assert "does not say on which images they were calibrated" in words
     assert f"{metrics['calibration']['metrics']['log_loss']['value']:.3f}" in words
-    assert "On the test split calibration made the scores worse by every measure that moved" in words
+    assert "On the test split calibration made the scores worse by every measure of error that moved" in words
     small = "Only 20 images: one alone is 5 % of all, so treat every score as rough."
     assert small in printed
     assert small in words

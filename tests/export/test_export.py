@@ -368,9 +368,9 @@ def test_the_card_tells_of_images_that_training_knows(run, read):
     assert f"has images there** {more}: the scores above" in card.text
     write_json(run / "metrics.json", metrics | pooled)
     card = read(run)
-    said = "images; whether the network knows the patients of 2 of 9 cannot be told"
+    said = "images; whether the network knows 2 of 9, or their patients, cannot be told"
     assert {result.dataset_name for result in card.data.eval_results} == {said}
-    assert "**Whether training or validation knows the patients of 2 of 9 test files cannot be told.**" in card.text
+    assert "**Whether training or validation knows 2 of 9 test files, or their patients, cannot be told.**" in card.text
     for nothing in ({"leaked": 9, "n": 0, "metrics": {}}, {"leaked": 8, "n": 1, "metrics": {"auc": undefined}}):
         write_json(run / "metrics.json", metrics | {"without_leaks": nothing})
         card = read(run)

@@ -44,7 +44,7 @@ from tlmed.pages.glossary import TERMS, WORDS
 from tlmed.recipe import Augment, KFold
 from tlmed.report import REQUIRED, read_run, write_report
 from tlmed.report.answers import answer
-from tlmed.report.calibration_section import show_calibration
+from tlmed.report.calibration_section import show_calibration, show_mean_calibration
 from tlmed.report.checklist import AUTHOR, ITEMS
 from tlmed.report.curves import show_curves
 from tlmed.report.degrees import show_degrees
@@ -548,6 +548,14 @@ def test_calibration_is_shown_before_and_after(tmp_path):
     cells = "".join(f"{entry['value']:.3f}{entry['low']:.3f} to {entry['high']:.3f}" for entry in (before, after))
     assert f"a temperature of {found['temperature']:.3f}, fitted on 60 images of the val split" in page.text
     assert f"Brier score{cells}" in page.text
+
+    def state(metrics):
+        metrics["metrics"]["calibration_slope"] = before
+        metrics["calibration"]["metrics"]["calibration_slope"] = after
+
+    edit(folder / "metrics.json", state)  # a metric at stated numbers is there both times, too
+    for shown in (show_calibration(read_run(folder)), show_mean_calibration(read_run(folder).metrics, {})):
+        assert f"Calibration slope{cells}" in Reader(shown).text
     assert "Decision curves, calibrated scores" in page.text
     (alt,) = [each["alt"] for _, each in page.tags if each.get("alt", "").startswith("Reliability")]
     test = read_predictions(folder / "predictions.csv").of("test")
@@ -574,7 +582,7 @@ def test_reliability_is_by_groups(tmp_path, monkeypatch):
         ((0.0, 0.0002, -0.1), ""),  # nothing that is written with three decimals rose
         (
             (0.1, 0.0, 0.1),
-            "calibration made the scores worse by every measure that moved: Log loss from 0.400 to 0.500",
+            "calibration made the scores worse by every measure of error that moved: Log loss from 0.400 to 0.500",
         ),
         ((-0.1, 0.0, 0.1), "worse in part, though Log loss fell: Expected calibration error from 0.400 to 0.500"),
     ],
@@ -1983,8 +1991,8 @@ def test_folds_say_whether_their_threshold_was_chosen_on_images(rule, said):
     }
     point = {"rule": rule, "at_half": {"accuracy": entry}}
     assert said in show_mean_operating_point({**metrics, "operating_point": point})
-    own = "that of the recipe" if rule == "fixed" else "of its own ("
-    assert f"Each fold has a threshold, {own}" in "\n".join(describe_metrics({**metrics, "operating_point": point}))
+    own = ", that of the recipe." if rule == "fixed" else " of its own ("
+    assert f"Each fold has a threshold{own}" in "\n".join(describe_metrics({**metrics, "operating_point": point}))
 
 
 def test_the_report_of_folds_has_each_finding_once_with_the_folds_that_it_concerns(tmp_path):

@@ -517,7 +517,7 @@ def test_a_cross_validation_says_in_which_folds_it_cannot_tell_what_the_weights_
     found = write_averages(run, KFold(3), run.folds)
     assert found["undecided"] == 12
     assert [fold.get("undecided") for fold in found["folds"]] == [5, None, 7]
-    said = "Whether training or validation knows the patients of 12 of 60 test images cannot be told."
+    said = "Whether training or validation knows 12 of 60 test images, or their patients, cannot be told."
     assert said in describe_metrics(found)
     assert said in Reader(write_folds_report(copy).read_text()).text
 

@@ -1,6 +1,7 @@
 """What a run says of patients whom a run may know that gave its weights, where one of the two names no patients."""
 
 import csv
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -10,11 +11,15 @@ from PIL import Image
 import tlmed
 from tests.conftest import draw
 from tests.run.test_run import small
+from tlmed.columns import Grouping
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.export import write_card
 from tlmed.inference import evaluate
+from tlmed.inference.seen_images import find_earlier, list_undecided
+from tlmed.regular_files import sha256
+from tlmed.report.evaluations import make_evaluation_page
 from tlmed.run.previewing import preview
-from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON
+from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 
@@ -77,7 +82,7 @@ def test_images_without_patients_may_be_of_patients_whom_the_weights_know(chain)
     assert said in ENVIRONMENT_JSON.read(chain.second)["warnings"]
     assert METRICS_JSON.read(chain.second)["undecided"] == tested
     assert ENVIRONMENT_JSON.read(chain.second)["earlier"]["runs"][0]["undecided"] == tested
-    whole = f"Whether training or validation knows the patients of {tested} of {tested} test images cannot be told."
+    whole = f"Whether training or validation knows {tested} of {tested} test images, or their patients, cannot be told."
     assert whole in describe_metrics(METRICS_JSON.read(chain.second))
     assert whole in (chain.second / "report.html").read_text()
     card = write_card(chain.second)
@@ -100,6 +105,82 @@ def test_patients_may_be_known_to_weights_of_a_run_without_patients(chain):
 def test_images_that_stand_alone_say_nothing_of_patients(chain):
     assert list_told(f"data.source={chain.other}", f"weights={chain.first.path}", "data.groups=false") == []
     assert list_told(f"data.source={chain.other / 'list.csv'}", f"weights={chain.first.path}") == []
+
+
+@pytest.fixture
+def gone(chain):
+    """Move the first run away for as long as a test takes."""
+    away = chain.first.path.with_name("away")
+    chain.first.path.rename(away)
+    yield chain.first.path
+    away.rename(chain.first.path)
+
+
+def mix(chain, folder, of_first, of_second):
+    """Copy images of both sources into a folder of classes; some of those of the second stand in its test split."""
+    for place, amount in ((chain.one, of_first), (chain.other, of_second)):
+        for number in range(amount):
+            name = f"{'ab'[number // 2 % 2]}/{number}.png"
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(place / name, folder / name.replace("/", f"/{place.name}"))
+    return folder
+
+
+def test_where_a_run_that_gave_weights_is_gone_no_count_of_known_images_is_called_complete(chain, gone, tmp_path):
+    folder = mix(chain, tmp_path / "new", 12, 12)
+    learned = {row["sha256"] for row in SPLITS_CSV.read(chain.second) if row["split"] in ("train", "val")}
+    known = sum(sha256(path) in learned for path in folder.glob("*/*.png"))
+    assert 0 < known < 12
+    pooled, result = evaluate(chain.second, str(folder), grouping=Grouping(use=False))
+    assert (result["without_leaks"]["leaked"], result["without_leaks"]["n"]) == (known, 24 - known)
+    assert result["undecided"] == 24 - known
+    more = f"(of {24 - known} more this cannot be told)"
+    page = make_evaluation_page(pooled.units, result)
+    assert f"<b>At least {known} of 24 images" in page
+    assert f"known to the network {more}</b>" in page
+    assert re.search(r"<small>without <[^>]+>known leaks<", page)
+    assert any(line.startswith(f"Without {known} of 24 images") and more in line for line in describe_metrics(result))
+    found = evaluate(chain.second, str(mix(chain, tmp_path / "old", 12, 0)), grouping=Grouping(use=False))[1]
+    assert ("without_leaks" in found, found["undecided"]) == (False, 12)
+    said = "Whether training or validation knows 12 of 12 images, or their patients, cannot be told."
+    assert said in describe_metrics(found)
+
+
+def test_where_all_runs_that_gave_weights_are_there_counts_are_complete(chain, tmp_path):
+    folder = mix(chain, tmp_path / "new", 12, 12)
+    learned = {
+        row["sha256"]
+        for run in (chain.first, chain.second)
+        for row in SPLITS_CSV.read(run)
+        if row["split"] in ("train", "val")
+    }
+    known = sum(sha256(path) in learned for path in folder.glob("*/*.png"))
+    pooled, result = evaluate(chain.second, str(folder), grouping=Grouping(use=False))
+    assert result["without_leaks"]["leaked"] == known
+    assert "undecided" not in result
+    assert re.search(r"<small>without <[^>]+>leaks<", make_evaluation_page(pooled.units, result))
+
+
+@pytest.mark.slow  # it trains
+def test_a_run_that_begins_where_a_run_further_back_is_gone_says_so_of_all_its_test_images(chain, gone, tmp_path):
+    words = small(*QUICK, f"weights={chain.second.path}", "data.groups=false", "seed=9")
+    run = RunDir(tlmed.train(words, tmp_path / "third", mix(chain, tmp_path / "new", 40, 40)).path)
+    metrics, earlier = METRICS_JSON.read(run), ENVIRONMENT_JSON.read(run)["earlier"]
+    assert metrics["undecided"] + metrics["without_leaks"]["leaked"] == metrics["n"]
+    assert not earlier["certain"]
+    assert len(earlier["undecided"]) == metrics["undecided"] > 0
+    assert ENVIRONMENT_JSON.read(run)["leaks"][0].startswith("At least ")
+    again = evaluate(run)[1]
+    assert (again["undecided"], again["without_leaks"]["leaked"]) == (
+        metrics["undecided"],
+        metrics["without_leaks"]["leaked"],
+    )
+
+
+def test_patients_that_a_run_may_know_are_still_counted_after_it_is_gone(chain, gone):
+    tested = METRICS_JSON.read(chain.second)["n"]
+    assert evaluate(chain.second)[1]["undecided"] == tested
+    assert len(list_undecided(chain.second, find_earlier(chain.second))) == tested
 
 
 @pytest.mark.parametrize("text", [None, "", "rubbish\n", "path,label,group,split,sha256\na,a,1,train,0\n"])

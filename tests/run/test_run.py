@@ -13,7 +13,7 @@ from PIL import Image
 import tlmed
 from tests.conftest import SMALL, draw, write_images
 from tlmed import inference, phases, run, seeds
-from tlmed.backbones.ancestry import find_known
+from tlmed.backbones.ancestry import find_known, list_weights, name_weights
 from tlmed.comparison import read_results
 from tlmed.comparison.groups import list_known
 from tlmed.data import epoch_order, load
@@ -434,3 +434,16 @@ def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
     known, (sentence,) = find_known(pair, Identifiers())
     assert set(known) == {str(tmp_path / name) for name in ("second", "third")}
     assert f"Weights come from {tmp_path / 'first'}, where another network is now" in sentence
+    (tmp_path / "second").rename(tmp_path / "away")
+    known, sentences = find_known(name_weights(third), Identifiers())
+    assert known == {}
+    assert [" where another network is now" in said for said in sentences] == [False, True]
+    shutil.rmtree(tmp_path / "first")
+    (tmp_path / "moved").rename(tmp_path / "first")
+    known, (sentence,) = find_known(name_weights(third), Identifiers())
+    assert set(known) == {str(tmp_path / "first")}
+    assert f"Weights come from {tmp_path / 'second'}; which images they know cannot be told" in sentence
+    # Older versions recorded names alone.
+    older = {name: value for name, value in second.items() if name != "starts"}
+    weights = list_weights({**third.json("environment.json"), "earlier": {"runs": [older]}}, {})
+    assert set(find_known(weights, Identifiers())[0]) == set(known)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tlmed.backbones.hub_presets import PREFIX, is_published
@@ -47,16 +47,17 @@ def find_known(weights: str | Iterable[str | Start], images: Identifiers) -> tup
         another form, or the weights are a file of the user's or those of the user's own network, which do not say what
         they were trained on.
     """
-    known, unsure, seen = {}, [], set()
+    known, unsure, asked = {}, [], {}
     waiting = [weights] if isinstance(weights, str) else list(weights)
     while waiting:
         given = waiting.pop()
         words, digest = (given, None) if isinstance(given, str) else (given.name, given.sha256)
         folder = run_folder(words)
-        # `seen` also ends a circle of runs that name one another.
-        if (folder or words, digest) in seen:
+        # This also ends a circle of runs that name one another. An older record without a digest adds nothing.
+        digests = asked.setdefault(folder or words, set())
+        if digest in digests or (digest is None and digests):
             continue
-        seen.add((folder or words, digest))
+        digests.add(digest)
         if folder is None:
             if words == "own" or is_foreign_file(words):
                 unsure.append(_say_unknown(words))
@@ -77,7 +78,7 @@ def find_known(weights: str | Iterable[str | Start], images: Identifiers) -> tup
             waiting += name_weights(run)
         except InputError as error:
             unsure.append(f"Weights come from {folder}; which images they know {_UNTOLD}: {error}")
-    return known, unsure
+    return known, list(dict.fromkeys(unsure))
 
 
 def _was_replaced(run, digest: str | None) -> bool:
@@ -99,9 +100,10 @@ def describe_earlier(
 
     Returns:
         For each run its `name` (of the directory), the `source` of its images, how many of them are in `train` and in
-        `val`, `began`: the full names of the weights that it started from, none where that cannot be read, and
-        `undecided`: for how many test images it cannot be told whether it knows the patient; and whether it is known
-        for all weights what they were trained on.
+        `val`, `began`: the full names of the weights that it started from, none where that cannot be read, `starts`:
+        what `name_weights` says of it, by which runs further back are found where this one is gone, and `undecided`:
+        for how many test images it cannot be told whether it knows the patient; and whether it is known for all weights
+        what they were trained on.
     """
     known, unsure = find_known(weights, images)
     runs = [
@@ -120,15 +122,16 @@ def _count_undecided(learned, images, rows, alone) -> int:
 def _describe_run(run) -> dict:
     counts = Counter(row["split"] for row in SPLITS_CSV.read(run))
     try:
-        began = list_starts(ENVIRONMENT_JSON.read(run))
+        began, starts = list_starts(ENVIRONMENT_JSON.read(run)), [asdict(start) for start in name_weights(run)]
     except InputError:  # `find_known` says that it is damaged
-        began = []
+        began, starts = [], []
     source = RECIPE_JSON.read(run).get("data", {}).get("source")
     return {
         "name": run.path.resolve().name,
         "source": str(source),
         **{split: counts[split] for split in ("train", "val")},
         "began": began,
+        "starts": starts,
     }
 
 
@@ -159,7 +162,7 @@ def leave_out_published(weights: str | Iterable[str], backbone: str | Iterable[s
 
 
 def name_weights(run: RunDir) -> list[Start]:
-    """Return the weights that a run started from, for `find_known`.
+    """Return the weights that a run started from, and those of the runs before it, for `find_known`.
 
     Raises:
         InputError: Its `environment.json` or `recipe.json` cannot be read.
@@ -170,13 +173,25 @@ def name_weights(run: RunDir) -> list[Start]:
 def list_weights(environment: Mapping, recipe: Mapping) -> list[Start]:
     """Return the weights that a run started from, by its records, for `find_known`.
 
+    Before them are those that earlier runs started from, as this run recorded it: if one of these runs is gone, those
+    further back may still be there. `find_known` begins with the last, so that a run that is there speaks for itself.
+
     Args:
         environment: The content of `environment.json`.
         recipe: The content of `recipe.json`.
     """
     kept = leave_out_published(list_starts(environment), recipe.get("backbone", []))
     digests = {str(source["name"]): source.get("sha256") for source in _list_sources(environment)}
-    return [Start(name, digests[name]) for name in kept]
+    return [*_list_recorded(environment), *(Start(name, digests[name]) for name in kept)]
+
+
+def _list_recorded(environment) -> list[Start]:
+    found = []
+    for run in environment.get("earlier", {}).get("runs", ()):
+        # Older versions recorded no digests of these, and of other weights not which preset of a network they were.
+        named = ({"name": name} for name in run["began"] if run_folder(name) is not None)
+        found += [Start(it["name"], it.get("sha256")) for it in run.get("starts", named)]
+    return found
 
 
 def list_starts(environment: Mapping) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tlmed.answer_units import unit_of
+from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
 from tlmed.cli.options import DATA, check_place, debug, open_voice, trust
 from tlmed.errors import InputError
 from tlmed.fingerprint import (
@@ -67,7 +67,7 @@ def _say_option(question: Question) -> str:
 def advise(run, data, settings, **given):
     """Recommend metrics after Metrics Reloaded (Maier-Hein et al. 2024), with the reason for each.
 
-    What RUN or the data tell is not asked; an option answers a question, too. The others are asked on a terminal.
+    What RUN or the data tell is not asked; an option answers what they do not tell. The others are asked on a terminal.
     """
     if run is not None and data is not None:
         raise click.UsageError("Give RUN or --data SOURCE, one of the two.")
@@ -125,20 +125,25 @@ def _read_data(source: str, settings: Sequence[str]) -> Answers:
 
 
 def _check_given(known: Answers, given: Mapping) -> Answers:
-    """Return the answers that options give; they replace what is known, except what the labels are."""
+    """Return the answers that options give; none may be another one than a run or data give."""
     answers = {name: (value, "the option") for name, value in given.items() if value not in (None, ())}
-    for name in ("findings", "classes"):
-        if name in answers and name in known and answers[name][0] != known[name][0]:
-            raise InputError(
-                f"`--{name}` must be what the labels say, {known[name][0]}, or be left out. "
-                f"Received: --{name} {answers[name][0]}."
-            )
+    if faults := [
+        f"`--{name}` must be what {_name_teller(known[name][1])}, {known[name][0]}, or be left out. "
+        f"Received: --{name} {value}."
+        for name, (value, _) in answers.items()
+        if name in known and value != known[name][0]
+    ]:
+        raise InputError(faults)
     if given["findings"] == "several" and given["classes"] not in (None, 2):
         raise InputError(
             "`--classes` must be 2, or left out, where an image can show several findings: each is there or not. "
             f"Received: --classes {given['classes']}."
         )
     return answers
+
+
+def _name_teller(origin: str) -> str:
+    return f"{origin} says" if origin.endswith("recipe") else "the labels say"
 
 
 def _complete(answers: Answers) -> Answers:
@@ -206,8 +211,12 @@ def _list_metrics(answers: Answers, content: Mapping) -> list[str]:
         lines += ["", "Each finding is a question of its own: take these metrics for each. `metrics` has their means."]
     if leaks := content.get("without_leaks"):
         amount = f"{leaks['leaked']:,} of {count(leaks['leaked'] + leaks['n'], f'test {unit_of(content)}')}"
-        said = "are known from training or validation, so that these values may be too good"
-        lines += ["", f"{amount} {said}: `without_leaks` in metrics.json has the values without them."]
+        known = f"are known from training or validation{say_undecided(content)}"
+        said = f"{known}, so that these values may be too good"
+        where = "`without_leaks` in metrics.json has the values without them."
+        lines += ["", f"{say_least(content).capitalize()}{amount} {said}: {where}"]
+    elif hidden := say_all_undecided(content):
+        lines += ["", hidden]
     used = dict.fromkeys(choice.source for choices in chosen.values() for choice in choices)
     return [*lines, "", *(f"{name}: {SOURCES[name]}." for name in used)]
 

@@ -81,7 +81,7 @@ _COLUMNS = (
 _LEFT = ("auc", "accuracy", "sensitivity", "specificity")  # metrics that are computed without leaks, too
 _ABOUT = ("number", "run", "path", "backbone", "weights", "approach", "seed", "threshold", "folds")
 _WITHOUT = "_without_leaks"  # the ending of columns with scores without the test images that the run has seen
-_LEAKS = ("leaked", "left", *(f"{name}{part}{_WITHOUT}" for name in _LEFT for part in _PARTS))
+_LEAKS = ("leaked", "undecided", "left", *(f"{name}{part}{_WITHOUT}" for name in _LEFT for part in _PARTS))
 _PAIR_COLUMNS = ["first", "second", *_COLUMNS]
 _LABEL_COLUMNS = ["first", "second", "label", *_COLUMNS]  # of runs of several labels; empty for means over labels
 
@@ -100,7 +100,8 @@ def _list_runs(comparison) -> tuple[list[str], list[list]]:
         row += [entry.get(key) for entry in entries for key in _PARTS.values()]
         found = result.without_leaks or {"leaked": None, "n": None, "metrics": {}}
         left = [found["metrics"].get(name, {}) for name in _LEFT]
-        row += [found["leaked"], found["n"], *(entry.get(key) for entry in left for key in _PARTS.values())]
+        counts = (found["leaked"], result.metrics.get("undecided"), found["n"])
+        row += [*counts, *(entry.get(key) for entry in left for key in _PARTS.values())]
         notes = " ".join(list_metric_notes(list_metrics([result]), comparison.questions))
         rows.append([*row, *(result.costs[name] for name in COSTS), notes])
     return _name_columns(comparison.questions), rows

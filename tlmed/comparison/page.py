@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from tlmed.answer_units import say_least, say_undecided, unit_of
+from tlmed.answer_units import name_left_out, say_least, say_undecided, unit_of
 from tlmed.comparison import plots
 from tlmed.comparison.label_section import show_labels
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
@@ -116,7 +116,8 @@ def _show_score(result, name) -> str | Cell:
     shown = show_cell(found)
     if without is None:
         return shown
-    return replace(shown, below=(*shown.below, say("without ", explain("leak", "leaks"), f" {say_score(without)}")))
+    leaks = explain("leak", name_left_out(result.metrics))
+    return replace(shown, below=(*shown.below, say("without ", leaks, f" {say_score(without)}")))
 
 
 def _list_leaks(comparison) -> list[tuple[str, int, int, str, list[str]]]:
@@ -263,7 +264,7 @@ def _draw_against(comparison, cost, xlabel, by_modality=False) -> Picture | None
     if not points:
         return None
     said = "; ".join(
-        f"{point.number}: {number(point.score['value'])} at {point.x:,.0f}, "
+        f"{point.number}: {number(point.score['value'])} at {say_cost(cost, point.x)}, "
         + (point.modality or f"{point.backbone}, {point.approach}")
         for point in points
     )

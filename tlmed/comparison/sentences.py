@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
-from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
+from tlmed.answer_units import name_left_out, say_all_undecided, say_least, say_undecided, unit_of
 from tlmed.comparison.compared_metrics import name_question
 from tlmed.comparison.groups import list_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
@@ -221,7 +221,7 @@ def list_metrics(results: Sequence[Result]) -> list[tuple[str, Mapping]]:
     for result in results:
         tables.append((result.name, result.metrics["metrics"]))
         if found := result.without_leaks:
-            tables.append((f"{result.name} without leaks", found["metrics"]))
+            tables.append((f"{result.name} without {name_left_out(result.metrics)}", found["metrics"]))
     return tables
 
 

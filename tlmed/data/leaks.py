@@ -16,7 +16,11 @@ from tlmed.words import NAMED, count, listed, percent, quote_commas
 
 
 def find_leaks(
-    table: Table, sha256: Sequence[str], splits: np.ndarray, elsewhere: Mapping[str, Learned] | None = None
+    table: Table,
+    sha256: Sequence[str],
+    splits: np.ndarray,
+    elsewhere: Mapping[str, Learned] | None = None,
+    certain: bool = True,
 ) -> tuple[Finding, ...]:
     """Find images that make scores too good or labels contradictory.
 
@@ -29,6 +33,7 @@ def find_leaks(
         sha256: The digest of every image's content.
         splits: The split of every image.
         elsewhere: What each of the runs learned from that gave the weights, by its directory.
+        certain: Whether these are all that gave weights, and it is known which images they know.
 
     Returns:
         A finding for every set of identical images and every group concerned, kind by kind, and before them one that
@@ -36,7 +41,7 @@ def find_leaks(
     """
     elsewhere = elsewhere or {}
     leaked = find_leaked(sha256, table.own_groups, splits, elsewhere)
-    undecided = find_undecided(table, sha256, elsewhere) & (splits == "test")
+    undecided = find_undecided(table, sha256, elsewhere, certain) & (splits == "test")
     labels, copies = _find_copies(table, sha256, splits)
     return (
         *_count_leaked(table, leaked, undecided, splits, elsewhere),
@@ -246,16 +251,19 @@ def find_known_by_weights(
     return (splits == "test") & recognise_images(elsewhere.values(), sha256, groups)
 
 
-def find_undecided(table: Table, sha256: Sequence[str], runs: Mapping[str, Learned]) -> np.ndarray:
-    """Tell for which images it cannot be told whether some run has others of their patient; bool [n].
+def find_undecided(
+    table: Table, sha256: Sequence[str], runs: Mapping[str, Learned], certain: bool = True
+) -> np.ndarray:
+    """Tell for which images it cannot be told whether some run has them, or others of their patient; bool [n].
 
     Args:
         table: The images.
         sha256: The digest of every image's content.
         runs: What each run learned from, by its directory or by words for it.
+        certain: Whether these are all runs that matter; if not, it can be told of no image.
     """
     found = [known.find_undecided(sha256, table.groups, table.pseudonyms, table.alone) for known in runs.values()]
-    return np.any([np.zeros(len(sha256), bool), *found], axis=0)
+    return np.any([np.full(len(sha256), not certain), *found], axis=0)
 
 
 def _count_leaked(table, leaked, undecided, splits, elsewhere) -> list[Finding]:

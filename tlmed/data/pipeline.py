@@ -56,6 +56,7 @@ class ImageSet:
         pixels: Where the pixels come from.
         views: Versions of each training image that `pixels` holds after its rows; epochs take turns with them.
         elsewhere: What each of the runs learned from that gave the weights, by its directory.
+        certain: Whether these are all that gave weights, and it is known which images they know.
         broken_groups: The group of every image in `broken`, "" for none.
         apart: How many of the unused images are test images that `data.inner` puts aside.
     """
@@ -71,6 +72,7 @@ class ImageSet:
     pixels: Pixels = field(repr=False)
     views: int = 0
     elsewhere: Mapping[str, Learned] = field(default_factory=dict, repr=False)
+    certain: bool = True
     broken_groups: tuple[str, ...] = ()
     apart: int = 0
 
@@ -257,15 +259,16 @@ def regroup(images: ImageSet, groups: tuple[str, ...] | None) -> ImageSet:
     return put_into(dataclasses.replace(images, table=table), images.splits, images.split_made, whole=True)
 
 
-def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
+def recognise(images: ImageSet, elsewhere: Mapping[str, Learned], certain: bool = True) -> ImageSet:
     """Return the same images, with leaks from the runs that the weights come from.
 
     Args:
         images: The images, in their splits.
         elsewhere: What each of these runs learned from, by its directory.
+        certain: As for `find_leaks`.
     """
-    leaks = find_leaks(images.table, images.sha256, images.splits, elsewhere)
-    return dataclasses.replace(images, elsewhere=elsewhere, leaks=leaks)
+    leaks = find_leaks(images.table, images.sha256, images.splits, elsewhere, certain)
+    return dataclasses.replace(images, elsewhere=elsewhere, certain=certain, leaks=leaks)
 
 
 def put_into(images, splits, made, fold=False, whole=False) -> ImageSet:

@@ -130,6 +130,7 @@ def find_recorded_leaks(
     pseudonyms: bool,
     alone: bool = False,
     several: bool = False,
+    certain: bool = True,
 ) -> tuple[Finding, ...]:
     """Find the leaks among the images that a run recorded; no image is read.
 
@@ -140,13 +141,14 @@ def find_recorded_leaks(
         pseudonyms: Whether tlmed named the run's groups.
         alone: Whether the recipe says that each image stands alone.
         several: Whether an image may have several labels.
+        certain: As for `find_leaks`.
     """
     paths, groups, digests = (tuple(row[name] for row in recorded) for name in ("path", "group", "sha256"))
     labels = read_labels([row["label"] for row in recorded], classes, several)
     groups = groups if any(groups) else None
     facts = {"pseudonyms": pseudonyms, "alone": alone}
     table = Table(SPLITS_CSV.name, paths, labels, tuple(classes), groups, None, _refuse, **facts)
-    return find_leaks(table, digests, np.array([row["split"] for row in recorded]), elsewhere)
+    return find_leaks(table, digests, np.array([row["split"] for row in recorded]), elsewhere, certain)
 
 
 def _refuse(row: int):

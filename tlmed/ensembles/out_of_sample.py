@@ -25,7 +25,7 @@ class Unseen:
 
     Attributes:
         by: Whether the run tests the image and has seen neither it, nor a copy, nor its patient, bool [m, n].
-        undecided: Where this cannot be told of its patient, because of the runs that gave the weights, bool [m, n].
+        undecided: Where this cannot be told, or not of its patient, because of what gave the weights, bool [m, n].
         unsure: Why it is not certain which images those runs know, a sentence each.
     """
 
@@ -46,7 +46,7 @@ def find_unseen(members: Sequence[Trained], table: MemberScores) -> Unseen:
         earlier = find_earlier(member.run)
         unsure += earlier.unsure
         knows[number, [places[path] for path in list_leaked(member.run, earlier.elsewhere)]] = True
-        undecided[number, [places[path] for path in list_undecided(member.run, earlier.elsewhere)]] = True
+        undecided[number, [places[path] for path in list_undecided(member.run, earlier)]] = True
         knows[number] = (np.bincount(units, weights=knows[number]) > 0)[units]
     by = (table.splits == "test") & ~knows
     return Unseen(by, undecided & by, list(dict.fromkeys(unsure)))

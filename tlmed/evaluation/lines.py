@@ -318,8 +318,8 @@ def _describe_point(result) -> list[str]:
         return [f"Predicted: {say_rule(decision)}.", *before]
     before = ["At 0.5 instead:", *_list(point["at_half"], [name for name in shown if name in point["at_half"]])]
     if "threshold" not in point:
-        own = "that of the recipe" if point["rule"] == "fixed" else f"of its own ({name_rule(point)})"
-        return [f"Each fold has a threshold, {own}.", *before]
+        own = ", that of the recipe" if point["rule"] == "fixed" else f" of its own ({name_rule(point)})"
+        return [f"Each fold has a threshold{own}.", *before]
     if point["threshold"] == HALF:
         before = []
     return [f"Threshold of {result['positive']}: {say_threshold(result)}.", *_note(point), *before]

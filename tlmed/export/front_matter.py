@@ -90,7 +90,9 @@ def _name_images(content) -> str:
         amount = f"{leaks['leaked']:,} of {content.metrics['n']:,} test {unit_of(content.metrics)}s"
         name += f", without {amount} that the network knows{say_undecided(content.metrics)}"
     elif undecided := content.metrics.get("undecided"):
-        name += f"; whether the network knows the patients of {undecided:,} of {content.metrics['n']:,} cannot be told"
+        name += (
+            f"; whether the network knows {undecided:,} of {content.metrics['n']:,}, or their patients, cannot be told"
+        )
     return name
 
 

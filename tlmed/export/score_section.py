@@ -71,10 +71,11 @@ def show_without_leaks(metrics: Mapping) -> list[str]:
     if not (found := metrics.get("without_leaks")):
         return [f"**{said}**"] if (said := say_all_undecided(metrics)) else []
     known = f"{say_least(metrics).capitalize()}{found['leaked']:,} of {metrics['n']:,} test {unit_of(metrics)}s"
+    are = "is" if found["n"] == 1 else "are"
     said = (
         f"**{known} are in training or validation too (of this run, or of "
         f"one that gave it its weights), or of a group that has images there**{say_undecided(metrics)}: the scores "
-        f"above may be too good. Without them {found['n']:,} {unit_of(metrics)}s are left"
+        f"above may be too good. Without them {count(found['n'], unit_of(metrics))} {are} left"
     )
     defined = any(entry["value"] is not None for entry in found["metrics"].values())
     said += f"; the metadata of this card has {'their' if defined else 'no'} scores."

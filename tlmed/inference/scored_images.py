@@ -21,7 +21,7 @@ from tlmed.errors import InputError
 from tlmed.findings import TWO_LABELS
 from tlmed.inference.loose_images import read_usual
 from tlmed.inference.panel import Panel
-from tlmed.inference.seen_images import find_earlier, identify, list_leaked
+from tlmed.inference.seen_images import find_earlier, identify, list_leaked, list_undecided
 from tlmed.inference.trained_runs import recall_images
 from tlmed.run_files import ENVIRONMENT_JSON, SPLITS_CSV
 from tlmed.source_forms import TABLE, TFDS, find_form
@@ -71,7 +71,8 @@ def gather_own(panel: Panel, place: str) -> Chosen:
     sentences += describe_undecided(images.table, images.sha256, tested, name_givers(earlier.elsewhere))
     leaked, table = list_leaked(run, earlier.elsewhere), images.table
     hidden = find_undecided(table, images.sha256, earlier.elsewhere) & tested
-    undecided = [table.paths[row] for row in rows if hidden[row]]
+    recorded = set(list_undecided(run, earlier))
+    undecided = [table.paths[row] for row in rows if hidden[row] or table.paths[row] in recorded]
     recorded = [row for row in SPLITS_CSV.read(run) if row["split"] == "test"]
     listed = [row["path"] for row in recorded], [row["group"] for row in recorded]
     views = {trained.rule: (images, rows)}
@@ -102,12 +103,14 @@ def gather_others(panel: Panel, source: str, grouping: Grouping | None, skip_bad
     table, usual = images.table, read_usual(run)
     held = describe_tones(table.paths, images.pixels.tones, classify(table, images.sha256), usual)
     sentences = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
-    if gap := there.find_gap(table.identifiers):
+    gap = there.find_gap(table.identifiers)
+    if gap:
         sentences.append(f"Whether {panel.name} was trained on some of these images cannot be told: {gap}.")
     views = _view(panel, whole, images, skip_bad)
     paths, rows = table.paths, views[trained.rule][1]
     leaked = [paths[row] for row in rows if familiar.leaked[row]]
-    undecided = [paths[row] for row in rows if familiar.undecided[row]]
+    hidden = ~familiar.leaked if unsure or gap else familiar.undecided
+    undecided = [paths[row] for row in rows if hidden[row]]
     # Groups may be those that the run recorded; of an image that cannot be read, only the source can name one.
     named = dict(zip(paths, table.groups or [""] * len(paths), strict=True))
     own = whole.groups or [""] * len(whole)

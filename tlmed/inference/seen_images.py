@@ -22,18 +22,23 @@ class Earlier:
     Attributes:
         elsewhere: What each of them learned from, by its directory.
         unsure: Why it is not certain which images they know, a sentence each.
+        certain: Whether it is known all the same which of the run's own images they know: the run recorded it.
     """
 
     elsewhere: Mapping[str, Learned]
     unsure: list[str]
+    certain: bool
 
 
 def find_earlier(run: RunDir) -> Earlier:
     """Return what the runs that gave a run's weights know of the run's own images."""
     elsewhere, unsure = find_known(name_weights(run), identify(run))
-    if unsure and read_earlier(run).get("certain"):  # the run was trained when they could be read
-        unsure = [_HIDDEN]
-    return Earlier(elsewhere, unsure)
+    recorded = read_earlier(run)
+    if not unsure or not recorded.get("certain"):
+        return Earlier(elsewhere, unsure, not unsure)
+    # The run was trained when they could be read. Older versions recorded how many patients they may know, not whose.
+    whose = "undecided" in recorded or not any(earlier["undecided"] for earlier in recorded.get("runs", ()))
+    return Earlier(elsewhere, [_HIDDEN], whose)
 
 
 def identify(run: RunDir) -> Identifiers:
@@ -60,16 +65,20 @@ def list_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
     return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known or row["path"] in earlier]
 
 
-def list_undecided(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
-    """Return the paths of a run's own test images of which it cannot be told whether earlier runs know their patient.
+def list_undecided(run: RunDir, earlier: Earlier) -> list[str]:
+    """Return the paths of a run's own test images of which it cannot be told whether earlier runs know them.
+
+    They are all where it is not certain what those runs know, and else those whose patient they may know.
 
     Args:
-        run: As for `list_leaked`, as is `elsewhere`.
-        elsewhere: See there.
+        run: The run.
+        earlier: From `find_earlier`.
     """
     rows, named = SPLITS_CSV.read(run), identify(run)
     digests, groups = ([row[name] for row in rows] for name in ("sha256", "group"))
     alone = RECIPE_JSON.read(run).get("data", {}).get("groups") is False
-    hidden = [known.find_undecided(digests, groups, named.pseudonyms, alone) for known in elsewhere.values()]
-    found = np.any([np.zeros(len(rows), bool), *hidden], axis=0)
-    return [row["path"] for row, is_hidden in zip(rows, found, strict=True) if is_hidden and row["split"] == "test"]
+    hidden = [known.find_undecided(digests, groups, named.pseudonyms, alone) for known in earlier.elsewhere.values()]
+    found = np.any([np.full(len(rows), not earlier.certain), *hidden], axis=0)
+    recorded = set(read_earlier(run).get("undecided", ()))  # also where an earlier run has gone since
+    tested = ((row["path"], is_hidden) for row, is_hidden in zip(rows, found, strict=True) if row["split"] == "test")
+    return [path for path, is_hidden in tested if is_hidden or path in recorded]

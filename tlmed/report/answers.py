@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from tlmed.answer_units import unit_of
+from tlmed.answer_units import say_undecided, unit_of
 from tlmed.environment_changes import find_software
 from tlmed.evaluation.label_lines import name_mean, name_monitor, name_whole
 from tlmed.evaluation.missing_images import describe_read_units
@@ -334,7 +334,8 @@ def _say_values(metrics, names) -> str:
         return said
     left = {name: name_whole(name, metrics) for name in names}
     rest = _list_values(leaks["metrics"], left) if leaks["n"] else "none is left"
-    return f"{said}; without the {count(leaks['leaked'], f'known {unit_of(metrics)}')} {rest}"
+    known = count(leaks["leaked"], f"known {unit_of(metrics)}")
+    return f"{said}; without the {known}{say_undecided(metrics)} {rest}"
 
 
 def _list_values(entries, names) -> str:

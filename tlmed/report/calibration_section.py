@@ -10,7 +10,6 @@ from tlmed.evaluation.balanced_training import say_balanced
 from tlmed.evaluation.decision_lines import say_effect
 from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair, sort_changes
-from tlmed.metrics.definitions import CALIBRATED
 from tlmed.metrics.names import name_metric
 from tlmed.metrics.resampling import find_clusters
 from tlmed.pages.amounts import number
@@ -75,7 +74,7 @@ def show_mean_calibration(metrics: Mapping, recipe: Mapping) -> Markup:
 
 def _compare(metrics) -> Table:
     after = metrics["calibration"].get("metrics", {})
-    before = {name: metrics["metrics"][name] for name in CALIBRATED if name in after}
+    before = {name: metrics["metrics"][name] for name in after if name in metrics["metrics"]}
     return compare_entries({_name_scores(metrics).capitalize(): before, "Calibrated": after})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from tlmed.answer_units import say_all_undecided, say_least, say_undecided, scored_image, unit_of
+from tlmed.answer_units import name_left_out, say_all_undecided, say_least, say_undecided, scored_image, unit_of
 from tlmed.evaluation.label_lines import name_mean
 from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
@@ -44,6 +44,7 @@ def frame(
         positive=say_positive(metrics["classes"], metrics.get("positive"), metrics.get("positive_asked", False)),
         leaks=leaks,
         least=say_least(metrics).capitalize(),
+        left_out=name_left_out(metrics),
         more=say_undecided(metrics),
         undecided=say_all_undecided(metrics),
         n=metrics["n"],

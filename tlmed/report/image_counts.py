@@ -46,7 +46,7 @@ def say_test_apart(metrics: Mapping, copies: str = "") -> str:
     >>> say_test_apart({"split": "test", "n": 140, "without_leaks": {"leaked": 60}})
     'but 60 of 140 test images are known from training or validation'
     >>> say_test_apart({"split": "test", "n": 9, "undecided": 7}).partition("; ")[2]
-    'whether their patients are known cannot be told for 7 of 9'
+    'whether they or their patients are known cannot be told for 7 of 9'
     >>> say_test_apart({"split": "test", "n": 9}, "2 of 9 test images repeat an image of val")
     'but 2 of 9 test images repeat an image of val, as the check of the data found'
     """
@@ -65,10 +65,10 @@ def say_copies(copies: str) -> str:
 
 
 def say_hidden(metrics: Mapping) -> str:
-    """Return of how many images it cannot be told whether a run knows the patients, after a semicolon; "" for none."""
+    """Return of how many images it cannot be told whether a run knows them, after a semicolon; "" for none."""
     if not metrics.get("undecided"):
         return ""
-    return f"; whether their patients are known cannot be told for {metrics['undecided']:,} of {metrics['n']:,}"
+    return f"; whether they or their patients are known cannot be told for {metrics['undecided']:,} of {metrics['n']:,}"
 
 
 def count_known(metrics: Mapping) -> str:

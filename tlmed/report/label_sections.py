@@ -140,7 +140,7 @@ def _show_calibration(metrics, recipe, content: RunContent | None) -> Markup:
     if not labels:
         return Markup()
     after = metrics["calibration"]["metrics"]
-    before = {name: metrics["metrics"][name] for name in CALIBRATED if name in after}
+    before = {name: metrics["metrics"][name] for name in after if name in metrics["metrics"]}
     columns = [f"{name_metric(it)} {when}" for it in CALIBRATED for when in ("as trained", "calibrated")]
     # A file of another program holds calibrated scores, and says nothing of temperatures.
     temperature = numbers(explain("temperature")) if content and "method" in metrics["calibration"] else ()

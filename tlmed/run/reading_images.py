@@ -121,7 +121,7 @@ def examine_images(recipe, images) -> ImageSet:
     hidden = describe_undecided(images.table, images.sha256, images.splits == "test", name_givers(known))
     lacking = describe_lacking(images, choose_recipe_pooling(recipe, images.table))
     warnings = (*default, *images.warnings, *lacking, *unsure, *hidden)
-    return dataclasses.replace(recognise(images, known), warnings=warnings)
+    return dataclasses.replace(recognise(images, known, not unsure), warnings=warnings)
 
 
 def look(recipe: Recipe, skip_bad: bool = False) -> tuple[ImageSet, list[str | Table]]:

@@ -10,7 +10,7 @@ import numpy as np
 from tlmed.backbones.ancestry import describe_earlier, find_known, list_weights, name_weights
 from tlmed.data import ImageSet
 from tlmed.data.extras import count_extras
-from tlmed.data.leaks import find_known_by_weights
+from tlmed.data.leaks import find_known_by_weights, find_undecided
 from tlmed.data.patients import align_rows
 from tlmed.data.readers import describe_formats
 from tlmed.data.recorded import (
@@ -212,7 +212,7 @@ def _list_leaks(run, voice) -> list[str]:
         alone = RECIPE_JSON.read(run).get("data", {}).get("groups") is False
         several = read_task(METRICS_JSON.read(run)) == MULTI_LABEL
         classes = environment["data"]["classes"]
-        found = find_recorded_leaks(rows, classes, elsewhere, identifiers.pseudonyms, alone, several)
+        found = find_recorded_leaks(rows, classes, elsewhere, identifiers.pseudonyms, alone, several, not unknown)
     for sentence in unknown:
         voice.warn(sentence)
     return list(dict.fromkeys([*environment.get("leaks", []), *(leak.text for leak in found)]))
@@ -329,7 +329,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
         "seed": recipe.seed,
         "recipe": _describe_recipe(recipe, job.recipe_file),
         "weights": sources[0] if len(sources) == 1 else sources,
-        **({"earlier": {"runs": earlier, "certain": certain, "known": _list_known(images)}} if earlier else {}),
+        **({"earlier": {"runs": earlier, "certain": certain, **_list_known(images)}} if earlier else {}),
         "data": {
             "source": recipe.data.source,
             **dataclasses.asdict(images.table.identifiers),
@@ -351,10 +351,12 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
     }
 
 
-def _list_known(images) -> list[str]:
-    """Return the paths of the test images that the runs which gave the weights know."""
+def _list_known(images) -> dict[str, list[str]]:
+    """Return the paths of the test images that the runs which gave the weights know, and of those they may know."""
     known = find_known_by_weights(images.sha256, images.table.own_groups, images.splits, images.elsewhere)
-    return [images.table.paths[row] for row in np.flatnonzero(known)]
+    hidden = find_undecided(images.table, images.sha256, images.elsewhere, images.certain) & (images.splits == "test")
+    found = {"known": known, "undecided": hidden & ~known}
+    return {name: [images.table.paths[row] for row in np.flatnonzero(chosen)] for name, chosen in found.items()}
 
 
 def _describe_recipe(recipe, file) -> dict:

@@ -71,7 +71,7 @@ def _count_lacking(images, pooling) -> dict[str, int]:
 def _count_undecided(images, pooled, known) -> dict[str, int]:
     """Return of how many test units it cannot be told whether the runs that gave weights know them; {} if of none."""
     table = images.table
-    hidden = find_undecided(table, images.sha256, images.elsewhere) & (images.splits == "test")
+    hidden = find_undecided(table, images.sha256, images.elsewhere, images.certain) & (images.splits == "test")
     undecided = pooled.find_units([table.paths[row] for row in np.flatnonzero(hidden)]) - pooled.find_units(known)
     return {"undecided": len(undecided)} if undecided else {}
 

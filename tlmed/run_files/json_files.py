@@ -147,6 +147,7 @@ class Earlier(TypedDict, total=False):
     runs: list[object]  # as `tlmed.backbones.ancestry` describes them
     certain: bool  # whether it is known for all weights what they were trained on
     known: list[str]  # the test images that these runs know; missing in runs of older versions
+    undecided: list[str]  # those of which it cannot be told; missing there, too
 
 
 class Environment(TypedDict, total=False):
@@ -235,7 +236,7 @@ class Metrics(TypedDict, total=False):
     classifier: dict[str, object]  # of a hybrid
     without_leaks: WithoutLeaks
     units: dict[str, int]  # from `count_read_units`; only where units lack images that cannot be read
-    undecided: int  # further images of which it cannot be told whether training and validation know their patients
+    undecided: int  # further images of which it cannot be told whether training and validation know them or patients
     validation: Validation  # only where its AUC is below 0.5 by more than chance
     folds: list[FoldScores]  # of a cross-validation
     baselines: dict[str, dict[str, object]]

@@ -1,5 +1,6 @@
 """What the analysis of a study says, in sentences that a page and a terminal share."""
 
+from tlmed.answer_units import say_all_undecided, say_undecided
 from tlmed.metrics.names import name_inline
 from tlmed.run_files.check_summary import say_errors
 from tlmed.study_report.analysis import LEVEL, REGION, Analysis
@@ -28,14 +29,22 @@ def say_less(mean, sign: int) -> str:
 def warn(scores: StudyScores) -> list[str]:
     """Return what makes the scores of a study doubtful: test images that training knows, and faults of the data."""
     results = [result for row in scores.results for fold in row for result in fold]
-    leaky = [found for result in results if (found := result.without_leaks)]
+    leaky = [result for result in results if result.without_leaks]
     sentences = []
     if leaky:
-        most = max(leaky, key=lambda found: found["leaked"])
+        result = max(leaky, key=lambda result: result.without_leaks["leaked"])
+        most = result.without_leaks
         sentences.append(
             f"In {count(len(leaky), 'cell')} of {len(results)}, training or validation knows test images, or others of "
-            f"their group: up to {most['leaked']} of {most['leaked'] + most['n']}. Scores and differences may be too "
-            "good."
+            f"their group: up to {most['leaked']} of {most['leaked'] + most['n']}{say_undecided(result.metrics)}. "
+            "Scores and differences may be too good."
+        )
+    hidden = [result for result in results if say_all_undecided(result.metrics)]
+    if hidden:
+        most = max((result.metrics for result in hidden), key=lambda found: found["undecided"])
+        sentences.append(
+            f"In {count(len(hidden), 'cell')} of {len(results)}, it cannot be told whether training or validation "
+            f"knows test images or their patients: of up to {most['undecided']} of {most['n']}."
         )
     faults = {
         number: said
