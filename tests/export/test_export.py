@@ -374,7 +374,8 @@ def test_the_card_tells_of_images_that_training_knows(run, read):
     for nothing in ({"leaked": 9, "n": 0, "metrics": {}}, {"leaked": 8, "n": 1, "metrics": {"auc": undefined}}):
         write_json(run / "metrics.json", metrics | {"without_leaks": nothing})
         card = read(run)
-        assert f"Without them {nothing['n']} images are left; the metadata of this card has no scores." in card.text
+        left = "1 image is" if nothing["n"] == 1 else "0 images are"
+        assert f"Without them {left} left; the metadata of this card has no scores." in card.text
         assert (card.data.eval_results, card.data.metrics) == (None, None)
 
 
