@@ -1,7 +1,6 @@
 """Images that cannot be divided are answered with what can be done about them."""
 
 import numpy as np
-import pytest
 
 from tests.gate.made_evidence import make_evidence
 from tlmed.advising.cures import suggest_cure
@@ -28,11 +27,6 @@ def test_the_classes_of_few_patients_are_named():
 def test_one_patient_is_said_to_be_one():
     assert "--no-groups" in suggest([0, 1] * 10, ("p",) * 20)
     assert "--no-groups" not in suggest([0, 1] * 10, ("p",) * 19 + ("q",))
-
-
-@pytest.mark.parametrize(("splits", "found"), [(["test"] * 4, True), (["train"] * 3 + ["test"], False)])
-def test_a_test_split_alone_teaches_nothing(splits, found):
-    assert ("tlmed evaluate" in suggest([0, 1, 0, 1], splits=splits, made=())) is found
 
 
 def test_identical_files_count_once():

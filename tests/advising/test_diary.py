@@ -28,8 +28,8 @@ def test_what_was_done_is_there_for_the_next_command(request_here):
 
 
 def test_a_larger_budget_goes_on_and_another_goal_or_other_images_do_not(request_here):
-    with open_diary(request_here):
-        pass
+    with open_diary(request_here) as diary:
+        diary.note(gate={})
     with open_diary(dataclasses.replace(request_here, budget=1200.0, accept=True)):
         pass
     with (
@@ -41,6 +41,15 @@ def test_a_larger_budget_goes_on_and_another_goal_or_other_images_do_not(request
     other = dataclasses.replace(request_here, recipe=dataclasses.replace(request_here.recipe, data=data))
     with pytest.raises(InputError, match="with other data"), open_diary(other):
         pass
+
+
+def test_a_request_that_is_refused_before_anything_was_seen_leaves_no_directory(request_here):
+    with pytest.raises(InputError, match="no images"), open_diary(request_here):
+        raise InputError("There are no images.")
+    assert not request_here.folder.exists()
+    with open_diary(request_here) as diary:
+        diary.note(gate={})
+    assert request_here.folder.exists()
 
 
 def test_two_commands_do_not_work_in_one_directory(request_here):

@@ -119,19 +119,17 @@ def _look(request, diary, subject, voice) -> None:
 
 def say_fingerprint(found: Mapping) -> str:
     """Return what the development images are, in a line."""
-    size = f"{found['height']} x {found['width']} pixels" if found["height"] and found["width"] else "of unknown size"
-    known = [
-        f"{count(found['images'], 'image')}",
+    sides, near = (found["height"], found["width"]), found["nearest_neighbour_auc"]
+    parts = [
+        count(found["images"], "image"),
         "gray" if found["gray"] else "in colour",
-        f"{size} (median)",
-        *([f"{count(found['groups'], 'patient')} (groups)"] if found["groups"] else []),
-        *([f"the nearest image tells the class with AUC {found['nearest_neighbour_auc']:.2f}"] * _is_known(found)),
+        f"{sides[0]} x {sides[1]} pixels (median)" if all(sides) else "of unknown size",
     ]
-    return f"Development images: {', '.join(known)}."
-
-
-def _is_known(found) -> bool:
-    return found["nearest_neighbour_auc"] is not None
+    if found["groups"]:
+        parts.append(f"{count(found['groups'], 'patient')} (groups)")
+    if near is not None:
+        parts.append(f"the nearest image tells the class with AUC {near:.2f}")
+    return f"Development images: {', '.join(parts)}."
 
 
 def _begin(story, team, screen) -> Work:

@@ -19,11 +19,6 @@ def suggest_cure(table: Table, sha256: Sequence[str]) -> str:
         table: The images, as they were found.
         sha256: The digest of every image's content.
     """
-    if table.splits is not None and "train" not in table.splits:
-        return (
-            "An advice learns from images of `train`: give these too, or images without a split. "
-            "`tlmed evaluate RUN --data ...` scores a finished run on images of a test set alone."
-        )
     units = join_units(table.groups, sha256)
     has_patients = any(map(names_owner, table.groups or ()))
     if has_patients and len(np.unique(units)) == 1:

@@ -10,7 +10,7 @@ from pathlib import Path
 import tlmed
 from tlmed.advising.request import Request
 from tlmed.errors import InputError
-from tlmed.run_files.advice_files import read_state, write_state
+from tlmed.run_files.advice_files import STATE_JSON, read_state, write_state
 
 _LOCK = ".advice.lock"
 _WORDS = {"source": "data", "recipe": "settings", "networks": "backbones"}
@@ -80,6 +80,16 @@ def open_diary(request: Request) -> Iterator[Diary]:
             yield diary
         finally:
             diary.note()
+            if not diary.done:
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the directory of an advice that was refused before anything was seen; what is not ours stays."""
+    for name in (STATE_JSON.name, _LOCK):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _check_same(folder, there, here) -> None:
