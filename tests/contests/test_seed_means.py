@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tlmed.contests import average_cells, average_seeds, compare_cells, compare_seeds, draw_means
-from tlmed.contests.seed_means import ONE_SEED, ONE_SPLIT
+from tlmed.contests import average_cells, compare_cells, draw_means
 from tlmed.errors import InputError
 from tlmed.metrics import average_folds, holm
 from tlmed.metrics.spreads import Spread
@@ -76,23 +75,6 @@ def test_images_may_make_the_interval_wider():
     cells = 0.8 + np.random.RandomState(0).normal(0, 0.001, (5, 2))
     found = average_cells(cells, 0.25, spreads=[Spread(0.05**2, 99, 0.0, 100)] * 5)
     assert found.high - found.value == pytest.approx(1.965 * 0.05 / math.sqrt(5), rel=0.01)
-
-
-def test_one_split_has_the_interval_of_a_mean_of_images_and_seeds():
-    rng = np.random.RandomState(0)
-    right = (rng.random_sample((1, 3, 400)) < 0.8).astype(float)
-    draws, units = draw_means(right, draws=4000)
-    found = average_seeds(right.mean(2)[0], draws[0], units)
-    error = math.sqrt(right[0].mean(0).var(ddof=1) / 400)
-    # These seeds have nothing of their own: what they differ by is that of images, and must not count twice.
-    assert (found.high - found.low) / 2 == pytest.approx(1.966 * error, rel=0.15)
-    assert found.note == ONE_SPLIT
-    alone = average_seeds(right.mean(2)[0, :1], draws[0, :1], units)
-    assert alone.note == f"{ONE_SPLIT} {ONE_SEED}"
-    assert alone.seed_deviation is None
-    pair = compare_seeds(right.mean(2)[0].reshape(3, 1), draws[0][:, None], units)[0].mean
-    expected = stats.ttest_rel(right[0, 0], right[0, 1])
-    assert pair.p == pytest.approx(expected.pvalue, abs=0.05)
 
 
 def test_groups_are_drawn_together():

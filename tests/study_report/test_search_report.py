@@ -74,6 +74,7 @@ def test_one_split_gives_the_test_score_with_its_interval_and_the_optimism(tmp_p
     said = say(folder)
     assert f"took no part in the search: AUC {test:.3f} ({record.mean.low:.3f} to {record.mean.high:.3f})." in said
     assert f"promised 0.950, which is {VALIDATION - test:.3f} more" in said
+    assert "; the interval says how uncertain this is." in said
     assert "has 0.940: 0.010 less than on the draws that chose it" in said
     assert "2 candidates: 1 judged on all draws, 1 given up." in said
     page = make_search_page(record)
@@ -114,6 +115,16 @@ def test_runs_that_are_elsewhere_leave_the_score_without_an_interval(tmp_path):
     folder, scores = write_search_of(tmp_path / "study")
     (folder / "runs" / "winner-seed0-fold0" / "metrics.json").unlink()
     assert f"AUC {np.mean(scores[None]):.3f} (without an interval" in say(folder)
+
+
+def test_without_an_interval_none_is_named(tmp_path):
+    folder, _ = write_search_of(tmp_path / "study")
+    for run in (folder / "runs").iterdir():
+        edit(run / "metrics.json", lambda content: content["metrics"]["auc"].update(low=None, high=None, note="Few."))
+    said = say(folder)
+    assert "the interval says" not in said
+    assert "; how uncertain this is, is not known." in said
+    assert "Note: Few." in said
 
 
 def test_test_images_that_the_winner_knows_are_told_before_its_score(tmp_path):

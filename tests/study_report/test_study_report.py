@@ -12,7 +12,15 @@ from sklearn.metrics import roc_auc_score
 from tests.comparison.test_comparison import THREE, TWO, edit, write_run
 from tlmed.cli.entry import cli
 from tlmed.errors import InputError
-from tlmed.run_files.study_files import CELL_COLUMNS, SCORE_COLUMNS, read_cells, write_cells, write_scores, write_study
+from tlmed.run_files.study_files import (
+    CELL_COLUMNS,
+    SCORE_COLUMNS,
+    read_cells,
+    read_scores,
+    write_cells,
+    write_scores,
+    write_study,
+)
 from tlmed.screen import to_lines
 from tlmed.study_report import analyse, conclude, describe_study_scores, read_study_scores, warn
 from tlmed.study_report.study_page import make_study_page
@@ -170,7 +178,53 @@ def test_a_class_that_a_cell_could_not_measure_is_told(tmp_path):
 
 def test_configurations_that_do_the_same_are_told(tmp_path):
     analysis = analyse(read_study_scores(write_study_of(tmp_path / "study", dict.fromkeys("abc", 0.4), same=True)))
-    assert "The same score in every cell: a, b, c. What they differ in had no effect." in conclude(analysis)
+    assert "The same scores in every cell: a, b, c. What they differ in had no effect." in conclude(analysis)
+
+
+def test_configurations_of_which_only_the_score_is_the_same_are_not_called_without_effect(tmp_path):
+    folder = write_study_of(tmp_path / "study", dict.fromkeys("ab", 0.4), same=True)
+
+    def move(content):
+        content["metrics"]["accuracy"]["value"] -= 0.1
+
+    edit(folder / "runs" / "b-seed1-fold2" / "metrics.json", move)
+    said = [each for each in conclude(analyse(read_study_scores(folder))) if "same" in each]
+    assert said == ["The same AUC in every cell: a, b. They differ in accuracy."]
+
+
+def test_few_groups_of_one_split_decide_nothing_as_in_a_run(tmp_path):
+    folder = write_study_of(tmp_path / "study", {"a": 0.9, "b": 0.1}, folds=0, classes=TWO, groups=15)
+    scores = read_study_scores(folder)
+    owner = {row["group"] for row in scores.results[0][0][0].splits.values() if row["group"].endswith("-1")}
+    assert len(owner) < 5
+    assert all(row["low"] == "" for row in read_scores(folder))
+    analysis = analyse(scores)
+    assert all(mean.value is not None and mean.low is None for mean in analysis.means)
+    assert [pair.mean.low for pair in analysis.pairs] == [None]
+    assert analysis.lead is None
+    few = "groups, from which no interval follows." if len(owner) < 5 else ""
+    assert any(few in note for note in analysis.notes)
+    assert any(
+        note.startswith("It is not said how probable it is that the best is not the best") for note in analysis.notes
+    )
+    assert "Whether another is worse could not be tested." in conclude(analysis)
+    shown = "\n".join(to_lines(describe_study_scores(analysis)))
+    assert f"{analysis.means[0].value:.3f} (" not in shown
+    assert f"It rests on {len(owner)} groups of class" in shown
+
+
+def test_deviations_over_seeds_are_those_of_the_scores(single):
+    _, scores, analysis = single
+    assert [mean.seed_deviation for mean in analysis.means] == pytest.approx(scores.values[:, 0].std(axis=1, ddof=1))
+
+
+def test_perfect_scores_of_few_images_do_not_make_leads_sure(tmp_path):
+    folder = write_study_of(tmp_path / "study", dict.fromkeys("ab", 9.0), folds=0, classes=TWO, same=True)
+    analysis = analyse(read_study_scores(folder))
+    assert analysis.means[0].value == 1
+    assert analysis.means[0].low < 0.97
+    assert 0.3 < analysis.lead.false < 0.7
+    assert analysis.lead.close < 1
 
 
 def test_the_positive_class_is_named(single):

@@ -15,11 +15,10 @@ from tlmed.contests.seed_means import (
     SeedDifference,
     SeedMean,
     average_cells,
-    average_seeds,
     compare_cells,
-    compare_seeds,
 )
 from tlmed.contests.signed_ranks import Preference, compare_places
+from tlmed.contests.split_means import SplitImages, average_seeds, compare_seeds
 from tlmed.contests.variance_shares import VarianceShares, divide_variance
 
 __all__ = [
@@ -30,6 +29,7 @@ __all__ = [
     "ScoreErrors",
     "SeedDifference",
     "SeedMean",
+    "SplitImages",
     "VarianceShares",
     "add_errors",
     "average_cells",

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.contests.score_errors import add_spreads, measure_parts, measure_seeds, read_split, split_draws
 from tlmed.errors import InputError
 from tlmed.metrics import average_folds, holm
-from tlmed.metrics.proportions import t_95, t_tails
 from tlmed.metrics.spreads import Spread
 
-ONE_SPLIT = "All seeds have the same training images: the interval says nothing of other training images."
 ONE_SEED = "There is one seed: the interval says nothing of another training."
 _NOTHING = 1e-12  # a difference that is only rounding
 
@@ -30,8 +27,7 @@ class SeedMean:
         folds: Over how many folds, of all repeats; 0 if there is one split.
         seeds: The fewest seeds of a fold.
         fold_deviation: The standard deviation over folds of what seeds leave; None without folds.
-        seed_deviation: The standard deviation over seeds where all else is the same, on one split without what the
-            test images explain; None if there is one seed.
+        seed_deviation: The standard deviation over seeds where all else is the same; None if there is one seed.
         method: Of the interval; empty if there is none.
         note: What is missing, and what the interval says nothing of; empty if nothing is.
     """
@@ -101,7 +97,6 @@ def average_cells(
         spreads = [spread for spread, there in zip(spreads, kept, strict=True) if there]
     note = [f"{int((~kept).sum())} of {len(kept)} folds left out, in which no cell is done."] if not kept.all() else []
     seeds = int((~np.isnan(cells)).sum(1).min()) if len(cells) else 0
-    note += [ONE_SEED] if seeds == 1 else []
     if len(cells) < 2:
         value = float(np.nanmean(cells)) if len(cells) else None
         note.append(f"An interval needs two folds or more; there are {len(cells)}.")
@@ -112,6 +107,7 @@ def average_cells(
         note.append("All folds have the same value, from which no interval follows.")
         p = 1.0 if abs(means[0]) < _NOTHING else None
         return SeedMean(float(means.mean()), None, None, p, *parts, "", " ".join(note))
+    note += [ONE_SEED] if seeds == 1 else []
     found = average_folds(means.tolist(), test_share, bounds, spreads, repeats, _find_common(cells))
     return SeedMean(found["value"], found["low"], found["high"], found["p"], *parts, found["method"], " ".join(note))
 
@@ -145,95 +141,7 @@ def compare_cells(
     found = [
         average_cells(scores[i] - scores[j], test_share, bounds, spreads and spreads[i, j], repeats) for i, j in pairs
     ]
-    return _correct(pairs, found)
-
-
-def average_seeds(
-    scores: np.ndarray,
-    draws: np.ndarray,
-    units: int,
-    bounds: tuple[float, float] | None = None,
-    grouped: bool = False,
-) -> SeedMean:
-    """Return the mean of a configuration over seeds on one split, with an interval for other images and seeds.
-
-    Seeds alone say nothing of other images: all of them are tested on the same ones. So the interval is that of the
-    test images, or groups, for the mean over seeds, widened by the variance of that mean over seeds as far as images do
-    not explain it. It says nothing of other training images, for which folds are needed.
-
-    Args:
-        scores: float [seeds]; NaN where a cell is missing.
-        draws: The same in resamples of the test images or groups, float [seeds, draws]
-            (`tlmed.contests.draw_means`).
-        units: How many images, or groups, are drawn from.
-        bounds: The lowest and the highest value of the metric; the interval is cut there.
-        grouped: Whether they are groups.
-
-    Raises:
-        InputError: With all faults of the arguments.
-
-    >>> noise = np.random.default_rng(0).normal(0, 0.02, 2000)  # the images move all seeds alike
-    >>> scores = np.array([0.80, 0.82, 0.84])
-    >>> found = average_seeds(scores, scores[:, None] + noise, 100)
-    >>> round(found.value, 2), round(found.low, 2), round(found.high, 2), round(found.seed_deviation, 2)
-    (0.82, 0.77, 0.87, 0.02)
-    """
-    scores, draws = read_split(np.asarray(scores)[None], np.asarray(draws)[None], units)
-    means, by_images = split_draws(draws[0], scores[0], units)
-    images = Spread(float(means.var(ddof=1)) * units / (units - 1), units - 1, 0.0, units, grouped)
-    part, seeds, deviation = measure_seeds(scores[0], by_images), int((~np.isnan(scores)).sum()), None
-    if part:
-        deviation = math.sqrt(max(0.0, part.variance))  # below zero, seeds show nothing that images do not explain
-        part = Spread(deviation**2 / seeds, part.freedom, 0.0, 0)
-    return _bound_seeds(float(np.nanmean(scores)), images, part, (seeds, deviation), bounds)
-
-
-def compare_seeds(
-    scores: np.ndarray,
-    draws: np.ndarray,
-    units: int,
-    bounds: tuple[float, float] | None = None,
-    grouped: bool = False,
-) -> tuple[SeedDifference, ...]:
-    """Return the difference of every two configurations on one split, with Holm's correction over all pairs.
-
-    Images are paired: the same resamples count for all. Seeds are not, because seed 1 of one has nothing in common
-    with seed 1 of another; their variance is estimated from all configurations together (`measure_split`).
-
-    Args:
-        scores: float [m, seeds]; NaN where a cell is missing.
-        draws: The same in resamples, float [m, seeds, draws].
-        units: How many images, or groups, are drawn from.
-        bounds: Of a difference.
-        grouped: Whether they are groups.
-
-    Raises:
-        InputError: With all faults of the arguments.
-
-    >>> scores, noise = np.array([[0.90, 0.91], [0.80, 0.81]]), np.random.default_rng(0).normal(0, 0.01, (2, 2, 500))
-    >>> pair = compare_seeds(scores, scores[:, :, None] + noise, 200)[0]
-    >>> round(pair.mean.value, 2), pair.p_holm < 0.01
-    (0.1, True)
-    """
-    scores, draws = read_split(scores, draws, units)
-    images, seeds = measure_parts(scores, draws, units)
-    means, counts = np.nanmean(scores, axis=1), (~np.isnan(scores)).sum(1)
-    pairs, found = list(itertools.combinations(range(len(scores)), 2)), []
-    for i, j in pairs:
-        by_images = Spread(_subtract(images, i, j), images.freedom, 0.0, units, grouped)
-        by_seeds = seeds and Spread(_subtract(seeds, i, j), seeds.freedom, 0.0, 0)
-        deviation = (
-            math.sqrt(seeds.covariance[i, i] * counts[i] + seeds.covariance[j, j] * counts[j]) if seeds else None
-        )
-        fewest = int(min(counts[i], counts[j]))
-        found.append(_bound_seeds(float(means[i] - means[j]), by_images, by_seeds, (fewest, deviation), bounds))
-    return _correct(pairs, found)
-
-
-def _subtract(errors, i, j) -> float:
-    """Return the variance of a difference of two scores."""
-    own = errors.covariance
-    return max(0.0, float(own[i, i] + own[j, j] - 2 * own[i, j]))
+    return correct_pairs(pairs, found)
 
 
 def _read_cells(scores, dimensions) -> np.ndarray:
@@ -270,24 +178,7 @@ def _find_common(cells) -> Spread | None:
     return Spread(own / seeds, seeds - 1, 0.0, seeds) if own > 0 else None
 
 
-def _bound_seeds(value, images, by_seeds, counted, bounds) -> SeedMean:
-    """Return a mean, or a difference, with the interval of images and seeds together."""
-    total, (seeds, deviation) = add_spreads([images, by_seeds] if by_seeds else [images]), counted
-    notes = " ".join([ONE_SPLIT] + ([ONE_SEED] if seeds == 1 else []))
-    if not total.variance > _NOTHING**2:
-        p = 1.0 if abs(value) < _NOTHING else None
-        notes = f"Neither images nor seeds show any variance, from which no interval follows. {notes}"
-        return SeedMean(value, None, None, p, 0, seeds, None, deviation, "", notes)
-    error = math.sqrt(total.variance)
-    half, p = t_95(total.freedom) * error, t_tails(value / error, total.freedom)
-    low, high = value - half, value + half
-    if bounds:
-        low, high = max(low, bounds[0]), min(high, bounds[1])
-    kind = "groups" if images.grouped else "images"
-    method = f"t of the test {kind}{' and of seeds' if by_seeds else ''}, {total.freedom:.0f} df (Satterthwaite 1946)"
-    return SeedMean(value, low, high, p, 0, seeds, None, deviation, method, notes)
-
-
-def _correct(pairs, found) -> tuple[SeedDifference, ...]:
+def correct_pairs(pairs: Sequence[tuple[int, int]], found: Sequence[SeedMean]) -> tuple[SeedDifference, ...]:
+    """Return the differences of pairs of places with their p-values, corrected for all of them (Holm)."""
     corrected = holm([mean.p for mean in found])
     return tuple(SeedDifference(i, j, mean, p) for (i, j), mean, p in zip(pairs, found, corrected, strict=True))

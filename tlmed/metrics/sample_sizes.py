@@ -137,6 +137,29 @@ def say_few(case: Case, owners, scope, name) -> str:
     return f"Fewer than {least} {name_units(owners)} decide, {NO_INTERVAL}"
 
 
+def say_few_moves(case: Case, owners: np.ndarray | None, name: str) -> str:
+    """Say if images are too few to estimate an error by how each of them moves a metric of all; "" if they are enough.
+
+    An AUC of images without groups has a bound where fewer than five of a class decide. But a difference of two such
+    AUCs, or who of several is the best, has none: for this, an error must be estimated.
+
+    Args:
+        case: The predictions.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
+        name: The metric, of `METRICS`.
+
+    >>> from tlmed.metrics.definitions import make_case
+    >>> labels = np.array([0] * 20 + [1] * 4)
+    >>> say_few_moves(make_case(labels, np.eye(2)[labels], labels, main=1), None, "auc")
+    'Fewer than 5 images decide, from which no interval follows.'
+    """
+    if owners is not None and has_few_groups(owners):
+        return f"Fewer than {LEAST_GROUPS} groups, {NO_INTERVAL}"
+    if case.classes >= MANY_CLASSES or count_units(case, owners, None, name) >= LEAST_UNITS:
+        return ""
+    return f"Fewer than {LEAST_UNITS} {name_units(owners)} decide, {NO_INTERVAL}"
+
+
 def _find_units(case: Case, classes, owners, scope, name) -> tuple[int, str]:
     """Return the number of `count_units`, and in words which units they are."""
     own = case.main if scope is None and name not in OF_CLASS else scope

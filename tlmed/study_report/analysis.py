@@ -28,6 +28,7 @@ from tlmed.contests import (
     rank_places,
 )
 from tlmed.errors import InputError
+from tlmed.metrics.names import name_inline
 from tlmed.study_report.study_scores import SIZE, StudyScores
 
 LEVEL = 0.05
@@ -138,16 +139,20 @@ def _compare_seeds(scores, notes) -> tuple[tuple[SeedMean, ...], tuple[SeedDiffe
         notes.append("For images with several labels, intervals need folds: no interval and no test is given.")
         means = [average_cells(row, scores.test_share, scores.range) for row in scores.values]
         return tuple(means), ()
-    draws, units = scores.draws
-    grouped, width = units < _count_tested(scores), scores.range[1] - scores.range[0]
-    means = [
-        average_seeds(row[0], own, units, scores.range, grouped) for row, own in zip(scores.values, draws, strict=True)
-    ]
-    return tuple(means), compare_seeds(scores.values[:, 0], draws, units, (-width, width), grouped)
+    images, moves, width = scores.images, scores.influences[0], scores.range[1] - scores.range[0]
+    means = tuple(
+        average_seeds(scores.list_entries(place), own, images, scores.range) for place, own in enumerate(moves)
+    )
+    notes.extend(_say_few(scores, means))
+    return means, compare_seeds(scores.values[:, 0], moves, images, (-width, width))
 
 
-def _count_tested(scores) -> int:
-    return len(scores.results[0][0][0].test.paths)
+def _say_few(scores, means) -> list[str]:
+    """Say on how few test images of one split, or groups, all rests; a mean without an interval says so itself."""
+    said = [f"{name_inline(scores.metric)} of the test images: {scores.few}"] if scores.few else []
+    if len(means) > 1 and (few := scores.images.few):
+        said.append(f"Differences have no interval and no test: {few}")
+    return said if any(mean.low is not None for mean in means) else said[1:]
 
 
 def _rank(scores, notes) -> Ranking | None:
@@ -162,8 +167,12 @@ def _judge(scores, notes) -> Lead | None:
     if scores.has_folds and len(scores.folds) > 1:
         errors = measure_folds(scores.values, scores.test_share, top)
     elif scores.tells_images:
-        draws, units = scores.draws
-        errors = measure_split(scores.values[:, 0], draws, units)
+        if few := scores.images.few:
+            notes.append(f"It is not said how probable it is that the best is not the best: {few}")
+            return None
+        draws, units = scores.draws[0], scores.images.units
+        # By what one image or group can move a score: where no image tells two apart, that is little and not nothing.
+        errors = measure_split(scores.values[:, 0], draws, units, 1 / units)
     else:
         notes.append("How probable it is that the best is not the best needs folds.")
         return None

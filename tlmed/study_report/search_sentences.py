@@ -92,7 +92,7 @@ def _say_single(record) -> list[str]:
     first = record.unseen if record.content["folds"] else record.mean
     where = "the test images of fold 1" if record.content["folds"] else "the test images"
     said = [f"On {where}, which took no part in the search: {metric} {_say_score(record, first)}."]
-    said += [*_say_optimism(search), *_say_fresh(search)]
+    said += [_say_optimism(search, first), *_say_fresh(search)]
     if record.unseen is not None:
         folds = len(record.scores.folds)
         said.append(
@@ -102,12 +102,13 @@ def _say_single(record) -> list[str]:
     return said
 
 
-def _say_optimism(search) -> list[str]:
-    less = search["optimism"] < 0
-    return [
+def _say_optimism(search, mean) -> str:
+    less, is_bounded = search["optimism"] < 0, mean is not None and mean.low is not None
+    unsure = "the interval says how uncertain this is" if is_bounded else "how uncertain this is, is not known"
+    return (
         f"The search promised {search['validation']:.3f}, which is {abs(search['optimism']):.3f} "
-        f"{'less' if less else 'more'} (optimism {search['optimism']:+.3f}); the interval says how uncertain this is."
-    ]
+        f"{'less' if less else 'more'} (optimism {search['optimism']:+.3f}); {unsure}."
+    )
 
 
 def _say_fresh(search) -> list[str]:

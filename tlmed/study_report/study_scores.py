@@ -10,12 +10,13 @@ import numpy as np
 
 from tlmed.comparison.groups import list_owners
 from tlmed.comparison.results import Result, read_result
-from tlmed.contests import draw_means
+from tlmed.contests import SplitImages, draw_means
 from tlmed.errors import InputError
 from tlmed.metrics import positive_index
-from tlmed.metrics.definitions import make_case
+from tlmed.metrics.definitions import Case, make_case
 from tlmed.metrics.influences import influence_of_all
 from tlmed.metrics.resampling import find_clusters
+from tlmed.metrics.sample_sizes import MANY_CLASSES, count_units, note_few, say_few_moves
 from tlmed.metrics.spreads import Spread, find_strata, measure_spread
 from tlmed.run_files.study_files import CELL_COLUMNS, describe_missing, find_missing, read_cells, read_scores
 from tlmed.rundir import RunDir
@@ -117,6 +118,27 @@ class StudyScores:
     def influences(self) -> tuple[np.ndarray, ...]:
         """Return for each fold how each of its test images moves each score, float [m, seeds, images]."""
         return tuple(self._move_all(fold) for fold in range(len(self.folds)))
+
+    @functools.cached_property
+    def images(self) -> SplitImages:
+        """Return the test images of the first fold, and whether they are enough to estimate an error."""
+        first = self.results[0][0][0]
+        case, owners = _make_case(first), find_clusters(_find_groups(first))
+        strata = find_strata(case.labels, owners)
+        # As in a run: with many classes, a few images of each are enough together.
+        units = len(strata) if case.classes >= MANY_CLASSES else count_units(case, owners, None, self.metric)
+        return SplitImages(strata, owners, units, say_few_moves(case, owners, self.metric))
+
+    @property
+    def few(self) -> str:
+        """Say if the metric rests on few test images, or groups, in the first fold; "" if they are enough."""
+        first = self.results[0][0][0]
+        owners = find_clusters(_find_groups(first))
+        return note_few(_make_case(first), first.test.classes, owners, None, self.metric)
+
+    def list_entries(self, place: int) -> list[Mapping]:
+        """Return the metric of each seed of a configuration in the first fold, as its run has it: with its interval."""
+        return [result.metrics["metrics"][self.metric] for result in self.results[place][0]]
 
     def find_spreads(self, weights: np.ndarray) -> list[Spread] | None:
         """Return how the test images of each fold move a sum of configurations' means over seeds; None if not known.
@@ -259,12 +281,17 @@ def _find_groups(result: Result) -> list[str]:
     return [owners.get(path, "") for path in result.test.paths]
 
 
+def _make_case(result: Result) -> Case:
+    test = result.test
+    main = positive_index(test.classes, result.metrics.get("positive"))
+    return make_case(test.labels, test.scores, test.predictions, main)
+
+
 def _move(result: Result, paths: Sequence[str], metric: str) -> np.ndarray:
     """Return how each test image moves the score of a run, in the order of some paths."""
     test = result.test
     place = {path: number for number, path in enumerate(test.paths)}
     if place.keys() != set(paths):
         raise InputError(f"All cells of a fold must have the same test images. Received: others in {result.path}.")
-    main = positive_index(test.classes, result.metrics.get("positive"))
-    moved = influence_of_all(make_case(test.labels, test.scores, test.predictions, main), metric)
+    moved = influence_of_all(_make_case(result), metric)
     return moved[[place[path] for path in paths]]

@@ -75,14 +75,36 @@ def find_unmeasured(scores: StudyScores) -> list[str]:
 
 
 def find_twins(scores: StudyScores) -> list[str]:
-    """Return a sentence for configurations that have the same score in every cell."""
-    alike: dict[bytes, list[str]] = {}
-    for name, values in zip(scores.names, scores.values, strict=True):
-        alike.setdefault(values.tobytes(), []).append(name)
+    """Return a sentence for configurations that have the same score in every cell: whether all else is the same too."""
+    alike: dict[bytes, list[int]] = {}
+    for place, values in enumerate(scores.values):
+        alike.setdefault(values.tobytes(), []).append(place)
+    return [_say_twins(scores, places) for places in alike.values() if len(places) > 1]
+
+
+def _say_twins(scores, places) -> str:
+    names = listed([scores.names[place] for place in places], _NAMED)
+    if differ := _find_differing(scores, places):
+        others = listed(map(name_inline, differ), _NAMED)
+        return f"The same {name_inline(scores.metric)} in every cell: {names}. They differ in {others}."
+    return f"The same scores in every cell: {names}. What they differ in had no effect."
+
+
+def _find_differing(scores, places) -> list[str]:
+    """Return the metrics in which configurations differ in some cell."""
+    of_each = [
+        [
+            {name: found["value"] for name, found in result.metrics["metrics"].items()}
+            for cells in scores.results[place]
+            for result in cells
+        ]
+        for place in places
+    ]
+    first, names = of_each[0], list(of_each[0][0])
     return [
-        f"The same score in every cell: {listed(names, _NAMED)}. What they differ in had no effect."
-        for names in alike.values()
-        if len(names) > 1
+        name
+        for name in names
+        if any(other[cell].get(name) != first[cell].get(name) for other in of_each for cell in range(len(first)))
     ]
 
 
@@ -113,6 +135,8 @@ def _say_differences(analysis) -> list[str]:
         other for other, pair in zip(others, found, strict=True) if pair.p_holm is not None and pair.p_holm < LEVEL
     ]
     names = listed([analysis.scores.names[other] for other in shown], _NAMED)
+    if all(pair.p_holm is None for pair in found):
+        return ["Whether another is worse could not be tested."]
     corrected = f"after correction for {count(len(analysis.pairs), 'pair')}"
     if not shown:
         return [f"No other is shown to be worse {corrected}."]
