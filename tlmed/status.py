@@ -10,7 +10,15 @@ from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
 from tlmed.run_files.advice_files import COMPLETE, TRIED, digest_decision, is_advice, read_advice_json, read_state
 from tlmed.run_files.search_files import is_search, read_candidates, read_search_json
-from tlmed.run_files.study_files import CELL_STATES, describe_missing, find_missing, read_cells
+from tlmed.run_files.study_files import (
+    CELL_STATES,
+    EARLIER,
+    describe_missing,
+    find_missing,
+    has_begun,
+    read_cells,
+    say_begun,
+)
 from tlmed.rundir import WORKER, RunDir
 from tlmed.sealed import DamagedFile, read_facts
 from tlmed.words import count
@@ -44,10 +52,14 @@ def find_runs(folder: Path) -> list[RunDir]:
 
 def describe_study(folder: Path) -> list[str]:
     """Return how many cells of a study are complete, which failed and why, and how far the running ones are."""
+    if not has_begun(folder):
+        return [say_begun(folder)]
     rows = read_cells(folder)
     counts = Counter(row["state"] for row in rows)
     said = ", ".join(f"{counts[state]} {state}" for state in CELL_STATES if counts[state])
-    lines = [f"{folder}: a study of {count(len(rows), 'cell')}: {said}."]
+    earlier = sum(row["reason"] == EARLIER for row in rows)
+    more = f" ({earlier} {EARLIER})" if earlier else ""
+    lines = [f"{folder}: a study of {count(len(rows), 'cell')}: {said}{more}."]
     lines += _describe_candidates(folder) if is_search(folder) else []
     for row in rows:
         if row["state"] == "failed":

@@ -43,6 +43,20 @@ def test_what_a_user_sets_or_varies_takes_the_place_of_a_dimension():
     assert (varied["head.dropout"], varied["phases.epochs"]) == (("0.1", "0.3"), ("5", "9"))
 
 
+def test_a_varied_field_is_that_of_the_recipes_that_have_it():
+    pair, values = ("feature_extractor", "feature_extractor_hybrid"), ("0.01", "1")
+
+    def having(name, values, *recipes):
+        return {each.name: each.recipes for each in space_of(*recipes, vary={name: values}).dimensions}[name]
+
+    assert having("phases.l2", values, *pair) == pair[:1]  # a hybrid has no phases
+    assert having("phases.0.l2", values, *pair) == pair[:1]
+    assert having("head.C", ("1",), *pair) == pair  # nobody has it, so that all say so
+    assert having("head.folds", (3, 4), *pair) == pair[1:]
+    assert having("data.batch_size", (8, 16), *pair) == pair
+    assert having("phases.l2", ("auto",), *pair) == pair  # what a recipe has already
+
+
 @pytest.mark.parametrize("name", [*find_recipe("fine_tuning").parent.glob("*.py")], ids=lambda path: path.stem)
 def test_every_recipe_that_comes_with_tlmed_can_be_searched_and_starts_as_it_is(name):
     if name.stem == "__init__":

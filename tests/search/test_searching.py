@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from tlmed.recipe import load_recipe
 from tlmed.recipe.candidate_cells import start_at
 from tlmed.recipe.search_space import make_space
 from tlmed.run_files.search_files import read_candidates, read_search_json
-from tlmed.run_files.study_files import read_cells, read_scores
+from tlmed.run_files.study_files import read_cells, read_scores, write_study
 from tlmed.screen import Screen
 from tlmed.search.proposals import RUNGS
 from tlmed.status import describe_study
@@ -97,6 +98,44 @@ def test_the_same_command_goes_on_with_more_trials_and_refuses_another_search(se
         searching(small(5), data="others")
 
 
+def test_what_makes_the_same_recipe_is_tried_once(searching, tmp_path):
+    given = {"recipes": ("feature_extractor", "feature_extractor_hybrid"), "backbones": ("LeNet5",), "seeds": 1}
+    given["settings"] = {"data.image_size": "32,32"}
+    folder, shown = searching(small(9, **given, vary={"phases.l2": ("0.01", "1")}), jobs=1)
+    assert "phases.l2: 0.01, 1 (feature_extractor)" in shown
+    tried = [(row["recipe"], row["phases.l2"]) for row in read_candidates(folder)]
+    assert sorted(tried) == [
+        ("feature_extractor", "0.01"),
+        ("feature_extractor", "1"),
+        ("feature_extractor_hybrid", ""),
+    ]
+    given["recipes"] = ("feature_extractor",)
+    folder, _ = searching(small(9, **given, vary={"phases.l2": ("1", "1.0")}), folder=tmp_path / "same", jobs=1)
+    assert len(read_candidates(folder)) == 1
+
+
+def test_trainings_of_an_earlier_winner_stay_in_the_table(searching):
+    folder, _ = searching(small(1), jobs=1)
+    before, (first,) = by_name(folder), read_search_json(folder)["searches"]
+    for trials in (4, 8, 12):
+        folder, shown = searching(small(trials), jobs=1)
+        (search,) = read_search_json(folder)["searches"]
+        if search["winner"]["candidate"] != 1:
+            break
+    after = by_name(folder)
+    assert before.keys() <= after.keys()
+    beaten = {name for name, row in after.items() if row["reason"] == "of an earlier winner"}
+    assert set(first["finals"]) < beaten  # and the fresh draws
+    assert len(beaten) == 2 + 4
+    assert f"; {len(beaten)} more of an earlier winner." in shown
+    assert f"complete ({len(beaten)} of an earlier winner)." in " ".join(describe_study(folder))
+    assert {row["cell"] for row in read_scores(folder)} == set(search["finals"])
+    took = sum(float(row["seconds"]) for row in after.values())
+    assert read_search_json(folder)["seconds"] == pytest.approx(took)
+    shutil.rmtree(folder / after[min(beaten)]["run"])
+    assert "gone" not in " ".join(describe_study(folder))  # nobody trains it again
+
+
 def test_a_nested_search_is_done_in_each_fold_and_its_optimism_is_the_mean(searching):
     folder, shown = searching(small(3, nested=True, folds=2, backbones=("AlexNet=none",), seeds=1))
     content, cells = read_search_json(folder), by_name(folder)
@@ -122,10 +161,23 @@ def test_a_backbone_that_does_not_work_is_left_out_and_a_search_without_any_cand
     assert read_candidates(tmp_path / "other")[0]["reason"] == "draw 1: AlexNet does not work"
 
 
-def test_a_budget_is_refused_where_it_is_too_small(searching):
+def test_a_budget_is_refused_where_it_is_too_small(searching, tmp_path):
     study = small(2, backbones=("LeNet5",), seeds=1)
     with pytest.raises(InputError, match=r"the training of the winner. Received: 4 min 0 s; these take about 8 min 20"):
         searching(study, budget=240.0, jobs=1)
+    assert not (tmp_path / "study").exists()
+    folder, _ = searching(small(1, backbones=("AlexNet=none",), seeds=1), jobs=1)  # another one may have its place
+    with pytest.raises(InputError, match="the training of the winner"):
+        searching(small(1, backbones=("AlexNet=none",), seeds=1), budget=240.0, jobs=1)
+    assert read_cells(folder)
+
+
+def test_a_study_that_was_killed_before_its_tables_were_written_says_so(tmp_path):
+    write_study(tmp_path, {"data": "images", "varied": [], "cells": {}})
+    said = f"{tmp_path}: a study whose work has not begun; the same `tlmed sweep` command begins it."
+    assert describe_study(tmp_path) == [said]
+    with pytest.raises(InputError, match="whose work has not begun"):
+        cli(["compare", str(tmp_path)], standalone_mode=False)
 
 
 def test_a_budget_that_runs_out_ends_the_search_and_each_fold_has_its_share(searching, monkeypatch):

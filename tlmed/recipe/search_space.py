@@ -140,8 +140,31 @@ def make_space(study: Study, fixed: Sequence[str] = (), given: Mapping | None = 
         found.append(Dimension(BACKBONE, study.backbones, recipes=tuple(titles)))
     taken = [*(setting.partition("=")[0].strip() for setting in fixed), *study.settings, *study.vary]
     found += [each for each in _find_own(recipes) if not any(_replaces(name, each.name) for name in taken)]
-    found += [Dimension(name, tuple(values), recipes=tuple(titles)) for name, values in texts.items()]
+    found += [
+        Dimension(name, tuple(values), recipes=_find_having(study, recipes, name, values.values()))
+        for name, values in texts.items()
+    ]
     return Space(study, tuple(fixed), dict(given or {}), recipes, tuple(found), texts)
+
+
+def _find_having(study, recipes, name, values) -> tuple[str, ...]:
+    """Return the titles of the recipes that a varied field changes; all if it changes none: they say what is wrong."""
+    having = tuple(title for title, recipe in recipes.items() if _changes(study, recipe, name, values))
+    return having or tuple(recipes)
+
+
+def _changes(study, recipe, name, values) -> bool:
+    """Tell whether some value of a field makes another recipe; those of phases do not where a recipe has none."""
+    settings, made = dict(study.settings), []
+    for fields in ({}, *({name: value} for value in values)):
+        given = settings | fields
+        texts = [f"{key}={value}" for key, value in given.items() if isinstance(value, str)]
+        try:
+            made.append(override(recipe, texts, {key: it for key, it in given.items() if not isinstance(it, str)}))
+        except InputError:
+            if not fields:
+                return True  # what is wrong is not this field
+    return any(each != made[0] for each in made)
 
 
 def _replaces(name: str, dimension: str) -> bool:

@@ -15,6 +15,7 @@ CELLS_CSV = "cells.csv"
 STUDY_CSV = "study.csv"
 RUNS = "runs"  # the folder of the cells' runs
 CELL_STATES = ("complete", "failed", "running", "waiting")
+EARLIER = "of an earlier winner"  # the reason of complete cells that a search would not train any more
 CELL_COLUMNS = (
     *("cell", "state", "reason", "recipe", "backbone", "weights", "seed", "fold"),
     *("auc", "accuracy", "seconds", "run"),
@@ -26,6 +27,16 @@ SCORE_COLUMNS = (("cell", "recipe", "backbone", "weights"), ("seed", "fold", "me
 def is_study(folder: Path) -> bool:
     """Tell whether a folder holds a study."""
     return (folder / STUDY_JSON).is_file()
+
+
+def has_begun(folder: Path) -> bool:
+    """Tell whether a study has its tables, which are written when its work begins."""
+    return (folder / CELLS_CSV).is_file()
+
+
+def say_begun(folder: Path) -> str:
+    """Say of a study that it has no tables yet."""
+    return f"{folder}: a study whose work has not begun; the same `tlmed sweep` command begins it."
 
 
 def write_study(folder: Path, content: Mapping) -> None:
@@ -61,6 +72,8 @@ def read_cells(folder: Path) -> list[dict[str, str]]:
     Raises:
         InputError: If it cannot be read, or has other columns.
     """
+    if is_study(folder) and not has_begun(folder):
+        raise InputError(say_begun(folder))
     return _read(folder / CELLS_CSV, CELL_COLUMNS)
 
 
@@ -93,7 +106,8 @@ def find_missing(folder: Path, rows: Iterable[Mapping[str, str]]) -> Missing:
         folder: The directory.
         rows: From `read_cells`.
     """
-    absent = [row for row in rows if row["state"] == "complete" and not RunDir(folder / row["run"]).complete]
+    needed = [row for row in rows if row["state"] == "complete" and row["reason"] != EARLIER]
+    absent = [row for row in needed if not RunDir(folder / row["run"]).complete]
     gone = tuple(row["cell"] for row in absent if not row["reason"])
     return Missing(gone, {row["cell"]: row["reason"] for row in absent if row["reason"]})
 

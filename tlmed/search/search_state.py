@@ -1,13 +1,15 @@
 """What a process knows of a search while it works on it."""
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tlmed.recipe import Cell
+from tlmed.errors import InputError
+from tlmed.recipe import Cell, Recipe
 from tlmed.recipe.candidate_cells import make_candidate, make_final, make_probe
 from tlmed.recipe.search_space import Space
 from tlmed.screen import Screen
-from tlmed.search.proposals import RUNGS, RUNNING, Tried
+from tlmed.search.proposals import COMPLETE, RUNGS, RUNNING, Tried
 from tlmed.search.trial_book import TrialBook
 from tlmed.studies.cell_results import find_score
 from tlmed.studies.crew import Crew
@@ -30,6 +32,7 @@ class OuterSearch:
         is_over: Whether its winner is known.
         probes: The validation score of each backbone's probe; None where it failed.
         made: The cells of each candidate on all draws, by its place.
+        is_recalled: Whether the trainings of earlier winners were looked for.
     """
 
     fold: int | None
@@ -42,6 +45,7 @@ class OuterSearch:
     is_over: bool = False
     probes: dict[str, float | None] = field(default_factory=dict)
     made: dict[int, list[Cell]] = field(default_factory=dict)
+    is_recalled: bool = False
 
     @property
     def where(self) -> str:
@@ -62,6 +66,21 @@ class OuterSearch:
             everywhere = range(1, RUNGS[-1] + 1)
             self.made[each.number] = [make_candidate(self.space, each.params, draw, self.fold) for draw in everywhere]
         return self.made[each.number][:draws]
+
+    def is_tried(self, params: Mapping[str, str | float]) -> bool:
+        """Tell whether a candidate makes a recipe that was tried, by the same values or by others.
+
+        Raises:
+            InputError: If its values do not go together.
+        """
+        recipe = make_candidate(self.space, params, 1, self.fold).recipe
+        return any(self._make_first(each) == recipe for each in self.tried)
+
+    def _make_first(self, each) -> Recipe | None:
+        try:
+            return self.make_cells(each, 1)[0].recipe
+        except InputError:
+            return None  # it failed for that
 
 
 @dataclass
@@ -109,6 +128,16 @@ def list_fresh(state: SearchState, outer: OuterSearch, winner: Tried) -> list[Ce
     if state.search.nested:
         return []
     return [make_candidate(outer.space, winner.params, draw, outer.fold) for draw in FRESH]
+
+
+def recall_earlier(crew: Crew, state: SearchState, outer: OuterSearch) -> None:
+    """Note the complete trainings of candidates that won before more were tried: tables and seconds count them."""
+    for each in outer.tried:
+        if each.state == COMPLETE and not outer.is_recalled:
+            cells = [*list_finals(state, outer, each), *list_fresh(state, outer, each)]
+            done = [cell for cell in cells if crew.entries.get(cell.name) and crew.entries[cell.name].state == COMPLETE]
+            crew.earlier |= {cell.name: cell for cell in done}
+    outer.is_recalled = True
 
 
 def average(crew: Crew, cells: list[Cell]) -> float | None:

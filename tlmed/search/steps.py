@@ -18,6 +18,7 @@ from tlmed.search.search_state import (
     list_fresh,
     list_running,
     next_rung,
+    recall_earlier,
 )
 from tlmed.search.time_left import expect_all, reserve_for
 from tlmed.seeds import derive
@@ -57,6 +58,7 @@ def _go_on(crew, state, outer) -> None:
         outer.is_over = outer.is_issued = _is_late(crew, outer)
         return
     outer.tried = outer.book.read()
+    recall_earlier(crew, state, outer)
     for each in outer.tried:
         _judge(crew, state, outer, each)
     _refuse_if_nothing_works(state, outer)
@@ -217,17 +219,26 @@ def _choose_next(state, outer) -> dict | None:
     """Return the recipes as they are, with the best backbone, and then what the sampler proposes."""
     known = [dict(each.params) for each in outer.tried]
     for title in outer.space.recipes:
-        if (start := start_at(outer.space, title)) not in known:
+        if (start := start_at(outer.space, title)) not in known and not _is_twin(outer, start):
             return start
     seed = state.space.study.first_seed
     own = seed if outer.fold is None else derive(seed, "search fold", outer.fold)
     return propose(outer.space, outer.tried, own, lambda params: _can_be_trained(outer, params))
 
 
-def _can_be_trained(outer, params) -> bool:
-    """Tell whether the list of backbones, and the rules of a recipe, allow a candidate."""
+def _is_twin(outer, params) -> bool:
+    """Tell whether a candidate makes a recipe that was tried; one whose values do not go together fails by itself."""
     try:
-        return not find_impossible([make_candidate(outer.space, params, 1, outer.fold)])
+        return outer.is_tried(params)
+    except InputError:
+        return False
+
+
+def _can_be_trained(outer, params) -> bool:
+    """Tell whether the backbones and the rules of a recipe allow a candidate, and no other makes the same recipe."""
+    try:
+        possible = not find_impossible([make_candidate(outer.space, params, 1, outer.fold)])
+        return possible and not outer.is_tried(params)
     except InputError:
         return False
 

@@ -43,6 +43,7 @@ class Crew:
         pool: The processes of this machine.
         order: What was asked for.
         directory: The identifier of the directory of the study.
+        earlier: Complete cells of a search that trained a candidate which another has beaten since.
         running: The trial of each cell that is trained here, by the cell's name.
         warm: What features are in the store for certain, as `name_features` names them.
         forecasts: How long cells will take.
@@ -59,6 +60,7 @@ class Crew:
     pool: Pool
     order: Order
     directory: str
+    earlier: dict[str, Cell] = field(default_factory=dict)
     running: dict[str, int] = field(default_factory=dict)
     warm: set[tuple] = field(default_factory=set)
     forecasts: Forecasts = field(default_factory=Forecasts)
@@ -86,6 +88,10 @@ class Crew:
             self.cells |= {cell.name: cell for cell in new}
             self.ledger.enter([cell.name for cell in new], again)
             self.ask(at_once=True)
+
+    def list_earlier(self) -> list[Cell]:
+        """Return the cells of earlier winners of a search, which are no part of it any more."""
+        return [cell for name, cell in self.earlier.items() if name not in self.cells]
 
     def list_states(self) -> dict[str, str]:
         """Return the state of each cell."""

@@ -2,15 +2,17 @@
 
 import contextlib
 import fcntl
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.recipe import Cell, digest
-from tlmed.run_files.study_files import STUDY_JSON, is_study, read_study_json, write_study
+from tlmed.run_files.study_files import RUNS, STUDY_JSON, is_study, read_study_json, write_study
 from tlmed.words import listed
 
+OWNERS = "owners"  # the folder of the processes that work on a study
 _LOCK = ".study.lock"
 _NAMED = 3
 
@@ -57,6 +59,22 @@ def open_directory(folder: Path, cells: Sequence[Cell], about: dict) -> str:
             now["directory"] = there.get("directory", now["directory"])
         write_study(folder, now)
     return now["directory"]
+
+
+def discard(folder: Path, was_there: bool) -> None:
+    """Remove the directory of a study that was refused before any of its cells began; one with a run stays.
+
+    Args:
+        folder: The directory.
+        was_there: Whether it was there, empty, before the study.
+    """
+    kept = [folder / name for name in (RUNS, OWNERS)]  # what was trained, and who else works on it
+    if any(path.is_dir() and any(path.iterdir()) for path in kept):
+        return
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not was_there:
+        folder.rmdir()
 
 
 def _compare(folder: Path, there: dict, here: dict) -> None:

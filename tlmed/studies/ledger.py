@@ -28,11 +28,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from tlmed.errors import RunFailed
-from tlmed.studies.directory import locked
+from tlmed.studies.directory import OWNERS, locked
 from tlmed.studies.study_database import open_database, say_cause
 
 JOURNAL = "journal.log"
-OWNERS = "owners"
 LOST = "lost"  # the reason of a trial whose process ended without a word
 STOPPED = "stopped"  # the reason of one that was asked to stop, and goes on later
 DOUBLE = "double"  # the reason of a trial that two processes entered at the same moment

@@ -13,8 +13,10 @@ from tlmed.metrics.names import name_inline
 from tlmed.recipe import Cell
 from tlmed.run_files.study_files import (
     CELL_STATES,
+    EARLIER,
     RUNS,
     find_missing,
+    has_begun,
     is_study,
     read_cells,
     write_cells,
@@ -26,7 +28,7 @@ from tlmed.status import describe_seconds
 from tlmed.studies.cell_forecasts import describe_forecasts, forecast_all, forecast_apart
 from tlmed.studies.cell_results import find_score, list_varied, read_result, to_cell_row, to_score_rows
 from tlmed.studies.crew import Crew, Order
-from tlmed.studies.directory import one_at_a_time, open_directory
+from tlmed.studies.directory import discard, one_at_a_time, open_directory
 from tlmed.studies.impossible_cells import check_backbones, refuse_impossible
 from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, may_stay, name_features, write_job
 from tlmed.studies.ledger import BEAT_SECONDS, Entry, Ledger
@@ -98,9 +100,10 @@ def open_crew(cells: Sequence[Cell], order: Order, about: dict) -> Iterator[Crew
     Raises:
         InputError: If the directory or the storage cannot be used.
     """
+    is_new, was_there = not is_study(order.folder), order.folder.exists()
     directory = open_directory(order.folder, cells, about)
     (order.folder / RUNS).mkdir(exist_ok=True)
-    ledger = Ledger(order.folder, order.storage, f"tlmed {order.folder.resolve().name}")
+    ledger, is_refused = Ledger(order.folder, order.storage, f"tlmed {order.folder.resolve().name}"), False
     try:
         pool = Pool(choose_jobs(order.jobs, psutil.virtual_memory().available), order.folder / LOGS)
         try:
@@ -108,8 +111,13 @@ def open_crew(cells: Sequence[Cell], order: Order, about: dict) -> Iterator[Crew
         finally:
             if not pool.is_ending:  # something was refused before the work began
                 pool.end(_GRACE)
+    except InputError:
+        is_refused = is_new and ledger.is_alone() and all(each.state == "waiting" for each in ledger.read().values())
+        raise
     finally:
         ledger.close()
+        if is_refused:  # else the same directory would refuse the next command, if this asks for another study
+            discard(order.folder, was_there)
 
 
 def work(crew: Crew, screen: Screen) -> None:
@@ -132,7 +140,7 @@ def show_plan(cells: Sequence[Cell], order: Order, screen: Screen) -> None:
     """
     check_backbones(cells)
     jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
-    known = read_cells(order.folder) if is_study(order.folder) else []
+    known = read_cells(order.folder) if has_begun(order.folder) else []
     rows, gone = {row["cell"]: row for row in known}, find_missing(order.folder, known).gone
     done = {name: row["state"] == "complete" and name not in gone for name, row in rows.items()}
     found = forecast_apart(cells, jobs, order.skip_bad, screen)
@@ -296,8 +304,9 @@ def _write_tables(crew: Crew) -> None:
     tested = [cell for cell in cells if cell.draw is None]
     complete = [(cell, entries[cell.name]) for cell in tested if _is_complete(entries.get(cell.name))]
     rows = (row for cell, entry in complete for row in to_score_rows(cell, entry))
+    beaten = [_make_row(crew, cell) | {"reason": EARLIER} for cell in crew.list_earlier()]
     with one_at_a_time(folder):
-        write_cells(folder, varied, (_make_row(crew, cell) for cell in cells))
+        write_cells(folder, varied, [*(_make_row(crew, cell) for cell in cells), *beaten])
         write_scores(folder, list_varied(tested), rows)
 
 
@@ -315,7 +324,8 @@ def count_states(crew: Crew, screen: Screen) -> StudyResult:
     states = list(crew.list_states().values())
     counts = {state: states.count(state) for state in CELL_STATES}
     said = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
-    screen.say(f"Cells: {said} of {len(states)}.")
+    earlier = len(crew.list_earlier())
+    screen.say(f"Cells: {said} of {len(states)}{f'; {earlier} more {EARLIER}' if earlier else ''}.")
     if counts["waiting"]:
         screen.say("The budget is spent; the same command goes on." if crew.order.budget else "Others are to come.")
     return StudyResult(crew.order.folder, counts)
