@@ -67,7 +67,8 @@ class Team:
         """
         first = cells[0]
         if first.configuration not in self.forecasts.expected and first.configuration not in self.forecasts.taken:
-            found = forecast_all(self.open(1), [first], self.skip_bad, self.screen)
+            ready = self.pool or self.open(1)  # to start other processes would take longer than the forecast
+            found = forecast_all(ready, [first], self.skip_bad, self.screen)
             if first.configuration in found.faults:
                 return 0.0, found.faults[first.configuration]
             self.forecasts.expected |= found.expected
