@@ -22,7 +22,7 @@ def judge_learnable(found: Mapping, tested: Mapping) -> dict:
     """
     if found["low"] is None or found["low"] <= CHANCE:
         said = [
-            "Nothing to learn was found: on the development images, the AUC of the best that was tried is "
+            "Nothing to learn was found: on the development images, the AUC of what was decided for is "
             f"{_show(found['value'], found['low'], found['high'])}, and 0.5 is guessing."
         ]
         if found["high"] is not None and found["high"] - found["low"] > 2 * _WIDE:

@@ -27,7 +27,7 @@ def make_rows(advice: Mapping, image_size: tuple[int, int], cores: int, name: st
     """
     images = describe_set(advice["fingerprint"], advice["data"]["task"], name)
     found = list(_list_scored(advice["steps"]))
-    probes = {_name_network(tried): tried["score"]["value"] for kind, tried in found if kind == PROBE}
+    by_name = {tried["name"]: tried for _, tried in found}
     return [
         Experience(
             **images,
@@ -37,7 +37,7 @@ def make_rows(advice: Mapping, image_size: tuple[int, int], cores: int, name: st
             score=round(tried["score"]["value"], 4),
             spread=None,
             runs=tried["score"].get("folds") or 1,
-            probe=_round(probes.get(_name_network(tried))),
+            probe=_round(_find_probe(tried, by_name)),
             seconds=round((tried.get("seconds") or 0.0) / (tried["score"].get("folds") or 1), 1),
             cores=cores,
             tlmed=advice["version"],
@@ -56,6 +56,21 @@ def _list_scored(steps) -> Iterator[tuple[str, Mapping]]:
             kind = _find_kind(tried["name"])
             if kind and (tried.get("score") or {}).get("value") is not None:
                 yield kind, tried
+
+
+def _find_probe(tried, by_name) -> float | None:
+    """Return what a probe scores on the images on which an attempt was judged: its score less all gains up to there.
+
+    A probe is judged on more folds than a training: its own score is that of other images.
+    """
+    over, above = tried, 0.0
+    while _find_kind(over["name"]) != PROBE:
+        gain = over.get("gain") or {}
+        if gain.get("value") is None or gain["over"] not in by_name:
+            return None
+        above += gain["value"]
+        over = by_name[gain["over"]]
+    return tried["score"]["value"] - above
 
 
 def _find_kind(name: str) -> str | None:

@@ -267,7 +267,8 @@ def _measure_gains(near: Neighbour, kind: str, over: str) -> _Gains:
         own = [row for row in near.rows if _name_configuration(row) == key]
         better, base = ([row for row in own if name in (row.kind, row.recipe)] for name in (kind, over))
         probes = [row.probe for row in better if row.probe is not None]
-        worse = [row.score for row in base] or (probes if over == PROBE else [])
+        # A row's own probe is that of the same images, the row of the probe perhaps that of more folds.
+        worse = (probes if over == PROBE else []) or [row.score for row in base]
         if better and worse:
             gains.append(float(np.mean([row.score for row in better]) - np.mean(worse)))
             noises.append(float(np.mean([(row.spread or 0.0) ** 2 / row.runs for row in better])))
