@@ -1,15 +1,19 @@
 import dataclasses
 import hashlib
+from pathlib import Path
 
 import pytest
 
+from tlmed.advising.at_hand import Network
+from tlmed.advising.attempts import Attempt, Log
 from tlmed.advising.diary import open_diary
 from tlmed.advising.first_look import check_unchanged
 from tlmed.advising.goals import read_goal
-from tlmed.advising.opening import check_seal
+from tlmed.advising.opening import check_seal, check_sealed
 from tlmed.advising.request import Request, refuse_decided
 from tlmed.errors import InputError
 from tlmed.recipe import load_recipe
+from tlmed.run_files.advice_files import seal_decision
 
 
 @pytest.fixture
@@ -79,6 +83,35 @@ def test_test_images_stay_closed_for_a_recipe_that_was_not_sealed(tmp_path):
     with pytest.raises(InputError, match="one that was decided"):
         check_seal(tmp_path, {"recipe_sha256": digest})
     check_seal(tmp_path, {"recipe_sha256": hashlib.sha256(b"decided\n").hexdigest()})
+
+
+def test_a_decision_that_was_changed_after_it_was_sealed_is_refused(request_here):
+    with open_diary(request_here) as diary:
+        seal_decision(diary.folder, {"at": "2026-01-01T00:00:00+00:00", "path": "run", "recipe_sha256": "a" * 64})
+        check_sealed(diary)
+    with open_diary(request_here) as diary:
+        check_sealed(diary)
+        file = diary.folder / "decision.json"
+        file.write_text(file.read_text().replace("2026-01-01", "2025-01-01"))
+        with pytest.raises(InputError, match="one that was sealed"):
+            check_sealed(diary)
+        file.unlink()
+        with pytest.raises(InputError, match="of no file"):
+            check_sealed(diary)
+
+
+def test_the_time_of_a_step_is_that_of_the_work_and_not_of_its_trainings():
+    network = Network("VGG16", "imagenet")
+    log = Log(Path("tried"), 10.0)
+    log.add(Attempt("probes", "one", network, seconds=3.0, ended=25.0))
+    log.add(Attempt("probes", "two", network, seconds=3.0, ended=40.0))
+    log.add(Attempt("thawing", "three", network))
+    log.add(Attempt("all layers", "four", network, seconds=3.0, ended=100.0))
+    assert [(step["step"], step["seconds"]) for step in log.to_json()] == [
+        ("probes", 30.0),
+        ("thawing", 0.0),
+        ("all layers", 60.0),
+    ]
 
 
 def test_what_an_advice_decides_cannot_be_set():

@@ -9,6 +9,7 @@ from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.attempts import THAWING, Attempt, Log
 from tlmed.advising.nearest_sets import ExpectedGain
 from tlmed.advising.trials import Gain, Score, Trial, average_scores, join_gains, to_gain
+from tlmed.metrics.areas import newcombe
 from tlmed.recipe import load_recipe
 from tlmed.sections import KFold
 
@@ -72,6 +73,12 @@ def test_the_interval_of_few_folds_is_that_of_their_images_and_of_many_that_of_t
     half = 2.776445 * statistics.stdev(values) * math.sqrt(1 / 5 + KFold(5).test_share)
     assert many.high - many.value == pytest.approx(half, abs=1e-6)
     assert average_scores([entry(value, 0.0, 1.0) for value in values * 2], "auc", KFold(5, repeats=2)).n == 200
+    sure = average_scores([entry(1.0, 0.0, 1.0)] * 5, "auc", KFold(5), (17, 17))
+    assert (sure.low, sure.high) == pytest.approx((newcombe(1.0, 17, 17)[0], 1.0))
+    assert sure.low < 0.95
+    assert average_scores([entry(1.0, 0.0, 1.0)] * 5, "auc", KFold(5)).low is None
+    wide = average_scores([entry(value, 0.0, 1.0) for value in values], "auc", KFold(5), (10_000, 10_000))
+    assert (wide.low, wide.high) == (many.low, many.high)
     undefined = {"n": 9, "metrics": {"auc": {"value": None, "low": None, "high": None, "reason": "one class"}}}
     assert average_scores([entry(0.8, 0.7, 0.9), undefined], "auc", KFold(5)).value is None
 
@@ -103,7 +110,7 @@ def script(monkeypatch, tmp_path):
         monkeypatch.setattr(climbing, "compare", scripted.compare)
         screen = type("Screen", (), {"say": staticmethod(lambda line: None)})()
         base = load_recipe("feature_extractor")
-        made = work.Work(None, None, None, screen, Log(tmp_path), base, base, KFold(5), (1,), (2, 3), True)
+        made = work.Work(None, None, None, screen, Log(tmp_path), base, base, KFold(5), (1,), (2, 3), (300, 300), True)
         probe = Attempt("probes", "probe-MobileNetV2", NETWORK, trial=make_trial("probe-MobileNetV2"))
         return scripted, made, scripted.attempt(made, probe, None).decide("kept", "")
 

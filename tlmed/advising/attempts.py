@@ -69,11 +69,13 @@ class Log:
 
     Attributes:
         folder: Of the runs.
+        begin: When the first step began, in seconds of the work.
         attempts: All of them.
         said: A sentence on each step.
     """
 
     folder: Path
+    begin: float = 0.0
     attempts: list[Attempt] = dataclasses.field(default_factory=list)
     said: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -91,14 +93,13 @@ class Log:
         return [each for each in self.attempts if each.step == step]
 
     def to_json(self) -> list[dict]:
-        """Return the steps of `advice.json`."""
-        steps = dict.fromkeys(each.step for each in self.attempts)
-        return [
-            {
-                "step": step,
-                "seconds": round(sum(each.seconds or 0.0 for each in self.of(step)), 3),
-                "says": self.said.get(step, ""),
-                "tried": [each.to_json() for each in self.of(step)],
-            }
-            for step in steps
-        ]
+        """Return the steps of `advice.json`; `seconds` is how long each was worked on."""
+        steps, begin = [], self.begin
+        for step in dict.fromkeys(each.step for each in self.attempts):
+            end = max([begin, *(each.ended for each in self.of(step) if each.ended is not None)])
+            tried = [each.to_json() for each in self.of(step)]
+            steps.append(
+                {"step": step, "seconds": round(end - begin, 3), "says": self.said.get(step, ""), "tried": tried}
+            )
+            begin = end
+        return steps

@@ -33,12 +33,21 @@ from tlmed.advising.team import Team
 from tlmed.advising.work import Work, find_auc
 from tlmed.errors import InputError, TlmedError
 from tlmed.recipe import Recipe, from_json, override
-from tlmed.run_files.advice_files import DECISION_JSON, TRIED, digest_decision, read_decision
+from tlmed.run_files.advice_files import (
+    COMPLETE,
+    DECISION_JSON,
+    TRIED,
+    digest_decision,
+    is_advice,
+    read_advice_json,
+    read_decision,
+)
 from tlmed.screen import Screen
+from tlmed.tasks import MULTI_LABEL
 from tlmed.voice import Voice
 from tlmed.words import count
 
-LOGS, DECISION = "logs", DECISION_JSON.name
+LOGS, LOOK, DECISION = "logs", "look", DECISION_JSON.name
 _MOST = 3  # parts on which a training is judged, from many images on, where the first leaves a decision open
 
 
@@ -66,7 +75,7 @@ def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "
             _tell(story, screen, voice)
         except (TlmedError, KeyboardInterrupt) as error:
             story.stopped = " ".join(error.faults) if isinstance(error, TlmedError) else "Stopped by Ctrl-C."
-            if story.data:
+            if story.data and not is_complete(request.folder):  # what is complete is not replaced by what is not
                 screen.say(f"Page: {write_all(story)}")
             raise
         page = write_all(story)
@@ -93,10 +102,11 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
     screen.say(say_fingerprint(story.fingerprint))
     for rule in story.rules:
         screen.say(f"Rule, {rule['name']}: {rule['says']} [{rule['source']}]")
-    team = Team(request.folder / LOGS, request.skip_bad, screen, request.jobs)
+    diary.stamp(LOOK)
+    team = Team(request.folder / LOGS, request.skip_bad, screen, request.jobs, diary.note)
     try:
         work = _begin(story, team, screen)
-        decision = read_decision(request.folder) if digest_decision(request.folder) else _decide(work, story)
+        decision = _recall_decision(diary) or _decide(work, story)
         _open(work, story, decision)
     finally:
         team.close()
@@ -137,9 +147,27 @@ def _begin(story, team, screen) -> Work:
     base, thawing = _apply_rules(request, story.rules)
     division, folds = choose_folds(found["units"], found["fewest"])
     further = tuple(fold for fold in range(1, 1 + min(_MOST, division.k)) if fold not in folds)
-    log = Log(request.folder / TRIED)
+    log = Log(request.folder / TRIED, story.diary.stamp(LOOK))
     draws = story.data["draws"]
-    return Work(request, story.diary, team, screen, log, base, thawing, division, folds, further, draws)
+    sides = None if found["task"] == MULTI_LABEL else (found["fewest"], found["units"] - found["fewest"])
+    return Work(request, story.diary, team, screen, log, base, thawing, division, folds, further, sides, draws)
+
+
+def _recall_decision(diary) -> dict | None:
+    """Return the decision that was sealed; None if there is none yet.
+
+    Raises:
+        InputError: If it was changed or is gone.
+    """
+    if "sealed" in diary.done or digest_decision(diary.folder):
+        opening.check_sealed(diary)
+        return read_decision(diary.folder)
+    return None
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether a directory holds a complete advice."""
+    return is_advice(folder) and read_advice_json(folder)["state"] == COMPLETE
 
 
 def _recall(story) -> None:

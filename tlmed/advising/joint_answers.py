@@ -77,7 +77,7 @@ def _judge(work, each: Attempt, best: Attempt, trials) -> Attempt:
     seconds = sum(count_seconds(trial, folder) for trial in trials)
     each = dataclasses.replace(
         each,
-        score=average_scores(results, work.metric, work.division),
+        score=average_scores(results, work.metric, work.division, work.sides),
         gain=gain,
         seconds=round(seconds, 3),
         ended=work.diary.stamp(each.name),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tlmed
 from tlmed.advising.attempts import Attempt
+from tlmed.advising.diary import Diary
 from tlmed.advising.joint_answers import draw_again
 from tlmed.advising.team import train_cells
 from tlmed.advising.trials import is_complete
@@ -17,7 +18,15 @@ from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
 from tlmed.errors import InputError, RunFailed
 from tlmed.recipe import Cell, Recipe, to_json
 from tlmed.run_files import METRICS_JSON
-from tlmed.run_files.advice_files import ENSEMBLE, RECIPE_PY, RUN, digest_decision, read_decision, seal_decision
+from tlmed.run_files.advice_files import (
+    DECISION_JSON,
+    ENSEMBLE,
+    RECIPE_PY,
+    RUN,
+    digest_decision,
+    read_decision,
+    seal_decision,
+)
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_text
 
@@ -63,7 +72,25 @@ def seal(work: Work, best: Attempt, text: str, facts: dict) -> dict:
             **facts,
         }
         seal_decision(folder, content)
+    check_sealed(work.diary)
     return read_decision(folder)
+
+
+def check_sealed(diary: Diary) -> None:
+    """Note the SHA-256 of `decision.json`, or refuse a file that is not the one that was noted.
+
+    Raises:
+        InputError: If it was changed after it was sealed.
+    """
+    now_there, sealed = digest_decision(diary.folder), diary.done.get("sealed")
+    if sealed is None:
+        diary.note(sealed=now_there)
+    elif sealed != now_there:
+        raise InputError(
+            "The decision must be the one that was sealed before the test images were scored. "
+            f"Received: {diary.folder / DECISION_JSON.name}, with SHA-256 {now_there or 'of no file'} in place of "
+            f"{sealed}."
+        )
 
 
 def check_seal(folder: Path, decision: dict) -> None:

@@ -7,18 +7,12 @@ from tlmed.advising.experience import SHIPPED
 from tlmed.advising.goals import Goal, read_goal
 from tlmed.errors import InputError
 from tlmed.recipe import Recipe, digest
+from tlmed.sections import KFold
 
 # What an advice decides itself; everything else of a recipe can be asked for.
 DECIDED = (
-    "backbone",
-    "weights",
-    "phases",
-    "head",
-    "data.inner",
-    "data.split_seed",
-    "data.val_seed",
-    "examples",
-    "seed",
+    *("backbone", "weights", "phases", "head", "examples", "seed"),
+    *("data.inner", "data.split_seed", "data.val_seed", "data.train_share"),
 )
 
 
@@ -49,6 +43,13 @@ class Request:
     skip_bad: bool = False
     jobs: int | None = None
     given: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if isinstance(self.recipe.data.split, KFold):
+            raise InputError(
+                "An advice opens one test split at the end: `data.split` must be three fractions. "
+                f"Received: data.split={self.recipe.data.split!r}."
+            )
 
     @property
     def has_shipped(self) -> bool:

@@ -1,7 +1,7 @@
 """Processes that train what is tried, so that memory comes back and one that crashes does not end the advice."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, may_stay, write
 from tlmed.studies.worker_pool import Pool, choose_jobs, say_end
 
 _TICK = 0.1  # seconds between two looks at the processes, at most
+_NOTE_SECONDS = 5.0  # between two notes of the time: if all is killed, no more of it is lost
 _GRACE = 60.0  # seconds in which a run that is asked to stop may save
 LATE = "the budget was spent before it ended"
 
@@ -29,6 +30,7 @@ class Team:
         skip_bad: Leave out images that cannot be read.
         screen: Shows how far they are.
         jobs: How many runs are trained at a time, at most; None: as many as fit.
+        note: Called every few seconds, to write down how long the work has taken.
         forecasts: How long runs take.
         pool: The processes that stand ready; None: none.
     """
@@ -37,6 +39,7 @@ class Team:
     skip_bad: bool
     screen: Screen
     jobs: int | None = None
+    note: Callable[[], None] = lambda: None
     forecasts: Forecasts = field(default_factory=Forecasts)
     pool: Pool | None = None
 
@@ -90,6 +93,7 @@ def train_cells(team: Team, cells: Sequence[Cell], folder: Path, deadline: float
         return ""
     pool = team.open(min(together, len(left)))
     running: dict[str, Cell] = {}
+    noted = time.monotonic()
     with team.screen.wait(Bar(cells[0].title, total=len(cells), done=len(cells) - len(left))) as bar:
         try:
             while left or running:
@@ -102,6 +106,9 @@ def train_cells(team: Team, cells: Sequence[Cell], folder: Path, deadline: float
                     cell = left.pop(0)
                     running[cell.name] = cell
                     worker.give(cell, write_job(TRAIN, cell, folder, team.skip_bad))
+                if time.monotonic() - noted > _NOTE_SECONDS:
+                    team.note()
+                    noted = time.monotonic()
                 if time.monotonic() > deadline:
                     return LATE
                 bar.move(bar.done)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.comparison import compare
+from tlmed.metrics.areas import newcombe
 from tlmed.metrics.fold_means import average_folds
 from tlmed.recipe import Cell, Recipe
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
@@ -15,6 +16,7 @@ from tlmed.rundir import RunDir, find_run
 from tlmed.sections import KFold
 
 _TO_ERRORS = 2 * 1.96  # widths of a 95 % interval to standard errors
+AUC = "auc"
 _MANY_FOLDS = 5  # from which on their spread says how uncertain their mean is
 
 
@@ -111,27 +113,32 @@ def is_complete(folder: Path) -> bool:
     return run.exists and run.complete
 
 
-def judge(trial: Trial, folder: Path, metric: str) -> Score:
+def judge(trial: Trial, folder: Path, metric: str, sides: tuple[int, int] | None = None) -> Score:
     """Return the score of a trial whose runs are complete.
 
     Args:
         trial: The trial.
         folder: Where its runs lie.
         metric: The metric.
+        sides: As for `average_scores`.
     """
-    return average_scores([METRICS_JSON.read(run) for run in trial.list_runs(folder)], metric, trial.division)
+    return average_scores([METRICS_JSON.read(run) for run in trial.list_runs(folder)], metric, trial.division, sides)
 
 
-def average_scores(results: Sequence[Mapping], metric: str, division: KFold) -> Score:
+def average_scores(
+    results: Sequence[Mapping], metric: str, division: KFold, sides: tuple[int, int] | None = None
+) -> Score:
     """Return the mean of a metric over folds, with its interval.
 
     The interval of fewer than five folds is that of the errors which their images cause, as they are independent; from
-    five on it is that of the corrected resampled t (Nadeau & Bengio 2003), which counts what training varies, too.
+    five on it is that of the corrected resampled t (Nadeau & Bengio 2003), which counts what training varies, too. That
+    of an AUC is not narrower than Newcombe's (2006), for folds that agree by luck, as where all are 1.
 
     Args:
         results: The content of `metrics.json` of each fold.
         metric: The metric.
         division: How the development images are divided.
+        sides: How many groups, or images on their own, the rarest class has and all others have; None: not known.
     """
     repeats = max(1, -(-len(results) // division.k))  # each tests all images once
     n, entries = sum(result["n"] for result in results) // repeats, [result["metrics"][metric] for result in results]
@@ -141,9 +148,23 @@ def average_scores(results: Sequence[Mapping], metric: str, division: KFold) -> 
         found = _average_few(entries)
     else:
         values = [entry["value"] for entry in entries]
-        found = average_folds(values, division.test_share, (0.0, 1.0), repeats=repeats)
+        found = _widen(average_folds(values, division.test_share, (0.0, 1.0), repeats=repeats), metric, sides)
     method = found.get("method") or found.get("reason") or ""
     return Score(metric, found["value"], found["low"], found["high"], method, n, len(entries))
+
+
+def _widen(found, metric, sides) -> dict:
+    """Return an interval that is as wide as the number of images allows; none where folds agree and nothing tells."""
+    if found["low"] is None:
+        return found
+    if metric == AUC and sides is not None and min(sides) > 0:
+        low, high = newcombe(found["value"], *sides)
+        if low < found["low"] or high > found["high"]:
+            method = f"{found['method']}, widened to Newcombe's (2006) for {sum(sides):,} groups or images"
+            return {**found, "low": min(low, found["low"]), "high": max(high, found["high"]), "method": method}
+    elif found["low"] == found["high"]:
+        return {**found, "low": None, "high": None, "method": "All folds agree, from which no interval follows."}
+    return found
 
 
 def _average_few(entries) -> dict:

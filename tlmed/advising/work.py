@@ -9,7 +9,7 @@ from tlmed.advising.attempts import Attempt, Log
 from tlmed.advising.diary import Diary
 from tlmed.advising.request import Request
 from tlmed.advising.team import LATE, Team, train_cells
-from tlmed.advising.trials import Score, Trial, count_seconds, judge, measure_gain, time_of_run
+from tlmed.advising.trials import AUC, Score, Trial, count_seconds, judge, measure_gain, time_of_run
 from tlmed.metrics.names import name_inline
 from tlmed.recipe import Recipe
 from tlmed.run_files import TIMING_JSON
@@ -42,6 +42,7 @@ class Work:
         division: How the development images are divided.
         folds: The folds that a training is judged on; probes are judged on all.
         further: Folds that are added one after the other where those leave it open which of two is better.
+        sides: How many groups, or images on their own, the rarest class has and all others have; None: not known.
         draws: Whether validation images can be drawn anew; where the data gives them, they cannot.
     """
 
@@ -55,6 +56,7 @@ class Work:
     division: KFold
     folds: tuple[int, ...]
     further: tuple[int, ...]
+    sides: tuple[int, int] | None
     draws: bool
 
     @property
@@ -109,7 +111,7 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0)
     for cell in cells:
         work.team.forecasts.note(cell, TIMING_JSON.read(RunDir(work.log.folder / cell.name))["total_seconds"])
     seconds = round(count_seconds(each.trial, work.log.folder), 3)
-    score = judge(each.trial, work.log.folder, work.metric)
+    score = judge(each.trial, work.log.folder, work.metric, work.sides)
     return work.log.add(
         dataclasses.replace(
             each, score=score, seconds=seconds, ended=work.diary.stamp(each.name), decision="", reason=""
@@ -148,7 +150,7 @@ def _grow(work, each, fold, best) -> Attempt | None:
         return None
     if train_cells(work.team, cells, work.log.folder, time.monotonic() + work.left - reserve):
         return None
-    score = judge(trial, work.log.folder, work.metric)
+    score = judge(trial, work.log.folder, work.metric, work.sides)
     seconds = round(count_seconds(trial, work.log.folder), 3)
     return work.log.add(dataclasses.replace(each, trial=trial, score=score, seconds=seconds))
 
@@ -177,7 +179,7 @@ def say_folds(work: Work) -> str:
 
 def find_auc(work: Work, each: Attempt) -> Score:
     """Return the AUC of an attempt on development images, whatever metric decides."""
-    return judge(each.trial, work.log.folder, "auc")
+    return judge(each.trial, work.log.folder, AUC, work.sides)
 
 
 def describe_score(score: Score) -> str:
