@@ -25,6 +25,7 @@ def test_a_goal_names_what_decides_and_what_has_to_be_reached(text, metric, leas
         ("sensitivity", "needs a least value for a sensitivity"),
         ("acuracy", "Did you mean 'accuracy'"),
         ("log_loss", "`--goal` must be one of auc"),
+        ("average_precision", "`--goal` must be one of auc"),
         ("auc>=1.5", "above 0 and up to 1"),
         ("auc>=0", "above 0 and up to 1"),
         ("auc>0.9", "`--goal` must be one of auc"),

@@ -45,6 +45,10 @@ def test_a_gain_that_could_not_be_measured_decides_nothing():
     assert not Gain("probe", None, None).is_open
     assert to_gain("probe", {"value": 0.0, "low": None, "high": None}) == Gain("probe", 0.0, 0.0)
     assert join_gains("probe", [difference(0.1, 0.02), {"value": None}], 0.25) == Gain("probe", None, None)
+    few = [{"value": value, "low": None, "high": None} for value in (0.01, 0.02, 0.03, 0.02, 0.02)]
+    assert not join_gains("probe", few[:3], 0.25).is_measured
+    spread = statistics.stdev(each["value"] for each in few)
+    assert join_gains("probe", few, 0.25).noise == pytest.approx(spread * math.sqrt(1 / 5 + 0.25))
 
 
 def test_the_noise_of_several_folds_is_that_of_their_images_or_of_their_spread():

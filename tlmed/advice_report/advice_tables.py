@@ -25,7 +25,7 @@ _FACTS = {
     "groups": "groups",
     "images_each": "images of a group, median",
     "units": "groups, and images that are in none",
-    "fewest": "the same of the rarest class",
+    "fewest": "the same of the rarest class; of several labels, of all images",
     "gray": "gray",
     "mean": "mean gray level, 0 to 255",
     "deviation": "standard deviation of the gray levels of an image",

@@ -16,6 +16,8 @@ MANY_UNITS = 500  # patients, or images on their own, from which on one fold of 
 _FOLDS, _REPEATS, LEAST_UNITS = 5, 2, 3  # of a class: one each for training, validation and the part that judges
 UNEVEN = 5  # the ratio of classes from which on the rarest of several was found less than half of the time
 FEW_UNITS = 100
+# Fields that decide how classes are weighed, or from which score on a class is predicted.
+_BALANCING = {"class_weight", "sampling", "threshold", "costs", "cost_ratio", "prevalence", "logit_adjustment"}
 _VIEWS = 4  # versions of a training image; each passes through the frozen part once
 _PAGE = "docs/imbalance.md of tlmed"
 
@@ -186,6 +188,8 @@ def _rule_decisions(found: Fingerprint) -> Rule:
 
 
 def _rule_balance(found: Fingerprint, given) -> Rule:
+    if _BALANCING & {*given}:
+        return Rule("class balance", "As was asked for.", "the command")
     source = f"van den Goorbergh et al., JAMIA 2022, ocac093; {_PAGE}"
     plain = "No weights: they do not raise the AUC, and make probabilities of rare classes too high."
     is_even = found.ratio is None or found.ratio < 1.5
@@ -195,7 +199,7 @@ def _rule_balance(found: Fingerprint, given) -> Rule:
     if found.classes == 2:
         says = f"{ratio}{plain} The threshold is chosen on validation images."
         return Rule("class balance", says, source)
-    if found.task == ORDINAL or found.ratio is None or found.ratio < UNEVEN or "logit_adjustment" in given:
+    if found.task == ORDINAL or found.ratio is None or found.ratio < UNEVEN:
         return Rule("class balance", f"{ratio}{plain}", source)
     says = (
         f"{ratio}{plain} From a ratio of {UNEVEN} on, what is predicted is adjusted by the shares of classes, so that "

@@ -41,13 +41,18 @@ def climb(work: Work, probes: list[Attempt]) -> Attempt:
         elif other.step == THAWING:
             _drop(work, other, f"not better than {best.name} by more than the noise")
     if tried := work.log.of(THAWING):
-        kept = f"{best.name} is kept" if best.step == THAWING else "none was better by more than its noise"
-        work.log.said[THAWING] = (
-            f"Blocks were thawed one after the other, {count(len(tried), 'step')}, each judged {say_folds(work)}: "
-            f"{kept}."
-        )
+        work.log.said[THAWING] = _say_thawing(work, tried, best)
         work.screen.say(work.log.said[THAWING])
     return best
+
+
+def _say_thawing(work, tried, best) -> str:
+    judged = [each for each in tried if each.score is not None]
+    if not judged:
+        return f"No thawed block could be judged: {tried[0].name}: {tried[0].decision}: {tried[0].reason}."
+    kept = f"{best.name} is kept" if best.step == THAWING else "none was better by more than its noise"
+    steps = count(len(judged), "step")
+    return f"Blocks were thawed one after the other, {steps}, each judged {say_folds(work)}: {kept}."
 
 
 def is_above_chance(each: Attempt) -> bool:
@@ -91,6 +96,8 @@ def _judge(work, each: Attempt, current: Attempt) -> tuple[Attempt, Attempt]:
         each = each.decide(KEPT, f"better than {current.name} by more than the noise")
     elif each.gain.is_real:
         each = each.decide(DROPPED, "its interval contains guessing")
+    elif not each.gain.is_measured:
+        each = each.decide(DROPPED, f"how much better than {current.name} it is could not be measured")
     else:
         each = each.decide(DROPPED, f"not better than {current.name} by more than the noise")
     work.screen.say(f"{say_score(work, each)}: {each.decision}")

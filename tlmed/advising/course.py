@@ -23,6 +23,7 @@ from tlmed.advising.first_look import (
     open_images,
     refuse_errors,
 )
+from tlmed.advising.goals import KAPPA
 from tlmed.advising.joint_answers import join
 from tlmed.advising.probing import probe_all
 from tlmed.advising.reasons import give_reasons, tell_story
@@ -43,7 +44,7 @@ from tlmed.run_files.advice_files import (
     read_decision,
 )
 from tlmed.screen import Screen
-from tlmed.tasks import MULTI_LABEL
+from tlmed.tasks import MULTI_LABEL, ORDINAL
 from tlmed.voice import Voice
 from tlmed.words import count
 
@@ -91,6 +92,11 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
     digests = digest_images(subject.images)
     check_unchanged(diary.done.get("images"), digests, request.folder)
     story.data = describe_images(subject.images, request)
+    if request.goal.metric == KAPPA and story.data["task"] != ORDINAL:
+        raise InputError(
+            f"`--goal` {KAPPA} needs grades: `--set data.order=LOWEST,...,HIGHEST` or `--set task=ordinal`. "
+            f"Received: {story.data['task']} images."
+        )
     diary.note(images=digests)
     if "gate" not in diary.done:
         _look(request, diary, subject, voice)

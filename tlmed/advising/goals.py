@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from tlmed.errors import InputError, did_you_mean
 
-# Higher is better, and options can be compared by them; the others depend on a threshold that none has chosen yet.
-_METRICS = ("auc", "accuracy", "balanced_accuracy", "f1", "mcc", "kappa", "quadratic_kappa", "average_precision")
+# By which `tlmed compare` tests the difference of two runs, and of which higher is better.
+KAPPA = "quadratic_kappa"  # of grades alone
+_METRICS = ("auc", "accuracy", "f1", KAPPA)
 _SIDES = ("sensitivity", "specificity")
 _GOAL = re.compile(r"([a-z_0-9]+)\s*(?:>=\s*([0-9.]+))?")
 _FORMS = f"one of {', '.join(_METRICS)}, also with a least value such as auc>=0.9, or sensitivity>=0.95"

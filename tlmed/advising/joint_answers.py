@@ -52,9 +52,9 @@ def join(work: Work, best: Attempt) -> Attempt:
         return best
     each = _judge(work, each, best, trials)
     kept = each.decision == KEPT
+    verdict = "not known to be better" if not each.gain.is_measured else "better" if kept else "not better"
     work.log.said[ENSEMBLE] = (
-        f"{count(MEMBERS, 'network')} that answer together are {'' if kept else 'not '}better than one by more than "
-        "the noise."
+        f"{count(MEMBERS, 'network')} that answer together are {verdict} than one beyond the noise."
     )
     work.screen.say(f"{say_score(work, each)}: {each.decision}")
     return each if kept else best
@@ -84,6 +84,9 @@ def _judge(work, each: Attempt, best: Attempt, trials) -> Attempt:
     )
     if gain.is_real:
         return work.log.add(each.decide(KEPT, f"better than {best.name} alone by more than the noise"))
+    if not gain.is_measured:
+        reason = f"how much better than {best.name} alone it is could not be measured"
+        return work.log.add(each.decide(DROPPED, reason))
     return work.log.add(each.decide(DROPPED, f"not better than {best.name} alone by more than the noise"))
 
 

@@ -70,12 +70,16 @@ def _choose(work, probed) -> list[Attempt]:
     for each in probed[1:]:
         each, _ = compare(work, each, best)
         gain = each.gain
-        near = gain.value is not None and gain.noise is not None and gain.value > -gain.noise
+        near = gain.is_measured and gain.value > -gain.noise
         if near and len(chosen) < _MOST:
             chosen.append(each)
             work.log.add(each.decide(KEPT, f"not further below {best.name} than the noise of their difference"))
         else:
-            why = "two others are as good or better" if near else f"below {best.name} by more than the noise"
+            why = f"below {best.name} by more than the noise"
+            if near:
+                why = "two others are as good or better"
+            elif not gain.is_measured:
+                why = f"how far it is below {best.name} could not be measured"
             work.log.add(each.decide(DROPPED, why))
     names = " and ".join(each.network.name for each in chosen)
     work.log.said[PROBES] = (

@@ -28,17 +28,16 @@ def give_reasons(rules: Sequence[Mapping], log: Log, best: Attempt) -> dict[str,
 
 
 def _explain_phases(log, best) -> str:
-    tried = [
-        each for each in log.attempts if each.gain is not None and each.gain.value is not None and each.step != PROBES
-    ]
-    said = [
-        f"{each.changes} {each.gain.value:+.3f} over {each.gain.over} (noise "
-        f"{'unknown' if each.gain.noise is None else f'{each.gain.noise:.3f}'}): {each.decision}"
-        for each in tried
-    ]
+    said = [_explain(each) for each in log.attempts if each.step != PROBES and each.score is not None]
     if not said:
         return "Nothing but the head is trained: nothing else was tried."
     return f"Judged on development images: {'; '.join(said)}."
+
+
+def _explain(each) -> str:
+    if each.gain is None or not each.gain.is_measured:
+        return f"{each.changes}: {each.decision}, {each.reason}"
+    return f"{each.changes} {each.gain.value:+.3f} over {each.gain.over} (noise {each.gain.noise:.3f}): {each.decision}"
 
 
 def tell_story(story, best: Attempt) -> list[str]:

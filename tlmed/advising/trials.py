@@ -97,14 +97,19 @@ class Gain:
     noise: float | None
 
     @property
+    def is_measured(self) -> bool:
+        """Tell whether the gain and its noise are known."""
+        return self.value is not None and self.noise is not None
+
+    @property
     def is_open(self) -> bool:
         """Tell whether more folds could turn the decision: the gain is less than two standard errors from none."""
-        return self.value is not None and self.noise is not None and abs(self.value) < 2 * self.noise
+        return self.is_measured and abs(self.value) < 2 * self.noise
 
     @property
     def is_real(self) -> bool:
         """Tell whether the gain is above its noise: the rule of one standard error (Breiman et al. 1984)."""
-        return self.value is not None and self.noise is not None and self.value > self.noise
+        return self.is_measured and self.value > self.noise
 
 
 def is_complete(folder: Path) -> bool:
@@ -211,13 +216,15 @@ def join_gains(over: str, differences: Sequence[dict], test_share: float) -> Gai
     0.01
     """
     gains = [to_gain(over, each) for each in differences]
-    if any(gain.value is None or gain.noise is None for gain in gains):
+    values, noises = [gain.value for gain in gains], [gain.noise for gain in gains]
+    if None in values:
         return Gain(over, None, None)
-    values = [gain.value for gain in gains]
-    noise = math.sqrt(sum(gain.noise**2 for gain in gains)) / len(gains)
-    if len(gains) >= _MANY_FOLDS:
-        noise = max(noise, statistics.stdev(values) * math.sqrt(1 / len(gains) + test_share))
-    return Gain(over, statistics.fmean(values), noise)
+    known = []
+    if None not in noises:
+        known.append(math.hypot(*noises) / len(gains))
+    if len(gains) >= _MANY_FOLDS:  # also where a fold has too few images for an interval of its own
+        known.append(statistics.stdev(values) * math.sqrt(1 / len(gains) + test_share))
+    return Gain(over, statistics.fmean(values), max(known, default=None))
 
 
 def compare_two(first: Path, second: Path, metric: str) -> dict:

@@ -9,7 +9,7 @@ from tlmed.advising.attempts import Attempt, Log
 from tlmed.advising.diary import Diary
 from tlmed.advising.request import Request
 from tlmed.advising.team import LATE, Team, train_cells
-from tlmed.advising.trials import AUC, Score, Trial, count_seconds, judge, measure_gain, time_of_run
+from tlmed.advising.trials import AUC, Score, Trial, count_seconds, is_complete, judge, measure_gain, time_of_run
 from tlmed.metrics.names import name_inline
 from tlmed.recipe import Recipe
 from tlmed.run_files import TIMING_JSON
@@ -91,6 +91,8 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0)
         share: The share of the time that is left that it may take, 0..1.
     """
     cells = each.trial.list_cells()
+    if all(is_complete(work.log.folder / cell.name) for cell in cells):  # an earlier command trained it
+        return _judge(work, each, cells)
     expected, fault = work.team.expect(cells)
     if fault:
         return work.log.add(each.decide(UNTRIED, f"it cannot be trained: {fault}"))
@@ -108,6 +110,11 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0)
         return work.log.add(each.decide(STOPPED, problem))
     if problem:
         return work.log.add(each.decide(DROPPED, f"it could not be trained: {problem}"))
+    return _judge(work, each, cells)
+
+
+def _judge(work, each, cells) -> Attempt:
+    """Return an attempt whose runs are complete with its score."""
     for cell in cells:
         work.team.forecasts.note(cell, TIMING_JSON.read(RunDir(work.log.folder / cell.name))["total_seconds"])
     seconds = round(count_seconds(each.trial, work.log.folder), 3)
