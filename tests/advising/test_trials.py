@@ -83,6 +83,9 @@ def test_the_interval_of_few_folds_is_that_of_their_images_and_of_many_that_of_t
     assert average_scores([entry(1.0, 0.0, 1.0)] * 5, "auc", KFold(5)).low is None
     wide = average_scores([entry(value, 0.0, 1.0) for value in values], "auc", KFold(5), (10_000, 10_000))
     assert (wide.low, wide.high) == (many.low, many.high)
+    grades = [{"n": 9, "metrics": {"quadratic_kappa": {"value": value}}} for value in (-0.1, 0.0, -0.2, 0.1, -0.1)]
+    kappa = average_scores(grades, "quadratic_kappa", KFold(5))
+    assert kappa.low < kappa.value < 0 < kappa.high
     undefined = {"n": 9, "metrics": {"auc": {"value": None, "low": None, "high": None, "reason": "one class"}}}
     assert average_scores([entry(0.8, 0.7, 0.9), undefined], "auc", KFold(5)).value is None
 

@@ -64,7 +64,7 @@ def apply_rules(fingerprint: Fingerprint, budget: float | None = None, given: Co
         _rule_augmentation(fingerprint, given),
         _rule_decisions(fingerprint),
         _rule_balance(fingerprint, given),
-        _rule_patients(fingerprint),
+        _rule_patients(fingerprint, given),
         _rule_classes(fingerprint),
     )
     return tuple(rule for rule in rules if rule is not None)
@@ -208,7 +208,10 @@ def _rule_balance(found: Fingerprint, given) -> Rule:
     return Rule("class balance", says, f"Menon et al., ICLR 2021, arXiv:2007.07314; {_PAGE}", {"logit_adjustment": 1.0})
 
 
-def _rule_patients(found: Fingerprint) -> Rule:
+def _rule_patients(found: Fingerprint, given) -> Rule:
+    if found.groups is None and "data.groups" in given:
+        says = "As was asked for, each image stands for itself. If a patient has several, scores are too good."
+        return Rule("patients", says, "the command")
     source = "Yagis et al., Scientific Reports 2021, 11:22544"
     if found.groups is None:
         says = (

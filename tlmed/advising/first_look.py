@@ -16,6 +16,7 @@ from tlmed.gate import Findings
 from tlmed.inspection import CHECK_JSON, CHECK_PAGE, Inquiry, Subject, open_subject, write_check
 from tlmed.inspection.inquiry import Course, inquire
 from tlmed.metrics import positive_index
+from tlmed.pseudonyms import names_owner
 from tlmed.voice import Voice
 from tlmed.words import count, join_names
 
@@ -117,7 +118,7 @@ def describe_gate(found: Findings, accept: bool) -> dict:
 def describe_images(images: ImageSet, request: Request) -> dict:
     """Return what `advice.json` says of the images."""
     table, tested = images.table, images.splits == TEST
-    groups = None if not table.groups else len({group for group in table.groups if group})
+    groups = len({group for group in table.groups or () if group and names_owner(group)})
     task = request.recipe.find_task(table.is_multi)
     main = None if table.is_multi else positive_index(table.classes, request.recipe.data.positive)
     return {

@@ -17,6 +17,7 @@ from tlmed.sections import KFold
 
 _TO_ERRORS = 2 * 1.96  # widths of a 95 % interval to standard errors
 AUC = "auc"
+_LOWEST = {"quadratic_kappa": -1.0}  # of a metric; 0 of the others
 _MANY_FOLDS = 5  # from which on their spread says how uncertain their mean is
 
 
@@ -150,10 +151,11 @@ def average_scores(
     if len(entries) == 1:
         found = entries[0]
     elif len(entries) < _MANY_FOLDS:
-        found = _average_few(entries)
+        found = _average_few(entries, _LOWEST.get(metric, 0.0))
     else:
         values = [entry["value"] for entry in entries]
-        found = _widen(average_folds(values, division.test_share, (0.0, 1.0), repeats=repeats), metric, sides)
+        bounds = (_LOWEST.get(metric, 0.0), 1.0)
+        found = _widen(average_folds(values, division.test_share, bounds, repeats=repeats), metric, sides)
     method = found.get("method") or found.get("reason") or ""
     return Score(metric, found["value"], found["low"], found["high"], method, n, len(entries))
 
@@ -172,7 +174,7 @@ def _widen(found, metric, sides) -> dict:
     return found
 
 
-def _average_few(entries) -> dict:
+def _average_few(entries, lowest) -> dict:
     if any(entry.get("low") is None for entry in entries):
         return {"value": None, "low": None, "high": None, "reason": "It is not defined, or has no interval, in a fold."}
     mean = statistics.fmean(entry["value"] for entry in entries)
@@ -182,7 +184,7 @@ def _average_few(entries) -> dict:
         for side in ("low", "high")
     )
     method = f"MOVER of {len(entries)} folds (Zou & Donner 2008), of each: {entries[0]['method']}"
-    return {"value": mean, "low": max(0.0, mean - down), "high": min(1.0, mean + up), "method": method}
+    return {"value": mean, "low": max(lowest, mean - down), "high": min(1.0, mean + up), "method": method}
 
 
 def measure_gain(trial: Trial, other: Trial, folder: Path, metric: str) -> Gain:

@@ -91,6 +91,7 @@ def _read(data, out, given):
     networks = tuple(name.strip() for name in (given["backbones"] or "").split(",") if name.strip())
     request = Request(recipe, out, budget, read_goal(given["goal"]), given["accept"], networks)
     named = tuple(setting.partition("=")[0].strip() for setting in given["settings"])
+    named += ("data.groups",) if given["no_groups"] else ()
     return dataclasses.replace(
         request,
         experience=(*([] if given["no_experience"] else [SHIPPED]), *given["experience"]),
