@@ -22,6 +22,7 @@ from tlmed.recipe.search_space import make_space
 from tlmed.run_files.search_files import read_candidates, read_search_json
 from tlmed.run_files.study_files import read_cells, read_scores, write_study
 from tlmed.screen import Screen
+from tlmed.search import steps
 from tlmed.search.proposals import RUNGS
 from tlmed.status import describe_study
 from tlmed.studies import Order, worker_pool
@@ -40,6 +41,16 @@ def validation_of(folder, row):
     scores = {line.split(",")[0]: float(line.split(",")[-1]) for line in lines}
     own = scores.pop("p")
     return sum(own > other for other in scores.values()) / len(scores)
+
+
+def assert_says_who_is_beaten(text, winner):
+    """Check that the recipe of a winner speaks of those that were judged like it, and of a finished search."""
+    said = " ".join(text.partition('"""')[2].partition('"""')[0].split())
+    assert said.startswith(
+        f"Candidate {winner['candidate']} of a search: no other that was judged on as many draws has a higher mean "
+        f"validation score; it has {float(winner['validation']):.3f} over draws 1 to 4."
+    )
+    assert "not finished" not in said
 
 
 def test_candidates_are_judged_by_validation_images_alone_and_the_winner_by_test_images(searching):
@@ -74,6 +85,8 @@ def test_candidates_are_judged_by_validation_images_alone_and_the_winner_by_test
     assert search["test"] == pytest.approx(test)
     assert content["optimism"] == pytest.approx(search["validation"] - test)
     assert [row["seed"] for row in finals] == ["0", "1"]
+    assert search["is_finished"]
+    assert_says_who_is_beaten((folder / "winner.py").read_text(), winner)
     recipe = load_recipe(folder / "winner.py")
     assert (recipe.data.val_seed, recipe.data.split_seed, recipe.examples) == (None, None, 3)
     assert recipe.backbone == finals[0]["backbone"]
@@ -134,6 +147,20 @@ def test_trainings_of_an_earlier_winner_stay_in_the_table(searching):
     assert read_search_json(folder)["seconds"] == pytest.approx(took)
     shutil.rmtree(folder / after[min(beaten)]["run"])
     assert "gone" not in " ".join(describe_study(folder))  # nobody trains it again
+
+
+def test_a_search_that_was_interrupted_says_in_its_winner_that_it_is_not_finished(searching, monkeypatch, tmp_path):
+    def stop(crew, state, outer):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "_finish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        searching(small(2, seeds=1), jobs=1)
+    folder = tmp_path / "study"
+    (search,) = read_search_json(folder)["searches"]
+    assert not search["is_finished"]
+    said = "The search is not finished: it is the best candidate so far."
+    assert said in " ".join((folder / "winner.py").read_text().split())
 
 
 def test_a_nested_search_is_done_in_each_fold_and_its_optimism_is_the_mean(searching):

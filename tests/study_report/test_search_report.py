@@ -135,3 +135,26 @@ def test_test_images_that_the_winner_knows_are_told_before_its_score(tmp_path):
     said = "In 1 cell of 2, training or validation knows test images, or others of their group: up to 30 of 90."
     assert f"Warning: {said}" in say(folder)
     assert said in make_search_page(read_search(folder))
+
+
+def test_a_search_that_is_not_finished_says_so_and_names_no_winner(tmp_path, capsys):
+    folder, _ = write_search_of(tmp_path / "study")
+    assert "not finished" not in say(folder) + make_search_page(read_search(folder))
+    unknown = dict.fromkeys(("fresh", "test", "optimism"))
+
+    def stop(content):
+        content["trials"] = 5
+        content["searches"][0].update(finals=[], is_finished=False, **unknown)
+
+    edit(folder / "search.json", stop)
+    said = "The search is not finished: 2 of 5 candidates are tried."
+    cli(["compare", str(folder)], standalone_mode=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in (shown, say(folder), make_search_page(read_search(folder))):
+        assert said in text
+        assert "Best so far: candidate 1 (recipe fine_tuning, backbone VGG16, thaw 2)" in text
+        assert "Winner" not in text
+    edit(folder / "search.json", lambda content: content["searches"][0].pop("is_finished"))
+    assert said in say(folder)  # earlier versions wrote no such field, but the cells of the winner
+    edit(folder / "search.json", lambda content: content["searches"][0].update(winner=None))
+    assert f"There is no winner yet. {said}" in say(folder)

@@ -67,6 +67,7 @@ def _describe_search(crew, state, outer) -> dict:
         "probes": outer.probes,
         "backbones": list(outer.space.backbones),
         "candidates": dict(Counter(each.state for each in outer.tried)),
+        "is_finished": outer.is_over,
         "winner": None,
         "finals": [],
         **dict.fromkeys(("validation", "fresh", "test", "optimism")),
@@ -98,8 +99,9 @@ def _write_recipe(state, outer, winner: Tried) -> str:
     whole = dataclasses.replace(cell.recipe.data, split_seed=None)
     recipe = dataclasses.replace(cell.recipe, data=whole, examples=state.space.recipes[cell.title].examples)
     values = "\n".join(f"    {name}: {show_value(value)}" for name, value in winner.params.items())
-    said = f"""Candidate {winner.number + 1} of a search: no other has a higher mean validation score; it has \
-{winner.score:.3f} over draws 1 to {winner.draws}.
+    doubt = "" if outer.is_over else " The search is not finished: it is the best candidate so far."
+    said = f"""Candidate {winner.number + 1} of a search: no other that was judged on as many draws has a higher mean \
+validation score; it has {winner.score:.3f} over draws 1 to {winner.draws}.{doubt}
 
     tlmed train {WINNER_PY} --data my_images/
 
@@ -107,5 +109,6 @@ It was chosen out of {len(outer.tried)}:
 
 {values}
 
-Its validation score is too good, because it was chosen by it; `search.json` holds the score on test images."""
+Its validation score is too good, because it was chosen by it; `search.json` holds the score on test images as soon as \
+the cells of the winner are complete."""
     return to_source(recipe, said)

@@ -1,6 +1,7 @@
 """What a search says, in sentences that a page and a terminal share."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from tlmed.metrics.names import name_inline
 from tlmed.status import describe_seconds
@@ -44,7 +45,7 @@ def say_tried(record: SearchRecord) -> str:
 
 
 def say_winners(record: SearchRecord) -> list[str]:
-    """Say what won each search."""
+    """Say what won each search, or is the best so far where it is not finished."""
     return [_say_winner(record, search) for search in record.searches if search["winner"]]
 
 
@@ -52,19 +53,42 @@ def _say_winner(record, search) -> str:
     winner = search["winner"]
     fold = f" of fold {search['fold']}" if record.content["nested"] else ""
     values = ", ".join(f"{name} {winner[name]}" for name in record.names if winner.get(name) not in ("", None))
+    title = "Winner" if is_finished(search) else "Best so far"
     return (
-        f"Winner{fold}: candidate {winner['candidate']} ({values}), {search['validation']:.3f} over "
+        f"{title}{fold}: candidate {winner['candidate']} ({values}), {search['validation']:.3f} over "
         f"{count(winner['draws'], 'draw')} of validation images."
     )
 
 
 def say_worth(record: SearchRecord) -> list[str]:
     """Say what the winner is worth on test images, and how far its validation score flatters it."""
-    if not record.searches[0]["winner"]:
-        return ["There is no winner yet."]
+    no_winner = [] if record.searches[0]["winner"] else ["There is no winner yet."]
+    if not all(map(is_finished, record.searches)):
+        return [*no_winner, *_say_unfinished(record)]
+    if no_winner:
+        return no_winner
     if any(search["test"] is None for search in record.searches):
         return ["What the winner is worth on test images is known when its cells are complete."]
     return _say_nested(record) if record.content["nested"] else _say_single(record)
+
+
+def is_finished(search: Mapping) -> bool:
+    """Tell whether a search has chosen its winner; earlier versions wrote only which cells train it.
+
+    >>> is_finished({"is_finished": False}), is_finished({"finals": ["winner-seed0"]})
+    (False, True)
+    """
+    return search["is_finished"] if "is_finished" in search else bool(search["finals"])
+
+
+def _say_unfinished(record) -> list[str]:
+    most = record.content["trials"] * len(record.searches)
+    tried = len(record.rows)
+    return [
+        f"The search is not finished: {tried} of {count(most, 'candidate')} {'is' if tried == 1 else 'are'} tried.",
+        "The same `tlmed sweep` command goes on with it. What the winner is worth on test images is known when its "
+        "cells are complete.",
+    ]
 
 
 def _say_score(record, mean) -> str:
