@@ -35,7 +35,7 @@ from result_tables import replace_block, table
 from tlmed.cli.sweep_command import read_time
 from tlmed.comparison import compare
 from tlmed.run_files import METRICS_JSON
-from tlmed.run_files.advice_files import read_advice_json
+from tlmed.run_files.advice_files import read_advice_json, read_decision
 from tlmed.run_files.study_files import read_cells
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_text
@@ -139,11 +139,8 @@ def _advise(draw, folder):
     options = ("--budget", draw.budget, "--accept", "--no-experience", "--seed", str(draw.seed))
 
     def read() -> Outcome:
-        content = read_advice_json(folder)
-        steps = [step for step in content["steps"] if any(entry["decision"] == "kept" for entry in step["tried"])]
-        kept = [entry["name"] for entry in (steps[-1]["tried"] if steps else []) if entry["decision"] == "kept"]
-        answer = folder / content["answer"]["path"]
-        return Outcome(answer, "; ".join(kept), read_auc(folder / "run"))
+        answer = folder / read_advice_json(folder)["answer"]["path"]
+        return Outcome(answer, read_decision(folder)["attempt"], read_auc(folder / "run"))
 
     return ["advise", *draw.settings, "--out", str(folder), *options], read
 
@@ -205,11 +202,13 @@ def measure(draw: Draw, way: str, recipes: Sequence[str], answer: Path | None) -
     return row
 
 
-def run_all(draws: Sequence[Draw], most: int | None, recipes: Sequence[str]) -> Iterator[dict]:
-    """Run what has no row, all ways of a draw before the next, and yield each row when it is written."""
+def run_all(
+    draws: Sequence[Draw], most: int | None, recipes: Sequence[str], only: Sequence[str] | None = None
+) -> Iterator[dict]:
+    """Run what has no row, all ways of a draw (or those named) before the next; yield each row when it is written."""
     for draw in draws:
         shared = {"set": draw.chosen.name, "most": str(most or ""), "size": str(draw.size), "seed": str(draw.seed)}
-        for way in list_ways(recipes):
+        for way in only or list_ways(recipes):
             key = {**shared, "way": way}
             if any(key.items() <= row.items() for row in read_rows(ROWS)):
                 continue
@@ -313,10 +312,11 @@ def main() -> None:
     parser.add_argument("--most", type=int, help="images of a set, drawn by patient; by default all")
     parser.add_argument("--budget", default="30m", help="of the advice, and of the search")
     parser.add_argument("--recipes", nargs="+", default=RECIPES)
+    parser.add_argument("--only", nargs="+", metavar="WAY", help="run these, as part of the work; advise comes first")
     parser.add_argument("--out", type=Path, default=Path("docs/advise.md"), help="the document with the two marks")
     options = parser.parse_args()
     if options.data:
-        for row in run_all(_list_draws(options), options.most, options.recipes):
+        for row in run_all(_list_draws(options), options.most, options.recipes, options.only):
             print(row, flush=True)
     block = make_tables(read_rows(ROWS), options.recipes)
     print(block)
