@@ -9,7 +9,7 @@ from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
 from tlmed.run_files.advice_files import COMPLETE, TRIED, digest_decision, is_advice, read_advice_json, read_state
-from tlmed.run_files.search_files import is_search, read_candidates, read_search_json
+from tlmed.run_files.search_files import is_finished, is_search, read_candidates, read_search_json
 from tlmed.run_files.study_files import (
     CELL_STATES,
     EARLIER,
@@ -89,12 +89,14 @@ def _describe_candidates(folder) -> list[str]:
     """Return how many candidates of a search were tried, and the best one so far."""
     content, rows = read_search_json(folder), read_candidates(folder)
     most = content["trials"] * len(content["searches"])
-    lines = [f"Search: {len(rows)} of {count(most, 'candidate')} tried."]
+    finished = ", finished" if all(map(is_finished, content["searches"])) else ""
+    lines = [f"Search: {len(rows)} of {count(most, 'candidate')} tried{finished}."]
     for search in content["searches"]:
         if (winner := search["winner"]) is not None:
             fold = f" of fold {search['fold']}" if content["nested"] else ""
+            title = "Winner" if is_finished(search) else "Best so far"
             lines.append(
-                f"Best so far{fold}: candidate {winner['candidate']} ({winner['recipe']}, {winner['backbone']}), "
+                f"{title}{fold}: candidate {winner['candidate']} ({winner['recipe']}, {winner['backbone']}), "
                 f"{search['validation']:.3f} over {count(winner['draws'], 'draw')} of validation images."
             )
     return lines

@@ -43,7 +43,24 @@ def test_what_a_seed_does_to_all_folds_widens_the_interval():
     assert folds_alone["high"] - folds_alone["low"] < 0.01
     # Nearly all is the seeds': the interval of a mean of three.
     assert found.high - found.value == pytest.approx(stats.t.ppf(0.975, 2) * by_seeds, rel=0.02)
-    assert "in common" in found.method
+    # Nearly all of the variance is that of three seeds, so that the sum has their degrees of freedom, and not four.
+    assert found.method.endswith(
+        ", with the variance that all folds have in common: 2.0 df in all (Satterthwaite 1946)"
+    )
+
+
+def test_an_interval_that_more_degrees_of_freedom_make_narrower_is_not_called_wider():
+    folds = [0.3, 0.5, 0.8]
+    alone = average_folds(folds, 0.5)
+    half, error = (alone["high"] - alone["low"]) / 2, math.sqrt(np.var(folds, ddof=1) * (1 / 3 + 0.5))
+    assert half == pytest.approx(stats.t.ppf(0.975, 2) * error)
+    added = average_folds(folds, 0.5, common=Spread(0.1 * error**2, 2, 0.0, 3, False))
+    freedom = 1.1**2 / (1 / 2 + 0.1**2 / 2)
+    own = (added["high"] - added["low"]) / 2
+    assert own == pytest.approx(stats.t.ppf(0.975, freedom) * error * math.sqrt(1.1))
+    assert own < half
+    assert f"{freedom:.1f} df in all" in added["method"]
+    assert "wide" not in added["method"]
 
 
 def test_pairs_use_cells_that_both_have_and_holm_counts_all_pairs():

@@ -51,6 +51,8 @@ def assert_says_who_is_beaten(text, winner):
         f"validation score; it has {float(winner['validation']):.3f} over draws 1 to 4."
     )
     assert "not finished" not in said
+    assert "too good, because it was chosen by it" in said
+    assert "took part" not in said  # the test images of one split did not
 
 
 def test_candidates_are_judged_by_validation_images_alone_and_the_winner_by_test_images(searching):
@@ -90,7 +92,7 @@ def test_candidates_are_judged_by_validation_images_alone_and_the_winner_by_test
     recipe = load_recipe(folder / "winner.py")
     assert (recipe.data.val_seed, recipe.data.split_seed, recipe.examples) == (None, None, 3)
     assert recipe.backbone == finals[0]["backbone"]
-    assert f"Search: 6 of 6 candidates tried. Best so far: candidate {winner['candidate']}" in " ".join(
+    assert f"Search: 6 of 6 candidates tried, finished. Winner: candidate {winner['candidate']}" in " ".join(
         describe_study(folder)
     )
 
@@ -159,6 +161,7 @@ def test_a_search_that_was_interrupted_says_in_its_winner_that_it_is_not_finishe
     folder = tmp_path / "study"
     (search,) = read_search_json(folder)["searches"]
     assert not search["is_finished"]
+    assert "Search: 2 of 2 candidates tried. Best so far: candidate" in " ".join(describe_study(folder))
     said = "The search is not finished: it is the best candidate so far."
     assert said in " ".join((folder / "winner.py").read_text().split())
 
@@ -177,6 +180,9 @@ def test_a_nested_search_is_done_in_each_fold_and_its_optimism_is_the_mean(searc
         assert search["fresh"] is None
     assert content["optimism"] == pytest.approx(sum(search["optimism"] for search in content["searches"]) / 2)
     assert {path.name for path in folder.glob("winner*.py")} == {"winner_fold01.py", "winner_fold02.py"}
+    text = " ".join((folder / "winner_fold02.py").read_text().split())
+    assert "tlmed train winner_fold02.py --data my_images/" in text
+    assert "Many test images of that command took part in the search, so that its test score is too good" in text
 
 
 def test_a_backbone_that_does_not_work_is_left_out_and_a_search_without_any_candidate_fails(searching, tmp_path):

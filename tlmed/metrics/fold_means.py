@@ -53,7 +53,8 @@ def average_folds(
         repeats: How often the images were divided, each time into as many folds. The images stay the same, so that
             repeats do not make their sampling error smaller.
         common: What moves all folds alike, so that they do not show it, such as the part of a seed that all folds
-            have in common; it widens both intervals. None for nothing.
+            have in common; it is added to the variance of both. The sum can have more degrees of freedom than the folds
+            alone (Satterthwaite 1946), so that an interval of few folds can be narrower for it. None for nothing.
 
     Returns:
         `value`, `low`, `high`, `p` (of a mean of zero: for differences), `folds` and `method` (that of the interval,
@@ -142,7 +143,9 @@ def _add_common(test, common) -> _Test:
     """Return a test with the variance that all folds have in common, and the degrees of freedom of the sum."""
     variance = test.error**2 + common.variance
     below = test.error**4 / test.freedom + common.variance**2 / common.freedom
-    return _Test(math.sqrt(variance), variance**2 / below, f"{test.method}, widened by what all folds have in common")
+    freedom = variance**2 / below
+    how = f"with the variance that all folds have in common: {freedom:.1f} df in all (Satterthwaite 1946)"
+    return _Test(math.sqrt(variance), freedom, f"{test.method}, {how}")
 
 
 def _join_tests(tests: Sequence[_Test], mean: float) -> tuple[float, float, str]:

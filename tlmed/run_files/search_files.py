@@ -40,6 +40,15 @@ def read_search_json(folder: Path) -> dict:
     return found
 
 
+def is_finished(search: Mapping) -> bool:
+    """Tell whether a search has chosen its winner; earlier versions wrote only which cells train it.
+
+    >>> is_finished({"is_finished": False}), is_finished({"finals": ["winner-seed0"]})
+    (False, True)
+    """
+    return search["is_finished"] if "is_finished" in search else bool(search["finals"])
+
+
 def write_candidates(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """Write `search.csv`, a row for each candidate; `names` are the dimensions besides recipe and backbone."""
     columns = (*CANDIDATE_COLUMNS, *names)

@@ -14,6 +14,11 @@ from tlmed.studies.crew import Crew
 from tlmed.tasks import PRIMARY, SINGLE_LABEL
 from tlmed.whole_files import write_text
 
+_SEEN = (
+    "Many test images of that command took part in the search, so that its test score is too good; that in "
+    "`search.json` is not."
+)
+
 
 def write_record(crew: Crew, state: SearchState) -> None:
     """Write `search.csv`, `search.json` and the winner's recipe into the directory of the study."""
@@ -40,7 +45,7 @@ def write_record(crew: Crew, state: SearchState) -> None:
     for outer in state.outers:
         if (winner := find_winner(outer.tried)) is not None:
             name = WINNER_PY if not state.search.nested else f"winner_fold{outer.fold:02d}.py"
-            write_text(folder / name, _write_recipe(state, outer, winner))
+            write_text(folder / name, _write_recipe(state, outer, winner, name))
 
 
 def _to_row(outer: OuterSearch, each: Tried) -> dict[str, object]:
@@ -93,22 +98,23 @@ def _find_metric(crew) -> str:
     return next(named, PRIMARY[SINGLE_LABEL])
 
 
-def _write_recipe(state, outer, winner: Tried) -> str:
+def _write_recipe(state, outer, winner: Tried, name: str) -> str:
     """Return the winner as a recipe for the whole of the images, with what it is worth in its docstring."""
     cell = make_final(outer.space, winner.params, state.space.study.first_seed, None)
     whole = dataclasses.replace(cell.recipe.data, split_seed=None)
     recipe = dataclasses.replace(cell.recipe, data=whole, examples=state.space.recipes[cell.title].examples)
-    values = "\n".join(f"    {name}: {show_value(value)}" for name, value in winner.params.items())
+    values = "\n".join(f"    {each}: {show_value(value)}" for each, value in winner.params.items())
     doubt = "" if outer.is_over else " The search is not finished: it is the best candidate so far."
+    seen = "" if outer.fold is None else f"\n\n{_SEEN}"
     said = f"""Candidate {winner.number + 1} of a search: no other that was judged on as many draws has a higher mean \
 validation score; it has {winner.score:.3f} over draws 1 to {winner.draws}.{doubt}
 
-    tlmed train {WINNER_PY} --data my_images/
+    tlmed train {name} --data my_images/
 
 It was chosen out of {len(outer.tried)}:
 
 {values}
 
 Its validation score is too good, because it was chosen by it; `search.json` holds the score on test images as soon as \
-the cells of the winner are complete."""
+the cells of the winner are complete.{seen}"""
     return to_source(recipe, said)

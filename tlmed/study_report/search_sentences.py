@@ -1,9 +1,9 @@
 """What a search says, in sentences that a page and a terminal share."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 from tlmed.metrics.names import name_inline
+from tlmed.run_files.search_files import is_finished
 from tlmed.status import describe_seconds
 from tlmed.study_report.search_scores import SearchRecord
 from tlmed.study_report.study_sentences import say_mean
@@ -70,15 +70,6 @@ def say_worth(record: SearchRecord) -> list[str]:
     if any(search["test"] is None for search in record.searches):
         return ["What the winner is worth on test images is known when its cells are complete."]
     return _say_nested(record) if record.content["nested"] else _say_single(record)
-
-
-def is_finished(search: Mapping) -> bool:
-    """Tell whether a search has chosen its winner; earlier versions wrote only which cells train it.
-
-    >>> is_finished({"is_finished": False}), is_finished({"finals": ["winner-seed0"]})
-    (False, True)
-    """
-    return search["is_finished"] if "is_finished" in search else bool(search["finals"])
 
 
 def _say_unfinished(record) -> list[str]:
