@@ -194,6 +194,20 @@ def test_a_backbone_that_does_not_work_is_left_out_and_a_search_without_any_cand
     assert read_candidates(tmp_path / "other")[0]["reason"] == "draw 1: AlexNet does not work"
 
 
+def test_the_same_command_tries_candidates_again_that_failed(searching, tmp_path):
+    study, folder = small(2, backbones=("LeNet5",), seeds=1), tmp_path / "study"
+    with pytest.raises(RunFailed, match="all 2 failed"):
+        searching(study, words=("fail all",), jobs=1)
+    assert [row["state"] for row in read_candidates(folder)] == ["failed", "failed"]
+    searching(study, jobs=1)
+    again = read_candidates(folder)
+    assert [row["candidate"] for row in again] == ["1", "2"]
+    assert {row["state"] for row in again} <= {"complete", "pruned"}
+    assert all(row["validation"] and not row["reason"] for row in again)
+    whole, _ = searching(study, folder=tmp_path / "whole", jobs=1)
+    assert again == read_candidates(whole)
+
+
 def test_a_budget_is_refused_where_it_is_too_small(searching, tmp_path):
     study = small(2, backbones=("LeNet5",), seeds=1)
     with pytest.raises(InputError, match=r"the training of the winner. Received: 4 min 0 s; these take about 8 min 20"):

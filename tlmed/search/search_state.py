@@ -33,6 +33,7 @@ class OuterSearch:
         probes: The validation score of each backbone's probe; None where it failed.
         made: The cells of each candidate on all draws, by its place.
         is_recalled: Whether the trainings of earlier winners were looked for.
+        is_renewed: Whether candidates that failed in earlier commands were entered once more.
     """
 
     fold: int | None
@@ -46,6 +47,7 @@ class OuterSearch:
     probes: dict[str, float | None] = field(default_factory=dict)
     made: dict[int, list[Cell]] = field(default_factory=dict)
     is_recalled: bool = False
+    is_renewed: bool = False
 
     @property
     def where(self) -> str:

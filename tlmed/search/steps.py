@@ -58,6 +58,8 @@ def _go_on(crew, state, outer) -> None:
         outer.is_over = outer.is_issued = _is_late(crew, outer)
         return
     outer.tried = outer.book.read()
+    if not outer.is_renewed:
+        _renew_failed(state, outer)
     recall_earlier(crew, state, outer)
     for each in outer.tried:
         _judge(crew, state, outer, each)
@@ -144,8 +146,18 @@ def _judge(crew, state, outer, each: Tried) -> None:
         each = _update(outer, dataclasses.replace(each, scores={**each.scores, target: score}))
 
 
+def _renew_failed(state, outer) -> None:
+    """Enter candidates once more that failed in earlier commands: a process was killed, perhaps, or a file missing."""
+    failed = [each for each in outer.tried if each.state == FAILED]
+    if state.again and failed:
+        for each in failed:
+            outer.book.add(outer.space, each.params)
+        outer.tried = outer.book.read()
+    outer.is_renewed = True
+
+
 def _register(crew, state, cells) -> None:
-    crew.add(expect_all(crew, state, cells))
+    crew.add(expect_all(crew, state, cells), state.again)
 
 
 def _update(outer, each: Tried) -> Tried:

@@ -39,19 +39,23 @@ class TrialBook:
         self.trials: dict[int, int] = {}  # a candidate's number to that of its trial in the storage
 
     def read(self) -> list[Tried]:
-        """Return all candidates in the order in which they were entered."""
+        """Return all candidates in the order in which they were entered first."""
         found: list[Tried] = []
         known: list[Mapping] = []
         with self.ledger.explained():
             trials = self.ledger.storage.get_all_trials(self.study, deepcopy=False)
         for trial in trials:
-            if trial.params in known:
+            number = known.index(trial.params) if trial.params in known else len(known)
+            if number < len(known) and found[number].state != FAILED:
                 continue  # two processes proposed the same at the same moment: the first one counts
-            known.append(trial.params)
-            self.trials[len(found)] = trial._trial_id
+            self.trials[number] = trial._trial_id
             reason = trial.user_attrs.get("reason", "")
             scores = dict(trial.intermediate_values)
-            found.append(Tried(len(found), trial.params, scores, _STATES[trial.state], reason))
+            found[number:] = [
+                Tried(number, trial.params, scores, _STATES[trial.state], reason),
+                *found[number + 1 :],  # one that is tried again keeps its place
+            ]
+            known[number:] = [trial.params, *known[number + 1 :]]
         return found
 
     def add(self, space: Space, params: Mapping[str, str | float]) -> None:
