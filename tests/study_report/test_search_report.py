@@ -87,6 +87,15 @@ def test_one_split_gives_the_test_score_with_its_interval_and_the_optimism(tmp_p
     assert (folder / "study.html").read_text() == page
 
 
+def test_draws_of_the_only_candidate_chose_nothing(tmp_path):
+    folder, _ = write_search_of(tmp_path / "study")
+    lines = (folder / "search.csv").read_text().splitlines(keepends=True)
+    (folder / "search.csv").write_text("".join(lines[:2]))
+    said = say(folder)
+    assert "On four further draws the only candidate has 0.940." in said
+    assert "draws that chose" not in said + make_search_page(read_search(folder))
+
+
 def test_over_folds_only_the_first_one_is_unseen_and_the_mean_is_called_too_good(tmp_path):
     folder, scores = write_search_of(tmp_path / "study", folds=(1, 2, 3))
     record = read_search(folder)

@@ -107,7 +107,7 @@ def _say_single(record) -> list[str]:
     first = record.unseen if record.content["folds"] else record.mean
     where = "the test images of fold 1" if record.content["folds"] else "the test images"
     said = [f"On {where}, which took no part in the search: {metric} {_say_score(record, first)}."]
-    said += [_say_optimism(search, first), *_say_fresh(search)]
+    said += [_say_optimism(search, first), *_say_fresh(search, len(record.rows))]
     if record.unseen is not None:
         folds = len(record.scores.folds)
         said.append(
@@ -126,10 +126,14 @@ def _say_optimism(search, mean) -> str:
     )
 
 
-def _say_fresh(search) -> list[str]:
+def _say_fresh(search, tried) -> list[str]:
     """Say how the winner does on draws that chose nothing; they hold the same images, so not all luck shows."""
     if search["fresh"] is None:
         return []
+    if tried == 1:
+        return [
+            f"On four further draws the only candidate has {search['fresh']:.3f}. There were no others to choose from."
+        ]
     luck = search["validation"] - search["fresh"]
     shown = f"{luck:.3f} less than on the draws that chose it" if luck > 0 else "its own draws did not flatter it"
     return [
