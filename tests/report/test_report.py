@@ -816,6 +816,10 @@ def test_leaked_images_are_told_beside_the_headline(tmp_path):
         assert f"without leaks: {entry['value']:.3f}" in text
     lines = describe_metrics({**result, "positive": "malignant"})
     assert "Without 30 of 120 images that training or validation knows:" in lines
+    unsure = describe_metrics({**result, "positive": "malignant", "undecided": 7})
+    assert any(
+        line.startswith("Without at least 30 of 120 images that training or validation knows") for line in unsure
+    )
     one = np.flatnonzero(test.labels == 1)[1:]  # one image of the class is left
     few = score(test, Scoring("test", None, 0), [test.paths[row] for row in one])["without_leaks"]
     edit(folder / "metrics.json", lambda metrics: metrics.update(without_leaks=few))

@@ -205,7 +205,8 @@ def describe_below_majority(result: Mapping) -> list[str]:
 def _name_without(result) -> str:
     found = result["without_leaks"]
     units = count(result["n"], unit_of(result))
-    return f"Without {found['leaked']:,} of {units} that training or validation knows{say_undecided(result)}"
+    known = f"{say_least(result)}{found['leaked']:,} of {units}"
+    return f"Without {known} that training or validation knows{say_undecided(result)}"
 
 
 def describe_size(result: Mapping) -> list[str]:
