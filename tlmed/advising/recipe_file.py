@@ -18,12 +18,10 @@ def write_recipe(recipe: Recipe, reasons: Mapping[str, str], story: Sequence[str
         reasons: The name of a field, such as "backbone" or "data.image_size", to why it is as it is.
         story: Sentences for the docstring.
 
-    >>> from tlmed.sections import Images
-    >>> text = write_recipe(Recipe(Images("a/"), "VGG16"), {"backbone": "The best probe."}, ["Found."])
-    >>> text.splitlines()[-2:]
-    ['    backbone="VGG16",', ')']
-    >>> "    # The best probe." in text
-    True
+    >>> from tlmed.sections import Images, Phase
+    >>> recipe = Recipe(Images("a/"), "VGG16", (Phase("head", thaw=0, epochs=5, learning_rate=1e-3),))
+    >>> write_recipe(recipe, {"backbone": "The best probe."}, ["Found."]).splitlines()[-4:-2]
+    ['    # The best probe.', '    backbone="VGG16",']
     """
     lines, said = [], set()
     for line in to_source(recipe, "\n\n".join(textwrap.fill(sentence, WIDTH - 2) for sentence in story)).splitlines():
