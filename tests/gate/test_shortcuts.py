@@ -16,7 +16,7 @@ from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.file_facts import FileFacts
 from tlmed.findings import ERROR, SHORTCUT, WARNING
 from tlmed.gate import shortcuts
-from tlmed.gate.evidence import gather
+from tlmed.gate.evidence import gather, take_rows
 from tlmed.gate.frame_measures import measure_frames
 from tlmed.gate.shortcuts import check_shortcuts
 from tlmed.intensity import resolve
@@ -265,7 +265,7 @@ def test_what_cannot_be_tested_is_said():
     assert "and there are 1" in say(make(500, sha256=["one"] * 500))
     assert "12 patients" in say(make(50, groups=tuple(f"p{row % 5}" for row in range(50))))
     empty = make(20)
-    assert "and there are 0" in say(shortcuts._take(empty, np.zeros(0, int)))
+    assert "and there are 0" in say(take_rows(empty, np.zeros(0, int)))
 
 
 def test_images_that_do_not_differ_have_nothing_to_test():

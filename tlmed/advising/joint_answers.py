@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tlmed.advising.attempts import ENSEMBLE, Attempt
@@ -60,10 +61,14 @@ def join(work: Work, best: Attempt) -> Attempt:
     return each if kept else best
 
 
+def draw_seed(work: Work, number: int) -> int:
+    """Return what decides all that training draws for a member of an ensemble."""
+    return derive(work.base.seed, "advice", "member", number)
+
+
 def draw_again(work: Work, trial: Trial, number: int) -> Trial:
     """Return a trial with another draw of validation images and of all that training draws; the test images stay."""
-    seed = derive(work.base.seed, "advice", "member", number)
-    recipe = dataclasses.replace(trial.recipe, seed=seed)
+    recipe = dataclasses.replace(trial.recipe, seed=draw_seed(work, number))
     return dataclasses.replace(trial, name=f"{trial.name}-draw{number}", recipe=recipe, draw=number)
 
 
@@ -93,10 +98,14 @@ def _judge(work, each: Attempt, best: Attempt, trials) -> Attempt:
 def _write(work, trial, others, fold) -> Path:
     """Write the ensemble of one fold, if it is not there, and return its directory."""
     folder = work.log.folder
-    target = folder / f"ensemble-{trial.name}-fold{fold:02d}"
+    runs = [each.keep([fold]).list_runs(folder)[0].path for each in (trial, *others)]
+    return write_joint(folder / f"ensemble-{trial.name}-fold{fold:02d}", runs)
+
+
+def write_joint(target: Path, runs: Sequence[Path]) -> Path:
+    """Write an ensemble of runs, if it is not there, and return its directory."""
     if not RunDir(target).is_ensemble:
         if target.exists():  # a command was killed while it wrote
             shutil.rmtree(target)
-        runs = [each.keep([fold]).list_runs(folder)[0].path for each in (trial, *others)]
         write_ensemble(target, make_ensemble(gather_runs(runs)))
     return target

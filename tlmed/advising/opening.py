@@ -4,17 +4,14 @@ import dataclasses
 import datetime
 import hashlib
 import math
-import shutil
 from pathlib import Path
 
 import tlmed
 from tlmed.advising.attempts import Attempt
 from tlmed.advising.diary import Diary
-from tlmed.advising.joint_answers import draw_again
+from tlmed.advising.joint_answers import draw_seed, write_joint
 from tlmed.advising.team import train_cells
-from tlmed.advising.trials import is_complete
 from tlmed.advising.work import Work
-from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
 from tlmed.errors import InputError, RunFailed
 from tlmed.recipe import Cell, Recipe, to_json
 from tlmed.run_files import METRICS_JSON
@@ -130,14 +127,13 @@ def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
         drawn = _draw(work, recipe, number)
         _train(work, [Cell(name, drawn, f"member {number}", {}, drawn.seed, None)], folder / MEMBERS)
         places.append(folder / MEMBERS / name)
-    return _join(folder / ENSEMBLE, places)
+    return write_joint(folder / ENSEMBLE, places)
 
 
 def _draw(work, recipe, number) -> Recipe:
     """Return the recipe with what a member of an ensemble draws anew; validation images too, where tlmed made them."""
-    seed = draw_again(work, work.make_trial("member", recipe), number).recipe.seed
     data = dataclasses.replace(recipe.data, val_seed=number if work.draws else None)
-    return dataclasses.replace(recipe, data=data, seed=seed, examples=0)
+    return dataclasses.replace(recipe, data=data, seed=draw_seed(work, number), examples=0)
 
 
 def _train(work, cells, folder) -> None:
@@ -145,19 +141,6 @@ def _train(work, cells, folder) -> None:
     # The answer is trained whatever the budget says: without it, all before was for nothing.
     if problem := train_cells(work.team, cells, folder, math.inf):
         raise RunFailed(f"What was decided must be trained; the same command tries again. Received: {problem}.")
-
-
-def _join(target: Path, places: list[Path]) -> Path:
-    if not RunDir(target).is_ensemble:
-        if target.exists():  # a command was killed while it wrote
-            shutil.rmtree(target)
-        write_ensemble(target, make_ensemble(gather_runs(places)))
-    return target
-
-
-def is_opened(folder: Path) -> bool:
-    """Tell whether the test images were scored."""
-    return is_complete(folder / RUN)
 
 
 def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dict:

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tlmed.gate.association import Bins, Linear, find_rates
 from tlmed.gate.checked import Checked
-from tlmed.gate.evidence import Evidence
+from tlmed.gate.evidence import Evidence, take_rows
 from tlmed.gate.grouped_folds import deal_folds, find_owners
 from tlmed.gate.nuisances import FILE, FRAME_PART, HEADER, Nuisance, list_nuisances, read_orders
 from tlmed.gate.significance import Significance, find_significance
@@ -74,22 +73,7 @@ def _sample(evidence: Evidence, random: np.random.RandomState) -> tuple[Evidence
     within[0] = True  # one patient may have more images than that
     rows = np.flatnonzero(np.isin(owners, order[within]))
     said = f"Shortcuts were looked for in {len(rows):,} of {len(evidence):,} images, patients whole, drawn at random."
-    return _take(evidence, rows), [said]
-
-
-def _take(evidence: Evidence, rows: np.ndarray) -> Evidence:
-    """Return what shortcuts need of the evidence of some images."""
-    return replace(
-        evidence,
-        table=evidence.table.take(rows),
-        splits=evidence.splits[rows],
-        sha256=tuple(evidence.sha256[row] for row in rows),
-        digests=None if evidence.digests is None else tuple(evidence.digests[row] for row in rows),
-        files=tuple(evidence.files[row] for row in rows),
-        sketches=evidence.sketches[:0],
-        frames=evidence.frames[rows],
-        features=None,
-    )
+    return take_rows(evidence, rows), [said]
 
 
 def _ask(evidence: Evidence) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
