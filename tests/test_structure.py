@@ -24,6 +24,7 @@ PUBLIC = {
     "tlmed.cli.predict_command.predict",
     "tlmed.cli.reproduce_command.reproduce",
     "tlmed.features.extractor.__init__",
+    "tlmed.inference.loose_images.answer",
     "tlmed.inference.loose_images.predict",
     "tlmed.inference.rescoring.evaluate",
     "tlmed.metrics.evaluation.evaluate",

@@ -3,7 +3,7 @@
 import tlmed.tensorflow_start
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from tlmed.inference.explained_images import (
     show_classes,
     show_labels,
 )
-from tlmed.inference.panel import describe_panel, open_panel
+from tlmed.inference.panel import Panel, describe_panel, open_panel
 from tlmed.inference.scorer import BATCH_SIZE
 from tlmed.part_names import split_part
 from tlmed.run_files import ENVIRONMENT_JSON
@@ -42,6 +42,33 @@ from tlmed.voice import SILENT, Voice
 from tlmed.words import count, listed
 
 NAMED = 3
+
+
+@dataclass(frozen=True, eq=False)  # `==` of arrays is an array
+class Answered:
+    """What networks answered for loose images, and from what: a unit is an image, or a file where the run pools.
+
+    Attributes:
+        panel: The networks.
+        names: The n samples, as they were read.
+        files: Their pixels, by the rule of the first member.
+        units: The m units.
+        answers: Scores of samples and units, and what was chosen.
+        calibrated: Calibrated probabilities of the units, float [m, k].
+        columns: The columns of the table of predictions.
+        rows: A row of it for each unit.
+        broken: Path and reason of what was left out.
+    """
+
+    panel: Panel
+    names: list[str]
+    files: FileImages
+    units: list[str]
+    answers: Answers
+    calibrated: np.ndarray
+    columns: list[str]
+    rows: list[tuple]
+    broken: list[tuple[str, str]]
 
 
 def predict(
@@ -85,6 +112,22 @@ def predict(
         InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
             folder for the pictures lies in one of `paths` or holds files that may not be written over.
     """
+    found = answer(run, paths, skip_bad, explain, method, block, force, voice, labels)
+    return found.columns, found.rows, found.broken
+
+
+def answer(
+    run: RunDir,
+    paths: Sequence[str | Path],
+    skip_bad: bool = False,
+    explain: Path | None = None,
+    method: str | None = None,
+    block: str | None = None,
+    force: bool = False,
+    voice: Voice = SILENT,
+    labels: Sequence[str] = (),
+) -> Answered:
+    """Return what `predict` gives, and what it was made from, for reports that say more; arguments are the same."""
     panel = open_panel(run)
     old, settings, decision = panel.metrics, panel.recipe.data, panel.decision
     classes, several = old["classes"], read_task(old) == MULTI_LABEL
@@ -118,14 +161,15 @@ def predict(
     units, members = number_units(replace(pooling, by=FILE).name(names, None))
     pooled = pool_scores(scores, members, pooling.how, main, read_task(old)) if pooling.how else scores
     chosen = decision.choose(pooled, main, read_task(old))
+    answers = Answers(chosen, pooled, scores, members)
     if explainer is not None:
-        answers = Answers(chosen, pooled, scores, members)
         if several:
             for line in show_labels(pictures, files, answers, explainer, decision.thresholds, classes, labels):
                 voice.say(line)
         else:
             show_classes(place, files, answers, explainer, old)
-    tables = np.concatenate([pooled, decision.calibrate(pooled)], axis=1, dtype=float)
+    calibrated = decision.calibrate(pooled)
+    tables = np.concatenate([pooled, calibrated], axis=1, dtype=float)
     said = describe_choices(old) if several else describe_choice(old)
     for line in (*describe_panel(panel), *_describe_units(pooling, old["positive"]), *said, *describe_worse(old)):
         voice.say(line)
@@ -134,7 +178,7 @@ def predict(
     rows = [
         (name, *(choice.tolist() if several else [classes[choice]]), *row, note) for name, choice, row, note in lines
     ]
-    return list_columns(classes, several), rows, broken
+    return Answered(panel, names, files, units, answers, calibrated, list_columns(classes, several), rows, broken)
 
 
 def _read(panel, paths, skip_bad) -> tuple[list[str], dict[PixelRule, FileImages], list[tuple[str, str]]]:
