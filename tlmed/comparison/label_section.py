@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.answer_units import unit_of
+from tlmed.comparison.contradictions import list_label_contradictions
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import say_p, sign
 from tlmed.metrics.label_differences import MATCH
@@ -68,4 +69,5 @@ def _tabulate_labels(comparison, question) -> Table:
     methods = (table[question]["method"] for pair in comparison.pairs for table in pair.labels.values())
     said = "; ".join(dict.fromkeys(_FREEDOM.sub("", method) for method in methods if method))
     columns = texts("Label", "Pair") + numbers("Difference", explain("corrected", "p"))
-    return Table(columns, rows, list_notes(noted), footnote=f"{said}." if said else "")
+    notes = [*list_notes(noted), *list_label_contradictions(comparison, question)]
+    return Table(columns, rows, notes, footnote=f"{said}." if said else "")

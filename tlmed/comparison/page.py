@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from tlmed.answer_units import name_left_out, say_least, say_undecided, unit_of
 from tlmed.comparison import plots
+from tlmed.comparison.contradictions import list_pair_contradictions
 from tlmed.comparison.label_section import show_labels
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import (
@@ -325,7 +326,8 @@ def _tabulate_pairs(comparison, question) -> Table:
     )
     methods = dict.fromkeys(pair.questions[question]["method"] for pair in comparison.pairs)
     said = "; ".join(filter(None, methods))
-    return Table(texts("Pair") + numbers(*head), rows, footnote=f"{said}." if said else "")
+    notes = list_pair_contradictions(comparison, question)
+    return Table(texts("Pair") + numbers(*head), rows, notes, footnote=f"{said}." if said else "")
 
 
 def _show_recipes(comparison) -> Markup:

@@ -1,5 +1,6 @@
 """A comparison as lines and tables for a terminal."""
 
+from tlmed.comparison.contradictions import list_label_contradictions, list_pair_contradictions
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import (
     conclude,
@@ -69,7 +70,13 @@ def _list_pairs(comparison) -> Table:
         entries = [pair.questions[name] for name in comparison.shown_questions]
         cells = [(say_difference(it), say_p(it["p_holm"]), "*" if is_shown(it) else "") for it in entries]
         rows.append([f"{pair.first + 1} - {pair.second + 1}", *(cell for three in cells for cell in three)])
-    return Table(texts("pair", *titles), rows, notes=[_explain(comparison), *_name_methods(comparison)])
+    contradictions = [
+        f"{name}, {said}"
+        for question, name in zip(comparison.shown_questions, named, strict=True)
+        for said in list_pair_contradictions(comparison, question)
+    ]
+    notes = [_explain(comparison), *_name_methods(comparison), *contradictions]
+    return Table(texts("pair", *titles), rows, notes=notes)
 
 
 def _list_labels(comparison) -> list[Table | str]:
@@ -83,7 +90,8 @@ def _list_labels(comparison) -> list[Table | str]:
         return []
     columns = texts("label", "pair", "first", "second", "AUC: difference", "p", "")
     corrected = f"p: corrected for {count(comparison.count_tests('auc'), 'test')}, of all labels and pairs (Holm)."
-    return [Table(columns, rows, notes=[corrected, *_list_untested(comparison)]), ""]
+    notes = [corrected, *_list_untested(comparison), *list_label_contradictions(comparison, "auc")]
+    return [Table(columns, rows, notes=notes), ""]
 
 
 def _list_untested(comparison) -> list[str]:

@@ -8,13 +8,13 @@ import numpy as np
 from tlmed.errors import InputError
 from tlmed.metrics.areas import count_sides, covariance, place
 from tlmed.metrics.arguments import as_flags, as_scores, name_groups
-from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, has_few_groups, proportion, t_95, t_tails, wilson
+from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, has_few_groups, t_95, t_tails, wilson
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.roc import binary_auc
 from tlmed.metrics.sample_sizes import NO_INTERVAL
+from tlmed.metrics.sign_flips import bound_difference, flip_signs, is_exact
 
-_MOST_EXACT = 1000  # discordant images or groups up to which the exact distribution is computed
-_PAIRED = "; interval: Newcombe 1998, method 10"
+_NEWCOMBE, _SAME = "; interval: Newcombe 1998, method 10", "; interval: by the same test"
 
 
 def compare_areas(
@@ -85,9 +85,9 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
 
     The interval is method 10 of Newcombe, Statistics in Medicine 1998, 17:2635-2650: the Wilson intervals of the two
     accuracies, combined with the correlation of right answers. It has a width where no image is discordant, and one
-    discordant image does not make it end at 0. By groups, Wilson's has the effective sample size, and the
-    correlation is that of the groups' totals, taken closer to zero by half a group. Fewer than ten groups get no
-    interval, and a `note` says so.
+    discordant image does not make it end at 0. By groups it follows from the test itself, and leaves out 0 exactly
+    where p is below 0.05 (`tlmed.metrics.sign_flips.bound_difference`). Fewer than ten groups get no interval, and a
+    `note` says so.
 
     Args:
         first: Whether the first is right, bool [n], or 0 and 1.
@@ -114,49 +114,29 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
     clustered = has_clusters(owners)
     owners = owners if clustered else None
     totals = np.bincount(owners, surplus).astype(int) if clustered else surplus
-    steps = np.abs(totals[totals != 0])
-    total = int(totals.sum())
-    statistic = total**2 / float((steps**2).sum()) if len(steps) else 0.0
-    exact = len(steps) <= _MOST_EXACT
-    p = _flip_signs(steps, total) if exact else math.erfc(math.sqrt(statistic / 2))
-    kind = ", mid-p (Fagerland et al. 2013)" if exact else ", asymptotic (McNemar 1947)"
+    kind = ", mid-p (Fagerland et al. 2013)" if is_exact(totals) else ", asymptotic (McNemar 1947)"
     return {
         "value": float(surplus.mean()),
-        **_bound_paired(first, second, owners),
+        **(_bound_groups(totals, owners) if clustered else _bound_images(first, second)),
         "first_only": int((surplus > 0).sum()),
         "second_only": int((surplus < 0).sum()),
-        "statistic": statistic,
-        "p": p,
-        "method": ("McNemar by groups (Yang et al. 2010)" if clustered else "McNemar") + kind + _PAIRED,
+        "statistic": int(totals.sum()) ** 2 / float((totals**2).sum()) if totals.any() else 0.0,
+        "p": flip_signs(totals),
+        "method": f"McNemar by groups (Yang et al. 2010){kind}{_SAME}" if clustered else f"McNemar{kind}{_NEWCOMBE}",
     }
 
 
-def _bound_paired(first, second, owners) -> dict:
-    """Return the interval of the difference of two proportions of the same images, or a note why there is none."""
-    if owners is None:
-        low, high = newcombe_paired(first, second)
-    elif has_few_groups(owners):
-        return {"low": None, "high": None, "note": f"Fewer than {LEAST_GROUPS} groups, {NO_INTERVAL}"}
-    else:
-        entries = [proportion(right, owners) for right in (first, second)]
-        low, high = _subtract_correlated(*entries, _correlate_groups(first, second, owners))
+def _bound_images(first, second) -> dict:
+    low, high = newcombe_paired(first, second)
     return {"low": max(-1.0, low), "high": min(1.0, high)}
 
 
-def _correlate_groups(first, second, owners) -> float:
-    """Return the correlation of two proportions of images in groups, closer to zero where it is positive.
-
-    Newcombe takes half an image off the products of the four counts, which makes his interval hold where few images
-    are discordant: without that, equal classifiers would get an interval without width. Here it is half a group.
-    """
-    totals = [np.bincount(owners, right - right.mean()) for right in (first, second)]
-    size = math.sqrt(float(totals[0] @ totals[0]) * float(totals[1] @ totals[1]))
-    if size < 1e-12:
-        return 0.0
-    correlation = float(totals[0] @ totals[1]) / size
-    spread = math.sqrt(math.prod(right.mean() * (1 - right.mean()) for right in (first, second)))
-    groups = len(np.unique(owners))
-    return max(correlation - 1 / (2 * groups * spread), 0.0) if correlation > 0 else correlation
+def _bound_groups(totals, owners) -> dict:
+    """Return the interval of the difference of two proportions by groups, or a note why there is none."""
+    if has_few_groups(owners):
+        return {"low": None, "high": None, "note": f"Fewer than {LEAST_GROUPS} groups, {NO_INTERVAL}"}
+    low, high = bound_difference(totals, np.bincount(owners))
+    return {"low": max(-1.0, low), "high": min(1.0, high)}
 
 
 def _subtract_correlated(first, second, correlation) -> tuple[float, float]:
@@ -168,19 +148,6 @@ def _subtract_correlated(first, second, correlation) -> tuple[float, float]:
     )
     down, up = (math.sqrt(max(0.0, a**2 - 2 * correlation * a * b + b**2)) for a, b in ways)
     return value - down, value + up
-
-
-def _flip_signs(steps, total) -> float:
-    """Return the two-sided mid-p of a sum of steps, each up or down with the same chance."""
-    chances = np.ones(1)  # of the number of single steps up
-    for step in steps.tolist():
-        # One more step, up or down with the same chance: the distribution is shifted by it or not.
-        up = np.zeros(len(chances) + step)
-        up[step:] = chances / 2
-        up[: len(chances)] += chances / 2
-        chances = up
-    place_of = (int(steps.sum()) - abs(total)) // 2
-    return float(min(1.0, 2 * chances[:place_of].sum() + chances[place_of]))  # mid-p: what was observed counts half
 
 
 def newcombe_paired(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
