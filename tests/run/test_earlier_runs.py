@@ -11,20 +11,25 @@ from PIL import Image
 import tlmed
 from tests.conftest import draw
 from tests.run.test_run import small
+from tlmed.backbones.ancestry import find_known
+from tlmed.backbones.recollection import find_earlier, identify
 from tlmed.columns import Grouping
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.export import write_card
 from tlmed.inference import evaluate
-from tlmed.inference.seen_images import find_earlier, list_undecided
+from tlmed.inference.seen_images import list_undecided
+from tlmed.part_names import file_of
 from tlmed.regular_files import sha256
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.run.previewing import preview
+from tlmed.run.records import _list_leaks
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 
 pytestmark = pytest.mark.usefixtures("empty_figures")
 
+HIDDEN = "Runs in which the weights began cannot be read as they were: what they know is as RUN recorded it."
 QUICK = ("phases.epochs=1", "cache=off")
 TOLD = "Whether {}, where the weights come from, was trained or validated on other images of the same patients cannot "
 
@@ -67,11 +72,57 @@ def test_what_a_run_recorded_of_an_earlier_one_holds_after_that_is_gone(tmp_path
     run = RunDir(tlmed.train(later, tmp_path / "second", folder / "list.csv").path)
     leaked = METRICS_JSON.read(run)["without_leaks"]["leaked"]
     assert leaked
+    more = add_new(folder, tmp_path / "more")
+    tested = copy_tested(run, folder, tmp_path / "tested")
+    before = [evaluate(run, str(place), grouping=grouping)[1] for place, grouping in list_sources(folder, more, tested)]
+    leaks = ENVIRONMENT_JSON.read(run)["leaks"]
     (tmp_path / "first").rename(tmp_path / "away")
     said = []
     _, again = evaluate(run, voice=Voice(warn=said.append))
     assert again["without_leaks"]["leaked"] == leaked
-    assert "Runs in which the weights began cannot be read as they were: what they know is as RUN recorded it." in said
+    assert HIDDEN in said
+    # Another source: what RUN recorded is as before, and only images that it does not have are unknown.
+    for (place, grouping), there in zip(list_sources(folder, more, tested), before, strict=True):
+        said, new = [], 4 * (place in (more, more / "list.csv"))
+        _, found = evaluate(run, str(place), grouping=grouping, voice=Voice(warn=said.append))
+        assert found["without_leaks"]["leaked"] == there["without_leaks"]["leaked"] > 0
+        assert (found.get("undecided", 0), there.get("undecided", 0)) == (new, 0)
+        assert any("which images they know cannot be told" in line for line in said) == bool(new)
+        assert (HIDDEN in said) == (not new)
+        assert found["evaluated"]["warnings"][0] == there["evaluated"]["warnings"][0]
+    # A finished run says again what it knows, and not less.
+    assert _list_leaks(run, Voice(warn=said.append)) == leaks
+    # A run that starts from RUN hears of it through RUN.
+    known, unsure = find_known(f"run:{run.path}", identify(run))
+    assert unsure
+    recorded = set(ENVIRONMENT_JSON.read(run)["earlier"]["known"])
+    assert {file_of(row["sha256"]) for row in SPLITS_CSV.read(run) if row["path"] in recorded} <= known[
+        str(run.path)
+    ].digests
+
+
+def add_new(folder, place):
+    """Copy a folder of patients, and add two patients of two new images each."""
+    shutil.copytree(folder, place)
+    with (place / "list.csv").open("a", newline="") as file:
+        for number in range(4):
+            label = number // 2
+            Image.fromarray(draw(label, 900 + number)).save(place / "ab"[label] / f"new{number}.png")
+            csv.writer(file).writerow((f"{'ab'[label]}/new{number}.png", "ab"[label], f"n{label}"))
+    return place
+
+
+def copy_tested(run, folder, place):
+    """Copy a run's test images, under other names; return the folder."""
+    for number, row in enumerate(row for row in SPLITS_CSV.read(run) if row["split"] == "test"):
+        (place / row["label"]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / row["path"], place / row["label"] / f"copy{number}.png")
+    return place
+
+
+def list_sources(folder, more, tested):
+    alone = Grouping(use=False)
+    return [(folder / "list.csv", None), (more / "list.csv", None), (more, alone), (tested, alone), (tested, None)]
 
 
 def test_images_without_patients_may_be_of_patients_whom_the_weights_know(chain):

@@ -45,9 +45,10 @@ def find_known(weights: str | Iterable[str | Start], images: Identifiers) -> tup
         What each run learned from, by its directory; and a sentence for each source where this is not certain: the run
         is gone or another one is in its place, a file is missing or was changed, its images come from a source of
         another form, or the weights are a file of the user's or those of the user's own network, which do not say what
-        they were trained on.
+        they were trained on. Where there is such a sentence, a run also counts as knowing what it recorded that the
+        runs before it know.
     """
-    known, unsure, asked = {}, [], {}
+    known, unsure, asked, read = {}, [], {}, {}
     waiting = [weights] if isinstance(weights, str) else list(weights)
     while waiting:
         given = waiting.pop()
@@ -71,14 +72,35 @@ def find_known(weights: str | Iterable[str | Start], images: Identifiers) -> tup
         try:
             rows = SPLITS_CSV.read(run)
             unsure += [f"Weights come from {folder}. {said}" for said in check_intact(run, _CHECKED)]
-            there = read_identifiers(ENVIRONMENT_JSON.read(run).get("data", {}))
+            environment = ENVIRONMENT_JSON.read(run)
+            there = read_identifiers(environment.get("data", {}))
             if gap := there.find_gap(images):
                 unsure.append(f"Weights come from {folder}; which of these images they know {_UNTOLD}: {gap}.")
             known[str(folder)] = list_learned(rows, there.pseudonyms)
+            read[str(folder)] = rows, environment, there.pseudonyms
             waiting += name_weights(run)
         except InputError as error:
             unsure.append(f"Weights come from {folder}; which images they know {_UNTOLD}: {error}")
+    if unsure:  # a run before one of these may be the one that is gone
+        known |= {name: list_learned(add_recorded(rows, told), names) for name, (rows, told, names) in read.items()}
     return known, list(dict.fromkeys(unsure))
+
+
+def add_recorded(rows: Iterable[Mapping[str, str]], environment: Mapping) -> list[Mapping[str, str]]:
+    """Return the rows of a run's `splits.csv` with the test images that earlier runs know as validation images.
+
+    Its weights know them; whether an earlier run was trained or only validated on them is not recorded.
+
+    Args:
+        rows: The rows.
+        environment: The content of its `environment.json`.
+
+    >>> rows = [{"path": "a.png", "split": "test"}, {"path": "b.png", "split": "test"}]
+    >>> [row["split"] for row in add_recorded(rows, {"earlier": {"known": ["b.png"]}})]
+    ['test', 'val']
+    """
+    recorded = set(environment.get("earlier", {}).get("known", ()))
+    return [{**row, "split": "val"} if row["path"] in recorded else row for row in rows]
 
 
 def _was_replaced(run, digest: str | None) -> bool:

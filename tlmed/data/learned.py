@@ -35,6 +35,15 @@ class Learned:
         digests, groups = self.trained
         return replace(self, digests=digests, groups=groups)
 
+    def join(self, other: "Learned") -> "Learned":
+        """Return what both together know; `trained` stays that of this one."""
+        owners = {
+            file: self.owners.get(file, frozenset()) | other.owners.get(file, frozenset())
+            for file in (*self.owners, *other.owners)
+        }
+        found = {"digests": self.digests | other.digests, "groups": self.groups | other.groups, "owners": owners}
+        return replace(self, **found, pseudonyms=self.pseudonyms or other.pseudonyms)
+
     def uses_same_names(self, sha256: Sequence[str], groups: Sequence[str] | None) -> bool:
         """Tell whether some image that a source and the run have is in a group of the same name in both.
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlmed.answer_units import GROUP
+from tlmed.backbones.recollection import find_earlier
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, apply_decision
 from tlmed.evaluation.ensemble_lines import TRAIT
 from tlmed.evaluation.pooling import Pooled, number_units
 from tlmed.evaluation.predictions import Predictions
 from tlmed.inference.member_scores import MemberScores
-from tlmed.inference.seen_images import find_earlier, list_leaked, list_undecided
+from tlmed.inference.seen_images import list_leaked, list_undecided
 from tlmed.inference.trained_runs import Trained
 from tlmed.split_names import LEARNED
 from tlmed.words import count, join_names

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tlmed.backbones.ancestry import find_known, name_weights
+from tlmed.backbones.recollection import find_cleared, recall
 from tlmed.data.learned import Learned
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, read_decision
@@ -99,9 +99,18 @@ class Panel:
             said += check_intact(member.run, name_files(metrics, *names, *tables))
         return list(dict.fromkeys(said))
 
+    @property
+    def runs(self) -> list[RunDir]:
+        """The runs of the members."""
+        return [member.run for member in self.members]
+
     def find_known(self, images: Identifiers) -> tuple[dict[str, Learned], list[str]]:
-        """Return what the runs know that gave the members' weights, as `tlmed.backbones.ancestry.find_known`."""
-        return find_known({name for member in self.members for name in name_weights(member.run)}, images)
+        """Return what the runs know that gave the members' weights, as `tlmed.backbones.recollection.recall`."""
+        return recall(self.runs, images)
+
+    def find_cleared(self, images: Identifiers, sha256: Sequence[str], groups: Sequence[str] | None) -> np.ndarray:
+        """Tell which images these runs do not know although they cannot be read; as the function of the same name."""
+        return find_cleared(self.runs, images, sha256, groups)
 
     def count_training(self) -> list[int]:
         """Return how many training images of each class the members had, those of all added up."""

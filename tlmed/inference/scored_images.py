@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tlmed.backbones.recollection import HIDDEN, find_earlier, identify
 from tlmed.columns import Grouping, suggest_spelling
 from tlmed.data import ImageSet, load, open_source
 from tlmed.data.class_shares import classify
@@ -21,7 +22,7 @@ from tlmed.errors import InputError
 from tlmed.findings import TWO_LABELS
 from tlmed.inference.loose_images import read_usual
 from tlmed.inference.panel import Panel
-from tlmed.inference.seen_images import find_earlier, identify, list_leaked, list_undecided
+from tlmed.inference.seen_images import list_leaked, list_undecided
 from tlmed.inference.trained_runs import recall_images
 from tlmed.run_files import ENVIRONMENT_JSON, SPLITS_CSV
 from tlmed.source_forms import TABLE, TFDS, find_form
@@ -98,7 +99,7 @@ def gather_others(panel: Panel, source: str, grouping: Grouping | None, skip_bad
     elsewhere, unsure = panel.find_known(images.table.identifiers)
     there = identify(run)
     familiar = compare_with_run(images, panel.rows, elsewhere, there.pseudonyms, panel.name)
-    images = regroup(images, familiar.images.table.groups)
+    named, images = images.table, regroup(images, familiar.images.table.groups)
     conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
     table, usual = images.table, read_usual(run)
     held = describe_tones(table.paths, images.pixels.tones, classify(table, images.sha256), usual)
@@ -109,7 +110,12 @@ def gather_others(panel: Panel, source: str, grouping: Grouping | None, skip_bad
     views = _view(panel, whole, images, skip_bad)
     paths, rows = table.paths, views[trained.rule][1]
     leaked = [paths[row] for row in rows if familiar.leaked[row]]
-    hidden = ~familiar.leaked if unsure or gap else familiar.undecided
+    hidden = familiar.undecided
+    if unsure or gap:
+        cleared = panel.find_cleared(named.identifiers, images.sha256, named.groups)
+        hidden = ~familiar.leaked & (hidden | ~cleared | bool(gap))
+        if unsure and cleared.any() and not (hidden & ~cleared).any():
+            unsure = [HIDDEN]
     undecided = [paths[row] for row in rows if hidden[row]]
     # Groups may be those that the run recorded; of an image that cannot be read, only the source can name one.
     named = dict(zip(paths, table.groups or [""] * len(paths), strict=True))

@@ -1,54 +1,14 @@
 """Which images a run has seen: by its own record, and through the runs that gave its weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.backbones.ancestry import find_known, name_weights
+from tlmed.backbones.recollection import Earlier, identify, read_earlier
 from tlmed.data.leaks import find_leaked
 from tlmed.data.learned import Learned
-from tlmed.identifiers import Identifiers, read_identifiers
-from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV
+from tlmed.run_files import RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
-
-_HIDDEN = "Runs in which the weights began cannot be read as they were: what they know is as RUN recorded it."
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """What the runs know that gave the weights.
-
-    Attributes:
-        elsewhere: What each of them learned from, by its directory.
-        unsure: Why it is not certain which images they know, a sentence each.
-        certain: Whether it is known all the same which of the run's own images they know: the run recorded it.
-    """
-
-    elsewhere: Mapping[str, Learned]
-    unsure: list[str]
-    certain: bool
-
-
-def find_earlier(run: RunDir) -> Earlier:
-    """Return what the runs that gave a run's weights know of the run's own images."""
-    elsewhere, unsure = find_known(name_weights(run), identify(run))
-    recorded = read_earlier(run)
-    if not unsure or not recorded.get("certain"):
-        return Earlier(elsewhere, unsure, not unsure)
-    # The run was trained when they could be read. Older versions recorded how many patients they may know, not whose.
-    whose = "undecided" in recorded or not any(earlier["undecided"] for earlier in recorded.get("runs", ()))
-    return Earlier(elsewhere, [_HIDDEN], whose)
-
-
-def identify(run: RunDir) -> Identifiers:
-    """Return how a run identifies its images and their groups."""
-    return read_identifiers(ENVIRONMENT_JSON.read(run, "data")["data"])
-
-
-def read_earlier(run: RunDir) -> Mapping:
-    """Return what a run recorded of the runs that gave its weights; {} of one that started from no other."""
-    return ENVIRONMENT_JSON.read(run).get("earlier", {})
 
 
 def list_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
@@ -72,7 +32,7 @@ def list_undecided(run: RunDir, earlier: Earlier) -> list[str]:
 
     Args:
         run: The run.
-        earlier: From `find_earlier`.
+        earlier: From `tlmed.backbones.recollection.find_earlier`.
     """
     rows, named = SPLITS_CSV.read(run), identify(run)
     digests, groups = ([row[name] for row in rows] for name in ("sha256", "group"))

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tlmed.backbones.ancestry import describe_earlier, find_known, list_weights, name_weights
+from tlmed.backbones.ancestry import describe_earlier, list_weights
+from tlmed.backbones.recollection import find_earlier
 from tlmed.data import ImageSet
 from tlmed.data.extras import count_extras
 from tlmed.data.leaks import find_known_by_weights, find_undecided
@@ -208,12 +209,14 @@ def _list_leaks(run, voice) -> list[str]:
     with reading(run):
         environment, rows = ENVIRONMENT_JSON.read(run), SPLITS_CSV.read(run)
         identifiers = read_identifiers(environment["data"])
-        elsewhere, unknown = find_known(name_weights(run), identifiers)
+        earlier = find_earlier(run)
         alone = RECIPE_JSON.read(run).get("data", {}).get("groups") is False
         several = read_task(METRICS_JSON.read(run)) == MULTI_LABEL
         classes = environment["data"]["classes"]
-        found = find_recorded_leaks(rows, classes, elsewhere, identifiers.pseudonyms, alone, several, not unknown)
-    for sentence in unknown:
+        found = find_recorded_leaks(
+            rows, classes, earlier.elsewhere, identifiers.pseudonyms, alone, several, earlier.certain
+        )
+    for sentence in earlier.unsure:
         voice.warn(sentence)
     return list(dict.fromkeys([*environment.get("leaks", []), *(leak.text for leak in found)]))
 
