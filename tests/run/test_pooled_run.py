@@ -1,6 +1,7 @@
 """A run that gives one answer per patient, from training to every command that uses it."""
 
 import csv
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -26,7 +27,9 @@ from tlmed.export import write_card
 from tlmed.inference.evaluation_files import write_evaluation
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.reproduce import Request, reproduce
+from tlmed.run.previewing import preview
 from tlmed.rundir import RunDir
+from tlmed.screen import to_lines
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
 
@@ -405,3 +408,29 @@ def test_the_majority_class_is_that_of_patients_and_not_of_their_images(tmp_path
     assert baseline["description"] == said
     assert said in Reader((done.path / "report.html").read_text()).text
     assert "Baseline majority class, always 'well':" in describe_metrics(done.metrics)
+
+
+def list_plan(words):
+    """Return the lines of a plan, of tables the cells."""
+    return [line.split() for line in to_lines(preview(words)[0])]
+
+
+@pytest.mark.parametrize("words", [SMALL, ("data.pool=mean", "data.pool_by=group"), ("data.pool_by=group",)])
+def test_a_plan_counts_the_units_that_are_scored(listed, pooled, words):
+    lines = list_plan(small(*words, f"data.source={listed}"))
+    place = lines.index(["Groups,", "each", "with", "one", "answer:"])
+    assert lines[place + 1] == ["class", "train", "val", "test", "all"]
+    owners = {}  # by the run's own record: the patients of each class and split
+    for row in read_csv(pooled.path / "splits.csv"):
+        for label, split in itertools.product((row["label"], "all"), (row["split"], "all")):
+            owners.setdefault((label, split), set()).add(row["group"])
+    for line in lines[place + 2 : place + 5]:
+        assert line[1:] == [str(len(owners[line[0], split])) for split in ("train", "val", "test", "all")]
+    assert lines[place + 4] == ["all", "28", "7", "5", "40"]
+    assert lines[place - 3][0] == "all"
+    assert int(lines[place - 3][-1]) == len(read_csv(pooled.path / "splits.csv")) > 40
+
+
+@pytest.mark.parametrize("words", [(), ("data.pool=none",), ("data.pool=mean", "data.pool_by=file")])
+def test_a_plan_counts_no_units_where_each_image_has_an_answer(listed, words):
+    assert not any("answer:" in line for line in list_plan(small(*words, f"data.source={listed}")))

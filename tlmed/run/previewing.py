@@ -42,7 +42,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         *images.pixels.rule.describe(),
         *describe_pooling_of(recipe, images),
         images.pixels.room.describe(),
-        *describe_found(images),
+        *describe_found(recipe, images),
     ]
     return [*words, *_describe_folds(folds, images, recipe)], plan, phases
 

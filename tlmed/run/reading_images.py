@@ -17,7 +17,8 @@ from tlmed.data.redivision import redivide
 from tlmed.data.splits import find_scheme_faults
 from tlmed.data.validation_draws import find_draw_faults
 from tlmed.errors import InputError
-from tlmed.evaluation.pooling import Pooling, choose_pooling, find_pooling_faults
+from tlmed.evaluation.pooling import Pooling, choose_pooling, find_pooling_faults, number_units
+from tlmed.evaluation.unit_labels import label_units
 from tlmed.findings import Finding, shorten
 from tlmed.intensity import Intensity, resolve
 from tlmed.plan import describe_images
@@ -139,7 +140,7 @@ def look(recipe: Recipe, skip_bad: bool = False) -> tuple[ImageSet, list[str | T
     """
     recipe = take_first_fold(recipe)
     images = examine_images(recipe, read_images(recipe, skip_bad))
-    return images, [*describe_synthetic(recipe), describe_counts(recipe, images), *describe_found(images)]
+    return images, [*describe_synthetic(recipe), describe_counts(recipe, images), *describe_found(recipe, images)]
 
 
 def list_found(images: ImageSet, where: str) -> list[str]:
@@ -152,10 +153,24 @@ def list_found(images: ImageSet, where: str) -> list[str]:
     return shorten([*images.leaks, *(Finding(sentence, sentence) for sentence in images.warnings)], where)
 
 
-def describe_found(images: ImageSet) -> list[str | Table]:
-    """Return a table of images by class and split, and below it what is found in them."""
+def describe_found(recipe: Recipe, images: ImageSet) -> list[str | Table]:
+    """Return a table of images by class and split, one of what they make up, and below them what is found in them."""
     counts = describe_images(images.table.classes, images.table.labels, images.splits, images.table.groups)
-    return ["", counts, "", *(f"Found: {sentence}" for sentence in list_found(images, "not shown"))]
+    found = (f"Found: {sentence}" for sentence in list_found(images, "not shown"))
+    return ["", counts, "", *_describe_units(recipe, images), *found]
+
+
+def _describe_units(recipe, images) -> list[str | Table]:
+    """Return how many files or groups of each class are in each split; nothing where each image has its own answer."""
+    table, pooling = images.table, choose_recipe_pooling(recipe, images.table)
+    # As `pool` does: where a given split separates the images of a unit, it is a unit in each split.
+    found, members = number_units(
+        list(zip(images.splits.tolist(), pooling.name(table.paths, table.groups), strict=True))
+    )
+    if len(found) == len(table):
+        return []
+    counts = describe_images(table.classes, label_units(table.labels, members), np.array([split for split, _ in found]))
+    return [f"{pooling.unit.capitalize()}s, each with one answer:", counts, ""]
 
 
 def take_first_fold(recipe) -> Recipe:
