@@ -30,16 +30,33 @@ EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients", "
     metavar="NAME",
     help="Of several labels: explain this one, predicted or not; may be repeated. By default those that are predicted.",
 )
+@click.option(
+    "--dicom-sr",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write a report for each study of DICOM images here: a DICOM SR, and a FHIR DiagnosticReport.",
+)
+@click.option("--overlay/--no-overlay", default=True, help="With --dicom-sr: a picture of why, as Secondary Capture.")
+@click.option(
+    "--code",
+    "codes",
+    multiple=True,
+    metavar="CLASS=CODE,SCHEME,MEANING",
+    help="With --dicom-sr: what a class is called in medical terminology; may be repeated. By default the recipe's.",
+)
 @force
 @debug
-def predict(run, paths, out, skip_bad, explain, method, block, labels, force):
+def predict(run, paths, out, skip_bad, explain, method, block, labels, dicom_sr, overlay, codes, force):
     """Predict the class of images: a CSV with one row per image of PATHS, files or folders.
 
     A terminal shows a table instead, with the score of the predicted class. With --explain, a PNG of each image shows
     where the evidence for the predicted class lies; of several labels there is one for each label that is predicted.
     """
-    if explain is None and (method or block or labels):
+    draws = explain is not None or (dicom_sr is not None and overlay)
+    if (not draws and (method or block)) or (explain is None and labels):
         raise click.UsageError("--method, --block and --label go with --explain DIR.")
+    if dicom_sr is None and (codes or not overlay):
+        raise click.UsageError("--code and --no-overlay go with --dicom-sr DIR.")
     from tlmed.evaluation.predicted_tables import check_table
     from tlmed.rundir import find_run
     from tlmed.targets import writing_out
@@ -52,10 +69,21 @@ def predict(run, paths, out, skip_bad, explain, method, block, labels, force):
     voice = open_voice(screen, "inference")
     from tlmed import inference
 
+    reports = None
+    if dicom_sr is not None:
+        from tlmed import dicom_reports
+
+        stated = dict(map(dicom_reports.read_code, codes))
+        wanted = dicom_reports.Wanted(dicom_sr, paths, stated, overlay, method, block, force)
+        reports = dicom_reports.prepare_reports(run, wanted, voice)
     with screen.busy("Explaining images" if explain else "Predicting images"):
-        header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block, force, voice, labels)
-    for path, reason in broken:
+        answered = inference.answer(run, paths, skip_bad, explain, method, block, force, voice, labels)
+    header, rows = answered.columns, answered.rows
+    for path, reason in answered.broken:
         screen.warn(f"{path} left out: {reason}")
+    if reports is not None:
+        with screen.busy("Writing reports"):
+            dicom_reports.write_reports(reports, answered, voice)
     if out is not None:
         check_table(out, force, paths)  # again, because a file may have appeared while images were read and scored
         with writing_out(out):

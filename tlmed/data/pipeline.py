@@ -321,7 +321,7 @@ def read_files(
         InputError: A path does not exist or is no image, there are no images, or some are broken.
     """
     with naming_unreadable("paths"):
-        names, masks = _find_files(paths)
+        names, masks = find_files(paths)
     check_names("paths", names)
     files = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), root=Path())
     table = take_samples(files, slicing, is_settled=True)
@@ -336,7 +336,7 @@ def _read_path(names: Sequence[str]):
     return lambda row: read_regular(names[row])
 
 
-def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+def find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
     """Return the image files that paths name, each once, and the other files of their folders, with the reason.
 
     Raises:

@@ -76,13 +76,7 @@ def cut_volumes(table: Table, slicing: Slicing) -> Table:
     if not slicing.wanted or table.encoded_here:
         check_no_folders(table)
         return table
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(lambda row: _survey(table, row, slicing), range(len(table))))
-    slices = {row: survey.slice for row, survey in enumerate(found) if survey.slice is not None}
-    sound = [row for row, survey in enumerate(found) if survey.sound]
-    slices, refused = keep_folders_apart(table, slices, sound)
-    series, notes = find_series(table, slices, {row: found[row].digest for row in slices})
-    series = [name_by_folder(table, each) for each in (*series, *refused)]
+    found, series, notes = _survey_all(table, slicing)
     units = [_make_series_unit(table, each, slicing) for each in series]
     inside = {row for each in series for row in (*each.rows, *each.copies)}
     units += [_make_file_unit(table, row, found[row].planes) for row in range(len(table)) if row not in inside]
@@ -92,6 +86,31 @@ def cut_volumes(table: Table, slicing: Slicing) -> Table:
         sample for number in range(len(units)) for sample in _list_samples(table, units, number, slicing, opened)
     ]
     return expand(table, samples, [_describe(units, slicing), *notes])
+
+
+def list_series(table: Table, slicing: Slicing) -> list[Series]:
+    """Return the series of a table of files, whose planes are samples; none where no planes are wanted.
+
+    Args:
+        table: A row per file.
+        slicing: Which planes are samples.
+
+    Raises:
+        InputError: As for `cut_volumes`.
+    """
+    return _survey_all(table, slicing)[1] if slicing.wanted else []
+
+
+def _survey_all(table: Table, slicing: Slicing) -> tuple[list[_Survey], list[Series], list[str]]:
+    """Return what each header says, the series of the files, and sentences that a user should see."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(lambda row: _survey(table, row, slicing), range(len(table))))
+    slices = {row: survey.slice for row, survey in enumerate(found) if survey.slice is not None}
+    sound = [row for row, survey in enumerate(found) if survey.sound]
+    slices, refused = keep_folders_apart(table, slices, sound)
+    series, notes = find_series(table, slices, {row: found[row].digest for row in slices})
+    series = [name_by_folder(table, each) for each in (*series, *refused)]
+    return found, series, notes
 
 
 def _survey(table: Table, row: int, slicing: Slicing) -> _Survey:

@@ -104,6 +104,7 @@ def _compare_recipes(there, here) -> Iterator[Difference]:
         if name in old and name in new and old[name] == new[name]:
             continue
         reported = name in _REPORTED_FIELDS and name in old and name in new
+        reported = reported or name.startswith("data.codes")  # which has parts only where it is stated
         kind = REPORTED if reported and not (name == "prevalence" and _state_costs(old, new)) else INPUT
         yield Difference("recipe", name, repr(old.get(name)), repr(new.get(name)), kind)
     for part, names in lacking.items():

@@ -58,7 +58,7 @@ def digest(recipe: Recipe) -> str:
     del content["data"]["source"]
     for name in UNDECIDING:
         del content[name]
-    for name in ("val_seed", "inner"):  # digests are those of versions without these fields
+    for name in ("val_seed", "inner", "codes"):  # digests are those of versions without these fields
         if content["data"][name] is None:
             del content["data"][name]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,7 @@ import numpy as np
 from tlmed import metrics
 from tlmed.class_order import are_numbers
 from tlmed.data import ImageSet, Table
-from tlmed.errors import InputError
+from tlmed.errors import InputError, did_you_mean
 from tlmed.inference.stated_costs import find_costs
 from tlmed.metrics.weighted_kappas import find_weight_faults
 from tlmed.recipe import Recipe
@@ -19,10 +19,22 @@ from tlmed.words import listed
 def find_task_faults(recipe: Recipe, table: Table) -> list[str]:
     """Return a sentence for each field of a recipe that does not go with the classes, or the labels, of its data."""
     classes = table.classes
+    codes = _find_code_faults(recipe.data.codes, classes)
     if table.is_multi:
-        return find_label_faults(recipe)
+        return [*find_label_faults(recipe), *codes]
     weights = find_weight_faults(recipe.stated.kappa_weights, len(classes))
-    return [*_find_decision_faults(recipe, classes), *_find_order_faults(recipe, classes), *weights]
+    return [*_find_decision_faults(recipe, classes), *_find_order_faults(recipe, classes), *weights, *codes]
+
+
+def _find_code_faults(codes, classes) -> list[str]:
+    """Check that codes are of classes."""
+    strangers = [name for name in codes or () if name not in classes]
+    if not strangers:
+        return []
+    return [
+        f"`data.codes` must be of classes of the data: {listed(map(repr, classes))}."
+        f"{did_you_mean(strangers[0], classes)} Received: a code of {strangers[0]!r}."
+    ]
 
 
 def _find_decision_faults(recipe, classes) -> list[str]:

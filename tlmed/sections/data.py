@@ -9,6 +9,7 @@ from tlmed.intensity import FILE as OF_FILE
 from tlmed.intensity import FORMS, is_window, resolve
 from tlmed.label_texts import DOUBT, SEPARATOR, is_nothing
 from tlmed.plain_cells import is_plain
+from tlmed.sections.coded_terms import is_code
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
 from tlmed.sections.rules import column, count, must, one_of, optional_count, optional_word, positive, section
 from tlmed.slicing import AXES, CHANNELS, REPEAT, WHOLE, Slicing, Tiling, are_planes
@@ -159,6 +160,9 @@ class Images:
         modality: How the images were made, such as `"x-ray"`; it is reported, and changes nothing else.
         body_part: What they show, such as `"chest"`; likewise.
         subject: Of what they were taken, such as `"patient"`; likewise.
+        codes: What classes or labels are called in medical terminology, for reports to other systems: for each that has
+            one, its code, coding scheme and meaning, `{"malignant": ("86049000", "SCT", "Malignant neoplasm")}`. They
+            change nothing else.
     """
 
     source: str = must("a path, 'medmnist:NAME' or 'tfds:NAME'", bool)
@@ -238,6 +242,12 @@ class Images:
     modality: str | None = optional_word("a known modality", MODALITIES, SYNONYMS, default=None)
     body_part: str | None = optional_word("a known part of the body", BODY_PARTS, SYNONYMS, default=None)
     subject: str | None = optional_word("a known subject", SUBJECTS, SYNONYMS, default=None)
+    codes: dict[str, tuple[str, str, str]] | None = must(
+        "a dictionary: the name of a class -> its code, coding scheme and meaning, of up to 64, 16 and 64 characters; "
+        "or None",
+        lambda codes: codes is None or all(map(is_code, codes.values())),
+        default=None,
+    )
 
     @property
     def grouping(self) -> Grouping:

@@ -1,0 +1,145 @@
+"""What a report about a DICOM image must repeat of its header: which image it is, of which study, and of whom.
+
+A report is filed with the study of its images only if it names their patient as they do. So this is the one place that
+gives away what identifies a person; it goes into such reports, and into no message and no other file.
+"""
+
+import datetime
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tlmed.data.readers.damage import Unread
+from tlmed.data.readers.dicom_file import Header, is_dicom, only_reasons, read_elements, read_header
+from tlmed.data.readers.dicom_pixels import count_frames
+from tlmed.data.readers.dicom_places import find_places
+from tlmed.data.readers.orientation import arrange
+
+# By which a report refers to an image (PS3.3, C.18.4 and C.17.2.1).
+_REFERENCES = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
+# What the modules Patient (PS3.3, C.7.1.1) and General Study (C.7.2.1) demand: types 1 and 2.
+_DEMANDED = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
+# An ID is one of its issuer's; and who takes the identity away says how (type 1C). Both are false without the other.
+_ISSUER, _REMOVED = "IssuerOfPatientID", ("PatientIdentityRemoved", "DeidentificationMethod")
+REPEATED = (*_DEMANDED, _ISSUER, *_REMOVED)
+_ASKED = (*_REFERENCES, *REPEATED, "Modality", "NumberOfFrames", "SpecificCharacterSet")
+_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5, 9.1
+_LONGEST_UID = 64
+_SEXES = ("M", "F", "O")
+_TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9](([0-5][0-9]|60)(\.[0-9]{1,6})?)?)?")
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """What a DICOM file says of itself.
+
+    Attributes:
+        study: The UID of its study.
+        series: That of its series.
+        sop_class: That of its class, such as CT images.
+        instance: Its own.
+        modality: "CT", for example; "" if it does not say so.
+        frames: How many frames it has.
+        repeated: What else a report repeats, text by keyword; "" for what the file does not say.
+        emptied: Keywords of what is left empty there because the file says it in no form that the standard allows.
+    """
+
+    study: str
+    series: str
+    sop_class: str
+    instance: str
+    modality: str
+    frames: int
+    repeated: Mapping[str, str]
+    emptied: tuple[str, ...] = ()
+
+
+def read_source(content: bytes) -> SourceImage:
+    """Read what a report must repeat of an image.
+
+    Args:
+        content: A file.
+
+    Raises:
+        Unread: It is no DICOM, is damaged, or does not say which image it is, and of which study.
+        ImportError: pydicom is not installed.
+    """
+    if not is_dicom(content[:352]):
+        raise Unread("it is no DICOM file")
+    header = read_elements(content, _ASKED)
+    uids = [_read(header, keyword) for keyword in _REFERENCES]
+    if missing := [keyword for keyword, uid in zip(_REFERENCES, uids, strict=True) if not _is_uid(uid)]:
+        raise Unread(f"it has no valid {' and no valid '.join(missing)}")
+    said = {keyword: _read(header, keyword) for keyword in REPEATED}
+    emptied = tuple(keyword for keyword, text in said.items() if text and not _is_valid(keyword, text))
+    repeated = {keyword: "" if keyword in emptied else text for keyword, text in said.items()}
+    if not all(repeated[keyword] for keyword in _REMOVED):
+        repeated |= dict.fromkeys(_REMOVED, "")
+    return SourceImage(*uids, _read(header, "Modality"), count_frames(header), repeated, emptied)
+
+
+def find_frames(content: bytes, axis: str, planes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return which frames of a file planes are, from 1; nothing where they are cut across its frames.
+
+    Args:
+        content: A DICOM file with several frames.
+        axis: The axis along which planes are numbered.
+        planes: Their numbers, from 0.
+
+    Raises:
+        Unread: It is damaged.
+    """
+    header = read_header(content, pixels=False)
+    places = find_places(header, count_frames(header))
+    if places is None:
+        return tuple(dict.fromkeys(plane + 1 for plane in planes))
+    found = arrange(places)
+    return tuple(dict.fromkeys(found.order[plane] + 1 for plane in planes)) if found.axis == axis else ()
+
+
+def _read(header: Header, keyword: str) -> str:
+    with only_reasons(f"{keyword} in its header is damaged"):
+        value = header.get(keyword)
+        return "" if value is None else str(value).strip(" \0")
+
+
+def _is_uid(text: str) -> bool:
+    return len(text) <= _LONGEST_UID and _UID.fullmatch(text) is not None
+
+
+def _is_valid(keyword: str, text: str) -> bool:
+    """Tell whether a text is a value that the standard allows; writing others makes a report that others refuse."""
+    if keyword.endswith("Date"):
+        return _is_date(text)
+    if keyword == "StudyTime":
+        return _TIME.fullmatch(text) is not None
+    if keyword == "PatientSex":
+        return text in _SEXES
+    if keyword == "PatientIdentityRemoved":
+        return text in ("YES", "NO")
+    if keyword in ("PatientName", "ReferringPhysicianName"):
+        return _is_name(text)
+    longest = 16 if keyword in ("StudyID", "AccessionNumber") else 64
+    return len(text) <= longest and "\\" not in text and text.isprintable()
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.datetime.strptime(text, "%Y%m%d")
+    except ValueError:
+        return False
+    return len(text) == 8
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a text is a person's name: up to three forms of up to five parts, of up to 64 characters each."""
+    forms = text.split("=")
+    return (
+        len(forms) <= 3
+        and all(len(form) <= 64 and form.count("^") <= 4 for form in forms)
+        and "\\" not in text
+        and text.isprintable()
+    )

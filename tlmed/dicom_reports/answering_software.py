@@ -1,0 +1,119 @@
+"""What answered: the networks of a run, by name, version and lock, and how far they can be trusted, in sentences."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tlmed.answer_units import unit_of
+from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import say_rule
+from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
+from tlmed.export.naming import name_weights
+from tlmed.inference.panel import Panel
+from tlmed.intact import LOCK
+from tlmed.metrics.names import name_metric
+from tlmed.rundir import RunDir
+from tlmed.tasks import MULTI_LABEL, read_task
+from tlmed.words import count, join_names, shorten, thousandths
+
+MAKER = "tlmed"
+WARNING = "Research result of a neural network. Not a medical device; not for diagnosis or treatment."
+_LONGEST = 64  # characters of a name (LO)
+
+
+@dataclass(frozen=True)
+class Software:
+    """What answered.
+
+    Attributes:
+        name: The networks that answer, such as "MobileNetV2".
+        version: Of the tlmed that trained them.
+        lock: The SHA-256 of the run's lock: with it, `tlmed reproduce` finds the run again.
+        remarks: How it decides and what it is worth, sentences.
+    """
+
+    name: str
+    version: str
+    lock: str
+    remarks: tuple[str, ...]
+
+    @property
+    def uid(self) -> str:
+        """Return a UID that is the same for the same lock: a UUID as a number (PS3.5, B.2)."""
+        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'tlmed lock {self.lock}').int}"
+
+
+def describe_software(panel: Panel) -> Software:
+    """Return what answers for a run, a cross-validation or an ensemble.
+
+    Raises:
+        InputError: A member has no lock.
+    """
+    locks = [_read_lock(member.run) for member in panel.members]
+    names = list(dict.fromkeys(name for member in panel.members for name in _name_backbones(member.recipe.backbone)))
+    versions = dict.fromkeys(lock["code"]["version"] for lock in locks)
+    name = join_names(names) if panel.is_single else f"{len(panel.members)} networks: {join_names(names)}"
+    # Of one network it is its own; of several it is that of all of them, in their order, with their shares.
+    sums = [lock["sha256"] for lock in locks]
+    shares = zip(sums, panel.weights.tolist(), strict=True)
+    joint = "\n".join(f"{own} {share!r}" for own, share in shares)
+    together = sums[0] if panel.is_single else hashlib.sha256(joint.encode()).hexdigest()
+    remarks = [*_describe_decision(panel), *_describe_worth(panel.metrics)]
+    remarks += [f"SHA-256 of a member's lock: {own}" for own in sums if not panel.is_single]
+    return Software(shorten(name, _LONGEST), join_names(versions), together, tuple(remarks))
+
+
+def _read_lock(run: RunDir) -> dict:
+    lock = run.json(LOCK)
+    if not isinstance(lock.get("sha256"), str) or "version" not in lock.get("code", {}):
+        raise InputError(
+            "RUN must have a lock, by which reports name it: train it again. "
+            f"Received: {run / LOCK}, of an older version."
+        )
+    return lock
+
+
+def _name_backbones(backbone) -> list[str]:
+    names = [backbone] if isinstance(backbone, str) else list(backbone)
+    return [name_weights(name) for name in names]
+
+
+def _describe_decision(panel: Panel) -> list[str]:
+    """Say by which rule the answer is chosen, and how probabilities were calibrated."""
+    result = panel.metrics
+    calibration = panel.decision.calibration
+    said = [_say_choice(result)]
+    if "temperature" in calibration and calibration.get("n"):
+        said.append(
+            f"Calibrated probabilities: {calibration['method']}, on "
+            f"{count(calibration['n'], f'validation {unit_of(result)}')}."
+        )
+    elif calibration.get("method"):
+        said.append(f"Calibrated probabilities: {calibration['method']}.")
+    return said
+
+
+def _say_choice(result: Mapping) -> str:
+    if read_task(result) == MULTI_LABEL:
+        return "Each label is predicted from its own threshold on."
+    if "decision" in result and result.get("threshold") is None:
+        return f"Predicted is {say_rule(result['decision'])}."
+    if said := say_median(result):
+        return said
+    if result.get("threshold") is None:
+        return "Predicted is the class with the highest score."
+    return f"{order_by_main(result)[0]} is predicted from a score of {say_threshold(result)} on."
+
+
+def _describe_worth(result: Mapping) -> list[str]:
+    """Say what the metric that decides was on test images; nothing of a cross-validation that answers together."""
+    name = result.get("primary", "auc")
+    entry = result["metrics"].get(name)
+    if entry is None or entry["value"] is None:
+        return []
+    interval = "no interval"
+    if entry["low"] is not None:
+        interval = f"95 % interval {thousandths(entry['low'])} to {thousandths(entry['high'])}"
+    where = f", {count(result['n'], f'test {unit_of(result)}')}" if result.get("n") else ""
+    return [f"{name_metric(name)} {thousandths(entry['value'])} ({interval}{where})."]

@@ -1,0 +1,137 @@
+"""What networks answered for images, in plain data: each class with its numbers, and the images that they are of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tlmed.data.readers.dicom_sources import SourceImage
+from tlmed.data.sample_sources import Shown, Sources
+from tlmed.errors import InputError
+from tlmed.inference import Answered
+from tlmed.metrics import positive_index
+from tlmed.tasks import MULTI_LABEL, read_task
+from tlmed.words import listed
+
+UNUSUAL = "unusual"  # the column of the p-value that tells images unlike those of training
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """What is said of one class, or label, of an image.
+
+    Attributes:
+        name: The class.
+        predicted: Whether it is the answer, or one of several.
+        score: What the network gives for it, 0..1.
+        calibrated: The calibrated probability, 0..1.
+        threshold: The score from which on it is predicted; None where another rule decides.
+    """
+
+    name: str
+    predicted: bool
+    score: float
+    calibrated: float
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class ImageAnswer:
+    """The answer for an image, or for all images of a file or a volume together.
+
+    Attributes:
+        scores: Of each class.
+        shown: The images.
+        note: What is odd about the values of its images; "" for nothing.
+        unusual: The p-value of an image that is like those of training, 0..1; None where the run cannot tell.
+    """
+
+    scores: tuple[ClassScore, ...]
+    shown: tuple[Shown, ...]
+    note: str = ""
+    unusual: float | None = None
+
+    @property
+    def source(self) -> SourceImage:
+        """Return the first of its images, which says of which study they are."""
+        return self.shown[0].image
+
+
+def make_answers(answered: Answered, sources: Sources) -> list[ImageAnswer]:
+    """Return the answers of networks, one for each unit.
+
+    Args:
+        answered: From `tlmed.inference.answer`.
+        sources: The files of the images.
+
+    Raises:
+        InputError: The frames of a file cannot be told any more.
+    """
+    classes, chosen = answered.panel.metrics["classes"], answered.answers.chosen
+    thresholds = _find_thresholds(answered.panel)
+    several = answered.panel.metrics, read_task(answered.panel.metrics) == MULTI_LABEL
+    odd = _take_column(answered, UNUSUAL)
+    found = []
+    for unit, name in enumerate(answered.units):
+        hits = chosen[unit] == 1 if several[1] else [column == chosen[unit] for column in range(len(classes))]
+        numbers = zip(classes, hits, answered.answers.pooled[unit], answered.calibrated[unit], strict=True)
+        scores = tuple(
+            ClassScore(label, bool(hit), float(score), float(calibrated), thresholds.get(label))
+            for label, hit, score, calibrated in numbers
+        )
+        p = odd[unit] if odd else None
+        note = answered.rows[unit][-1]
+        found.append(ImageAnswer(scores, _find_shown(sources, name), note, None if p in (None, "") else float(p)))
+    return found
+
+
+def _find_shown(sources: Sources, name: str) -> tuple[Shown, ...]:
+    try:
+        return tuple(sources.find(name))
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"Images must stay as they are while they are reported. Received: '{name}'.") from error
+
+
+def _take_column(answered: Answered, name: str) -> list | None:
+    if name not in answered.columns:
+        return None
+    place = answered.columns.index(name)
+    return [row[place] for row in answered.rows]
+
+
+def _find_thresholds(panel) -> dict[str, float]:
+    """Return the threshold of each label, or of the positive one of two classes; nothing where another rule decides."""
+    metrics, decision = panel.metrics, panel.decision
+    classes = metrics["classes"]
+    if read_task(metrics) == MULTI_LABEL:
+        return dict(zip(classes, decision.thresholds, strict=True))
+    main = positive_index(classes, metrics["positive"])
+    return {} if main is None or decision.threshold is None else {classes[main]: decision.threshold}
+
+
+def divide_by_study(answers: Sequence[ImageAnswer]) -> dict[str, list[int]]:
+    """Return the places of the answers for each study, by the study's UID.
+
+    Raises:
+        InputError: A study is of several patients, or images of one answer are of several studies.
+    """
+    studies: dict[str, list[int]] = {}
+    patients: dict[str, set] = {}
+    for place, answer in enumerate(answers):
+        if len({shown.image.study for shown in answer.shown}) > 1:
+            raise InputError(
+                "Images that have one answer together must be of one study, which the answer is reported to. "
+                f"Received: a volume with images of the studies "
+                f"{listed(sorted({shown.image.study for shown in answer.shown}), _NAMED)}."
+            )
+        studies.setdefault(answer.source.study, []).append(place)
+        of = patients.setdefault(answer.source.study, set())
+        of.update(_identify(shown.image.repeated) for shown in answer.shown)
+    if mixed := [study for study, of in patients.items() if len(of) > 1]:
+        raise InputError(
+            f"All images of a study must be of one patient, by PatientID. Received: several in {listed(mixed, _NAMED)}."
+        )
+    return studies
+
+
+def _identify(repeated: Mapping[str, str]) -> tuple[str, str]:
+    return repeated["PatientID"], repeated["IssuerOfPatientID"]

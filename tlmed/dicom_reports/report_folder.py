@@ -1,0 +1,77 @@
+"""The folder that reports are written to: whole or not at all, and only an earlier one of the same command goes."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tlmed.errors import InputError
+from tlmed.targets import check_folder, check_targets, is_marked, writing_out
+
+OPTION = "--dicom-sr"
+_COMMAND = "predict"
+
+
+def check_report_folder(folder: Path, sources: Sequence[str | Path], force: bool) -> None:
+    """Refuse a folder that reports cannot be written to, before anything is computed; it is not made here.
+
+    Args:
+        folder: A new or empty one; or with `force` one that holds nothing but earlier reports.
+        sources: The files and folders that images are read from.
+        force: Whether earlier reports may be replaced.
+
+    Raises:
+        InputError: It is another one, or images would be read from it the next time.
+    """
+    place = Path(folder).resolve()
+    for source in map(Path, sources):
+        if source.is_dir() and (place.is_relative_to(source.resolve()) or source.resolve().is_relative_to(place)):
+            raise InputError(
+                f"`{OPTION}` must be a folder apart from those of the images, because pictures in it would be read as "
+                f"images the next time. Received: {folder}, with images in {source}."
+            )
+    if place.is_dir():
+        files = [path for path in place.rglob("*") if not path.is_dir() or path.is_symlink()]
+        check_targets(OPTION, {file: _is_own for file in files}, force, sources)
+    else:
+        check_folder(place, ())
+
+
+def _is_own(file: Path) -> bool:
+    return is_marked(file, _COMMAND)
+
+
+@contextlib.contextmanager
+def writing_reports(folder: Path, sources: Sequence[str | Path], force: bool) -> Iterator[Path]:
+    """Yield a new folder to write to, which takes the place of `folder` when the block ends without an error.
+
+    Args:
+        folder: As for `check_report_folder`.
+        sources: Likewise.
+        force: Likewise.
+
+    Raises:
+        InputError: As `check_report_folder`, or if it cannot be written to.
+    """
+    place = Path(folder).resolve()
+    near = next(part for part in place.parents if part.is_dir())
+    with writing_out(folder, OPTION):
+        stage = Path(tempfile.mkdtemp(prefix=".writing-", dir=near))
+        try:
+            made, old = stage / "new", stage / "old"
+            made.mkdir()
+            yield made
+            check_report_folder(folder, sources, force)  # again, because files may have appeared since
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if place.exists():
+                os.replace(place, old)
+            try:
+                os.replace(made, place)
+            except OSError:
+                if old.exists():
+                    os.replace(old, place)
+                raise
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)

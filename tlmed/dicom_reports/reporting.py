@@ -1,0 +1,165 @@
+"""Report predictions to the studies of their images: one report for each study, in DICOM and in FHIR."""
+
+import importlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlmed.data.readers.dicom_sources import SourceImage
+from tlmed.data.sample_sources import Sources, find_sources
+from tlmed.dicom_reports.answering_software import Software, describe_software
+from tlmed.dicom_reports.captured_overlays import Overlay, capture, draw_overlays
+from tlmed.dicom_reports.class_codes import ClassCode, code_classes
+from tlmed.dicom_reports.fhir_report import make_fhir
+from tlmed.dicom_reports.image_answers import ImageAnswer, divide_by_study, make_answers
+from tlmed.dicom_reports.report_folder import OPTION, check_report_folder, writing_reports
+from tlmed.dicom_reports.structured_report import make_evidence, make_report, make_uid
+from tlmed.errors import InputError
+from tlmed.inference import Answered
+from tlmed.inference.panel import open_panel
+from tlmed.rundir import RunDir
+from tlmed.tasks import read_task
+from tlmed.voice import SILENT, Voice
+from tlmed.whole_files import write_json
+from tlmed.words import count
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+REPORT, FHIR = "report.dcm", "report.json"  # in the folder of a study, which is called by its UID
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of reports a user asks for.
+
+    Attributes:
+        folder: Where they go.
+        paths: The files and folders of the images.
+        codes: Code, scheme and meaning of classes, in place of those of the recipe.
+        overlay: Whether pictures show why each answer was given.
+        method: How these are found, as for `tlmed.inference.predict`; None: as there.
+        block: Likewise.
+        force: Whether earlier reports may be replaced.
+    """
+
+    folder: Path
+    paths: Sequence[str | Path]
+    codes: Mapping[str, tuple[str, str, str]]
+    overlay: bool = True
+    method: str | None = None
+    block: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What is known before anything is computed.
+
+    Attributes:
+        wanted: What a user asks for.
+        sources: Which images the files are.
+        codes: Of each class.
+        software: What will answer.
+        task: Of `tlmed.tasks`.
+    """
+
+    wanted: Wanted
+    sources: Sources
+    codes: Mapping[str, ClassCode]
+    software: Software
+    task: str
+
+
+def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepared:
+    """Check all that reports need, by headers and by the run's files, before anything is computed.
+
+    Args:
+        run: A complete run, a cross-validation or an ensemble.
+        wanted: What a user asks for.
+        voice: Where to warn of what headers say in no form that the standard allows.
+
+    Raises:
+        InputError: highdicom is missing; the folder cannot be written to; an image is no DICOM, or says not which one
+            it is; codes are of no class; or pictures are wanted of several networks.
+    """
+    try:
+        importlib.import_module("highdicom")
+    except ImportError as error:
+        raise InputError(f"`{OPTION}` needs an extra: pip install '.[dicom]'. Received: {error}.") from error
+    check_report_folder(wanted.folder, wanted.paths, wanted.force)
+    panel = open_panel(run)
+    if wanted.overlay:
+        panel.refuse_several(f"The pictures of `{OPTION}`, which `--no-overlay` leaves out,")
+    codes = code_classes(panel.metrics["classes"], {**(panel.recipe.data.codes or {}), **wanted.codes})
+    sources = find_sources(wanted.paths, panel.recipe.data.slicing)
+    emptied = Counter(keyword for image in sources.images.values() for keyword in image.emptied)
+    for keyword, amount in emptied.items():
+        voice.warn(
+            f"{keyword} of {count(amount, 'image')} has no form that the standard allows: reports leave it empty."
+        )
+    return Prepared(wanted, sources, codes, describe_software(panel), read_task(panel.metrics))
+
+
+def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT) -> None:
+    """Write a folder for each study: `report.dcm`, `report.json`, and a picture for each answer.
+
+    Args:
+        prepared: From `prepare_reports`.
+        answered: The answers of the same run for the same images.
+        voice: Where to say what was written.
+
+    Raises:
+        InputError: Images of one answer or patients do not fit together, or files cannot be written; then none is.
+    """
+    wanted, answers = prepared.wanted, make_answers(answered, prepared.sources)
+    studies = divide_by_study(answers)
+    with writing_reports(wanted.folder, wanted.paths, wanted.force) as folder:
+        for study in studies:
+            (folder / study).mkdir()
+        pictures = _write_overlays(prepared, answered, answers, folder) if wanted.overlay else {}
+        for study, places in studies.items():
+            own = [answers[place] for place in places]
+            shown = {number: pictures[place] for number, place in enumerate(places) if place in pictures}
+            _write_study(prepared, own, shown, folder / study)
+    drawn = sum(map(len, pictures.values()))
+    more = f", with {count(drawn, 'picture')}" if wanted.overlay else ""
+    said = f"{count(len(answers), 'answer')} in {len(studies):,} {'study' if len(studies) == 1 else 'studies'}"
+    voice.say(f"Reported {said}{more}: {wanted.folder}")
+
+
+def _write_study(prepared: Prepared, answers: list[ImageAnswer], pictures, folder: Path) -> None:
+    software, codes, task = prepared.software, prepared.codes, prepared.task
+    report = make_report(answers, pictures, codes, software, task)
+    report.save_as(folder / REPORT, enforce_file_format=True)
+    write_json(folder / FHIR, make_fhir(answers, codes, software, task, str(report.SOPInstanceUID)))
+
+
+def _write_overlays(
+    prepared: Prepared, answered: Answered, answers: list[ImageAnswer], folder: Path
+) -> dict[int, list["Dataset"]]:
+    """Write the pictures into the folders of their studies; return how the report refers to those of each answer."""
+    explainer = answered.panel.scorer.explainer(prepared.wanted.method, prepared.wanted.block)
+    series: dict[str, str] = {}
+    written, found = Counter(), {}
+    for overlay in draw_overlays(answered, explainer):
+        study = answers[overlay.unit].source.study
+        written[study] += 1
+        made = _capture(prepared, overlay, (series.setdefault(study, make_uid()), written[study], make_uid()))
+        made.save_as(folder / study / f"overlay-{written[study]:03d}.dcm", enforce_file_format=True)
+        found.setdefault(overlay.unit, []).append(_refer(made))
+    return found
+
+
+def _capture(prepared: Prepared, overlay: Overlay, place: tuple[str, int, str]):
+    # Of an image that shows several planes, the first names the study, and all are the same there.
+    shown = prepared.sources.find(overlay.sample)[0]
+    return capture(overlay, shown.image, shown.frames, prepared.software, place)
+
+
+def _refer(made: "Dataset") -> "Dataset":
+    """Return what a report needs to refer to a picture, without its pixels."""
+    uids = (made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPClassUID, made.SOPInstanceUID)
+    return make_evidence(SourceImage(*map(str, uids), "OT", 1, {}))
