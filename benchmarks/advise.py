@@ -5,12 +5,13 @@
 DATA is as for `head_ways.py`. All images of a set, or `--most` drawn by patient, are divided anew by each seed, alike
 for all ways: the advice, the recipes with MobileNetV2 and all their epochs, and `tlmed sweep --search` of these recipes
 with the budget of the advice. Each is a command in a process of its own, as a user gives it, and the image size is
-given to all. The advice uses no experience, because the table that ships with tlmed knows these sets. The recipes share
-a store of features; the advice and the search have one each, empty at first.
+given to all. The advice has the experience that ships with tlmed but for the rows of the set in question. The recipes
+share a store of features; the advice and the search have one each, empty at first.
 
 Each command becomes a row of benchmarks/advise.csv when it is over, and what has a row is not run again: the script may
-be stopped and started. With each row comes the paired test of the advice against it, that of `tlmed compare`. Then the
-tables are printed, and written into the document if it has the two marks; without DATA nothing else is done.
+be stopped and started. While the run directories of a draw are there, the paired test of the advice against each other
+way, that of `tlmed compare`, is added to its row. Then the tables are printed, and written into the document if it has
+the two marks; without DATA nothing else is done.
 
 Not there are recipes that ask another question (`cost_sensitive`, `ordinal_grading`, `multi_label`), that need other
 weights or more images (`two_backbones`, `multi_stage`, `vit_probe`, `vgg16_blockwise`), `quickstart`, which is a
@@ -18,6 +19,7 @@ feature extractor, and `layerwise`, whose 33 trainings would make all recipes to
 """
 
 import argparse
+import csv
 import itertools
 import os
 import shutil
@@ -32,13 +34,14 @@ from pathlib import Path
 from head_ways import SETS, Set, add_row, read_rows, write_list
 from result_tables import replace_block, table
 
+from tlmed.advising.experience import SHIPPED
 from tlmed.cli.sweep_command import read_time
 from tlmed.comparison import compare
 from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import read_advice_json, read_decision
 from tlmed.run_files.study_files import read_cells
 from tlmed.rundir import RunDir
-from tlmed.whole_files import write_text
+from tlmed.whole_files import write_csv, write_text
 
 ROWS = Path(__file__).with_suffix(".csv")
 BEGIN, END = "<!-- advise: begin -->", "<!-- advise: end -->"
@@ -136,7 +139,20 @@ def list_ways(recipes: Sequence[str]) -> dict[str, Callable[[Draw, Path], tuple[
 
 
 def _advise(draw, folder):
-    options = ("--budget", draw.budget, "--accept", "--no-experience", "--seed", str(draw.seed))
+    known = folder.with_suffix(".csv")
+    with SHIPPED.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    write_csv(known, header, [row for row in rows if row[0] != draw.chosen.name])
+    options = (
+        "--budget",
+        draw.budget,
+        "--accept",
+        "--no-experience",
+        "--experience",
+        str(known),
+        "--seed",
+        str(draw.seed),
+    )
 
     def read() -> Outcome:
         answer = folder / read_advice_json(folder)["answer"]["path"]
@@ -172,14 +188,13 @@ def read_auc(run: Path) -> float:
     return METRICS_JSON.read(RunDir(run))["metrics"]["auc"]["value"]
 
 
-def measure(draw: Draw, way: str, recipes: Sequence[str], answer: Path | None) -> dict:
-    """Run a way; return its row without the keys.
+def measure(draw: Draw, way: str, recipes: Sequence[str]) -> dict:
+    """Run a way; return its row without the keys and the paired test.
 
     Args:
         draw: The images.
         way: Its name.
         recipes: Those that the search has.
-        answer: That of the advice on the same images; None for the advice itself.
     """
     folder = draw.folder / way
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +202,7 @@ def measure(draw: Draw, way: str, recipes: Sequence[str], answer: Path | None) -
     owner = way if way in (ADVICE, SEARCH) else "recipes"
     seconds, processor = call(arguments, folder, draw.folder / f"cache-{owner}")
     outcome = read()
-    row = {
+    return {
         "budget": round(read_time(draw.budget)) if way in (ADVICE, SEARCH) else "",
         "test_images": METRICS_JSON.read(RunDir(outcome.run))["n"],
         "auc": read_auc(outcome.run),
@@ -196,10 +211,6 @@ def measure(draw: Draw, way: str, recipes: Sequence[str], answer: Path | None) -
         "processor_seconds": round(processor, 1),
         "found": outcome.found,
     }
-    if answer is not None:  # refused where the test images are not the same
-        compared = compare([answer, outcome.run]).difference(0, 1, "auc")
-        row |= {"difference": compared["value"], **{name: compared[name] for name in ("low", "high", "p")}}
-    return row
 
 
 def run_all(
@@ -207,24 +218,38 @@ def run_all(
 ) -> Iterator[dict]:
     """Run what has no row, all ways of a draw (or those named) before the next; yield each row when it is written."""
     for draw in draws:
-        shared = {"set": draw.chosen.name, "most": str(most or ""), "size": str(draw.size), "seed": str(draw.seed)}
         for way in only or list_ways(recipes):
-            key = {**shared, "way": way}
+            key = _name_row(draw, most, way)
             if any(key.items() <= row.items() for row in read_rows(ROWS)):
                 continue
-            advice = draw.folder / ADVICE
-            answer = None if way == ADVICE else advice / read_advice_json(advice)["answer"]["path"]
             try:
-                row = measure(draw, way, recipes, answer)
+                row = measure(draw, way, recipes)
             except subprocess.CalledProcessError as error:
-                print(f"No row: {way} of {shared} failed ({error}).", file=sys.stderr)
-                if way == ADVICE:
-                    break
+                print(f"No row: {way} of {draw.folder.name} failed ({error}).", file=sys.stderr)
                 continue
             add_row(key | row, ROWS, COLUMNS)
-            if way != ADVICE:  # the others are compared with it
-                shutil.rmtree(draw.folder / way)
             yield key | row
+
+
+def _name_row(draw, most, way) -> dict[str, str]:
+    return dict(zip(KEYS, (draw.chosen.name, str(most or ""), str(draw.size), str(draw.seed), way), strict=True))
+
+
+def pair_all(draws: Sequence[Draw], most: int | None, recipes: Sequence[str]) -> None:
+    """Add the paired test of the advice to each row that lacks it, where both run directories are there."""
+    rows = read_rows(ROWS)
+    for draw, way in itertools.product(draws, list_ways(recipes)):
+        key, folder, advice = _name_row(draw, most, way), draw.folder / way, draw.folder / ADVICE
+        for row in rows:
+            if way == ADVICE or row["difference"] or not key.items() <= row.items():
+                continue
+            if not folder.exists() or not (advice / "advice.json").exists():
+                continue
+            answer = advice / read_advice_json(advice)["answer"]["path"]
+            run = list_ways(recipes)[way](draw, folder)[1]().run
+            compared = compare([answer, run]).difference(0, 1, "auc")  # refused where the test images differ
+            row |= {"difference": compared["value"], **{name: compared[name] for name in ("low", "high", "p")}}
+    write_csv(ROWS, COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
 
 
 def find_draws(rows: Sequence[dict], recipes: Sequence[str]) -> dict[tuple[str, ...], dict[str, dict[str, dict]]]:
@@ -312,12 +337,14 @@ def main() -> None:
     parser.add_argument("--most", type=int, help="images of a set, drawn by patient; by default all")
     parser.add_argument("--budget", default="30m", help="of the advice, and of the search")
     parser.add_argument("--recipes", nargs="+", default=RECIPES)
-    parser.add_argument("--only", nargs="+", metavar="WAY", help="run these, as part of the work; advise comes first")
+    parser.add_argument("--only", nargs="+", metavar="WAY", help="run these, as part of the work")
     parser.add_argument("--out", type=Path, default=Path("docs/advise.md"), help="the document with the two marks")
     options = parser.parse_args()
     if options.data:
-        for row in run_all(_list_draws(options), options.most, options.recipes, options.only):
+        draws = _list_draws(options)
+        for row in run_all(draws, options.most, options.recipes, options.only):
             print(row, flush=True)
+        pair_all(draws, options.most, options.recipes)
     block = make_tables(read_rows(ROWS), options.recipes)
     print(block)
     if options.out.exists() and BEGIN in (document := options.out.read_text(encoding="utf-8")):

@@ -1,19 +1,25 @@
 import dataclasses
 import math
 import statistics
+from collections import namedtuple
 
 import pytest
 
-from tlmed.advising import climbing, work
+from tlmed.advising import at_hand, climbing, work
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.attempts import THAWING, Attempt, Log
 from tlmed.advising.nearest_sets import ExpectedGain
 from tlmed.advising.trials import Gain, Score, Trial, average_scores, join_gains, to_gain
+from tlmed.backbones.applications import find, keras_file
+from tlmed.catalogue import read_catalogue
 from tlmed.metrics.areas import newcombe
 from tlmed.recipe import load_recipe
 from tlmed.sections import KFold
 
 NETWORK = Network("MobileNetV2", "imagenet", 2_260_000)
+
+
+Found = namedtuple("Found", "path")  # where weights are, as `resolve` says it
 
 
 def make_trial(name="probe", folds=(1,)):
@@ -94,25 +100,28 @@ class Scripted:
     """Attempts that take no time: scores by name, and the noise of all differences."""
 
     def __init__(self, scores, noise=0.01):
-        self.scores, self.noise, self.tried = scores, noise, []
+        self.scores, self.noise, self.tried, self.held = scores, noise, [], []
 
-    def attempt(self, work, each, best, share=1.0):
+    def attempt(self, work, each, best, share=1.0, held=0.0):
         self.tried.append(each.name)
+        self.held.append(held)
         value = self.scores.get(each.name)
         if value is None:
             return work.log.add(each.decide("not tried", "no time"))
         score = Score("auc", value, value - 0.05, min(1.0, value + 0.05), "", 100, 1)
         return work.log.add(dataclasses.replace(each, score=score, seconds=1.0, ended=1.0))
 
-    def compare(self, work, each, other):
+    def compare(self, work, each, other, held=0.0):
         gain = Gain(other.name, self.scores[each.name] - self.scores[other.name], self.noise)
         return dataclasses.replace(each, gain=gain), other
 
 
 @pytest.fixture
 def script(monkeypatch, tmp_path):
-    def begin(scores, noise=0.01):
+    def begin(scores, noise=0.01, seconds=(0.0, 0.0), left=math.inf):
         scripted = Scripted(scores, noise)
+        monkeypatch.setattr(climbing, "time_trial", lambda work, each: seconds)
+        monkeypatch.setattr(work.Work, "left", left)
         monkeypatch.setattr(climbing, "attempt", scripted.attempt)
         monkeypatch.setattr(climbing, "compare", scripted.compare)
         screen = type("Screen", (), {"say": staticmethod(lambda line: None)})()
@@ -124,10 +133,14 @@ def script(monkeypatch, tmp_path):
     return begin
 
 
+def expected(mean, sets=5):
+    return lambda kind, over: None if mean is None else ExpectedGain(mean, -0.2, 0.3, sets, 20)
+
+
 def test_blocks_are_thawed_for_as_long_as_each_gains_more_than_its_noise(script):
     names = {f"thaw{degree}-MobileNetV2": score for degree, score in ((1, 0.85), (2, 0.88), (3, 0.885), (4, 0.95))}
     scripted, made, probe = script({"probe-MobileNetV2": 0.80, **names})
-    best = climbing.climb(made, [probe])
+    best = climbing.climb(made, [probe], expected(None))
     assert best.name == "thaw2-MobileNetV2"
     assert scripted.tried[1:] == [f"thaw{degree}-MobileNetV2" for degree in (1, 2, 3)]
     assert [each.decision for each in made.log.of(THAWING)] == ["kept", "kept", "dropped"]
@@ -135,14 +148,10 @@ def test_blocks_are_thawed_for_as_long_as_each_gains_more_than_its_noise(script)
 
 def test_a_probe_stays_where_nothing_is_better_and_guessing_is_not_thawed(script):
     scripted, made, probe = script({"probe-MobileNetV2": 0.80, "thaw1-MobileNetV2": 0.805})
-    assert climbing.climb(made, [probe]).name == "probe-MobileNetV2"
+    assert climbing.climb(made, [probe], expected(None)).name == "probe-MobileNetV2"
     scripted, made, probe = script({"probe-MobileNetV2": 0.52, "thaw1-MobileNetV2": 0.9})
-    assert climbing.climb(made, [probe]).name == "probe-MobileNetV2"
+    assert climbing.climb(made, [probe], expected(None)).name == "probe-MobileNetV2"
     assert scripted.tried == ["probe-MobileNetV2"]
-
-
-def expected(mean, sets=5):
-    return lambda kind, over: None if mean is None else ExpectedGain(mean, -0.2, 0.3, sets, 20)
 
 
 @pytest.mark.parametrize(
@@ -156,13 +165,63 @@ def expected(mean, sets=5):
 def test_all_layers_are_tried_unless_experience_expects_nothing_of_them(script, mean, tried, best):
     scores = {"probe-MobileNetV2": 0.80, "thaw1-MobileNetV2": 0.85, "thaw2-MobileNetV2": 0.85}
     scripted, made, probe = script({**scores, "whole-MobileNetV2": 0.88, "adapters-MobileNetV2": 0.86})
-    top = climbing.climb(made, [probe])
+    top = climbing.climb(made, [probe], expected(mean))
     found = climbing.go_further(made, top, expected(mean))
-    assert found.name == best
+    assert found == climbing.Choice(found.judged, found.judged)
+    assert found.is_tried
+    assert found.answer.name == best
     assert scripted.tried[3:] == tried
     decisions = {each.name: each.decision for each in made.log.attempts}
     assert decisions["thaw1-MobileNetV2"] == ("kept" if best.startswith("thaw1") else "dropped")
     assert decisions["whole-MobileNetV2"] == ("not tried" if not tried else "kept")
+
+
+def test_of_all_layers_experience_and_measurement_decide_together(script):
+    scores = {"probe-MobileNetV2": 0.80, "whole-MobileNetV2": 0.805, "adapters-MobileNetV2": 0.7}
+    for mean, best in ((0.02, "whole-MobileNetV2"), (None, "probe-MobileNetV2")):
+        _, made, probe = script(scores, noise=0.01)
+        assert climbing.go_further(made, probe, expected(mean)).answer.name == best
+    _, made, probe = script({**scores, "whole-MobileNetV2": 0.77}, noise=0.01)
+    assert climbing.go_further(made, probe, expected(0.02)).answer.name == "probe-MobileNetV2"
+    assert "5 sets of other images (+0.020) together let expect -0.030" in made.log.of("all layers")[0].reason
+
+
+def test_where_there_is_no_time_to_try_all_layers_experience_decides_alone(script):
+    _, made, probe = script({"probe-MobileNetV2": 0.80}, seconds=(100.0, 60.0), left=70.0)
+    choice = climbing.go_further(made, probe, expected(0.02))
+    assert (choice.answer.name, choice.judged.name, choice.is_tried) == ("whole-MobileNetV2", probe.name, False)
+    assert (choice.answer.decision, choice.answer.score) == ("kept", None)
+    assert "it was not tried before" in made.log.said["all layers"]
+    short = {"left": 50.0, "seconds": (100.0, 60.0)}
+    for mean, more in ((0.02, short), (-0.01, {**short, "left": 70.0}), (None, {**short, "left": 70.0})):
+        _, made, probe = script({"probe-MobileNetV2": 0.80}, **more)
+        assert climbing.go_further(made, probe, expected(mean)).answer is probe
+    _, made, probe = script({"probe-MobileNetV2": 0.53}, seconds=(100.0, 60.0), left=70.0)  # guessing
+    assert climbing.go_further(made, probe, expected(0.02)).answer is probe
+
+
+def test_thawing_leaves_time_for_all_layers_where_these_promise_more(script):
+    scores = {"probe-MobileNetV2": 0.80, "thaw1-MobileNetV2": 0.80}
+    for left, mean, held in ((200.0, 0.02, 100.0), (70.0, 0.02, 60.0), (50.0, 0.02, 0.0), (200.0, -0.01, 0.0)):
+        scripted, made, probe = script(scores, seconds=(100.0, 60.0), left=left)
+        climbing.climb(made, [probe], expected(mean))
+        assert (scripted.tried[-1], scripted.held[-1]) == ("thaw1-MobileNetV2", held)
+
+
+def test_only_kinds_of_networks_with_a_file_in_the_cache_are_drawn(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(at_hand, "resolve", lambda application, *rest: drawn.append(application.name) or Found(None))
+    monkeypatch.setattr(at_hand.keras_cache, "list_names", lambda: ["mobilenet_2_5_224_tf_no_top.h5"])
+    assert list_at_hand((224, 224)) == []
+    assert {"MobileNet", "MobileNet:0.25", "MobileNetV2"} <= set(drawn)
+    assert not {"ResNet50", "DenseNet121", "EfficientNetB0"} & set(drawn)
+
+
+def test_each_file_of_a_kind_begins_with_the_word_by_which_it_is_looked_for():
+    for name in ("MobileNet", "MobileNet:0.5", "MobileNetV2:0.35", "NASNetMobile", "EfficientNetV2S", "ConvNeXtTiny"):
+        entry = next(entry for entry in read_catalogue() if entry.name == name.partition(":")[0])
+        file = keras_file(find(name), (224, 224)).name
+        assert file.partition("_")[0] == entry.file.partition("_")[0]
 
 
 def test_the_networks_at_hand_begin_with_the_smallest_and_take_the_image_size():

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tlmed.backbones import widths
+from tlmed.backbones import keras_cache, widths
 from tlmed.backbones.applications import find
 from tlmed.backbones.weight_packages import PACKAGES
 from tlmed.backbones.weights import resolve
@@ -69,11 +69,17 @@ def list_at_hand(image_size: tuple[int, int]) -> list[Network]:
 
 
 def _list_candidates(entries) -> Iterator[tuple[str, str]]:
-    """Yield each backbone with ImageNet's weights, the narrower ones too, and with those of other packages."""
+    """Yield each backbone whose ImageNet weights may be here, the narrower ones too, and those of other packages.
+
+    Which file of Keras a backbone needs is known only when its graph is drawn, which takes seconds for all of them. So
+    none is drawn whose kind has no file in the cache: all files of a kind begin with the same word.
+    """
+    kinds = {name.partition("_")[0] for name in keras_cache.list_names()}
     for entry in entries:
-        if entry.file or entry.package:
+        may_be_cached = bool(entry.file) and entry.file.partition("_")[0] in kinds
+        if may_be_cached or entry.package:
             yield entry.name, IMAGENET
-        for width in widths.TRAINED.get(entry.name, ()):
+        for width in widths.TRAINED.get(entry.name, ()) if may_be_cached else ():
             if width != 1:
                 yield f"{entry.name}:{width:g}", IMAGENET
     for package in PACKAGES:

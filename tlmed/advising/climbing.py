@@ -4,38 +4,64 @@ The order is the one that Kim et al. 2022 recommend: thaw from the output on, at
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tlmed.advising.attempts import THAWING, WHOLE, Attempt
 from tlmed.advising.experience import PROBE
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
-from tlmed.advising.nearest_sets import ExpectedGain
-from tlmed.advising.work import CHANCE, Work, attempt, compare, say_folds, say_score
+from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
+from tlmed.advising.work import CHANCE, Work, attempt, compare, say_folds, say_score, time_trial
 from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
 from tlmed.words import count, join_names
 
-WHOLE_KIND, ADAPTERS = "all-layers", "adapters"  # as the table of experience calls them
+# As the table of experience calls them: all layers after a solved head are trained by the shipped recipe.
+WHOLE_KIND, ADAPTERS = "lp_ft", "adapters"
 _FURTHER = {
     WHOLE_KIND: (make_whole, "whole", "all layers trained after the head"),
     ADAPTERS: (make_adapted, "adapters", "low-rank adapters"),
 }
 
 
-def climb(work: Work, probes: list[Attempt]) -> Attempt:
+Expect = Callable[[str, str], ExpectedGain | None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is decided for.
+
+    Attributes:
+        answer: What will be trained on all development images.
+        judged: The best that was judged on development images: the answer itself, but for one that was not tried.
+    """
+
+    answer: Attempt
+    judged: Attempt
+
+    @property
+    def is_tried(self) -> bool:
+        """Tell whether the answer itself was judged."""
+        return self.answer is self.judged
+
+
+def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
     """Thaw the networks of some probes block by block; return the best attempt, which may be a probe.
+
+    Thawing leaves time for all layers of the best network, where experience expects that they gain over what is best.
 
     Args:
         work: The work.
         probes: Those that go on, the best first.
+        expect: Returns what a kind of training gained over another on images that are alike; None: nothing is known.
     """
     tops = []
     for probe in probes:
         best = tops[0] if tops else probe
-        tops.append(_climb_one(work, probe, best) if is_above_chance(probe) else probe)
-    best = tops[0]
+        tops.append(_climb_one(work, probe, best, expect) if is_above_chance(probe) else probe)
+    best, held = tops[0], _hold(work, tops[0], expect)
     for other in tops[1:]:
         if other.step != THAWING and best.step != THAWING:
             continue  # two probes: the better one leads, as the probes on all folds decided
-        other, best = compare(work, other, best)
+        other, best = compare(work, other, best, held)
         if other.gain.is_real:
             best = other
         elif other.step == THAWING:
@@ -44,6 +70,15 @@ def climb(work: Work, probes: list[Attempt]) -> Attempt:
         work.log.said[THAWING] = _say_thawing(work, tried, best)
         work.screen.say(work.log.said[THAWING])
     return best
+
+
+def _hold(work, best, expect) -> float:
+    """Return the seconds that thawing leaves for all layers: to try and train them, or at least to train them."""
+    expected = expect(WHOLE_KIND, _name_kind(best))
+    if expected is None or expected.mean <= 0 or not is_above_chance(best):
+        return 0.0
+    both, alone = time_trial(work, _begin_further(work, best.network, WHOLE_KIND))
+    return next((seconds for seconds in (both, alone) if seconds <= work.left), 0.0)
 
 
 def _say_thawing(work, tried, best) -> str:
@@ -60,18 +95,20 @@ def is_above_chance(each: Attempt) -> bool:
     return each.score.metric != "auc" or (each.score.low is not None and each.score.low > CHANCE)
 
 
-def _climb_one(work, current: Attempt, best: Attempt) -> Attempt:
+def _climb_one(work, current: Attempt, best: Attempt, expect: Expect) -> Attempt:
     blocks = count_blocks(current.network)
     for degree in range(1, blocks + 1):
         short = current.network.slug
         name = f"thaw{degree}-{short}"
         recipe = make_thawed(work.thawing, current.network, degree)
-        changes = _name_thawed(degree, blocks)
-        each = attempt(work, Attempt(THAWING, name, current.network, changes, work.make_trial(name, recipe)), best)
+        changes, held = _name_thawed(degree, blocks), _hold(work, best, expect)
+        each = attempt(
+            work, Attempt(THAWING, name, current.network, changes, work.make_trial(name, recipe)), best, held=held
+        )
         if each.score is None:
             work.screen.say(f"{each.name}: {each.decision}: {each.reason}")
             break
-        each, current = _judge(work, each, current)
+        each, current = _judge(work, each, current, held=held)
         if each.decision != KEPT:
             break
         current = best = each
@@ -89,17 +126,26 @@ def _name_thawed(degree, blocks) -> str:
     return "the last block thawed" if degree == 1 else f"the last {degree} blocks thawed"
 
 
-def _judge(work, each: Attempt, current: Attempt) -> tuple[Attempt, Attempt]:
-    """Decide whether an attempt takes the place of the current one; return both."""
-    each, current = compare(work, each, current)
-    if each.gain.is_real and is_above_chance(each):
-        each = each.decide(KEPT, f"better than {current.name} by more than the noise")
-    elif each.gain.is_real:
-        each = each.decide(DROPPED, "its interval contains guessing")
-    elif not each.gain.is_measured:
-        each = each.decide(DROPPED, f"how much better than {current.name} it is could not be measured")
-    else:
-        each = each.decide(DROPPED, f"not better than {current.name} by more than the noise")
+def _judge(work, each: Attempt, current: Attempt, expected=None, held: float = 0.0) -> tuple[Attempt, Attempt]:
+    """Decide whether an attempt takes the place of the current one; return both.
+
+    Where experience tells what such a training gains, its word and the measurement count together.
+    """
+    each, current = compare(work, each, current, held)
+    better = each.gain.is_real
+    reason = f"{'' if better else 'not '}better than {current.name} by more than the noise"
+    if not each.gain.is_measured:
+        reason = f"how much better than {current.name} it is could not be measured"
+    elif expected is not None:
+        likely = weigh_gain(each.gain.value, each.gain.noise, expected)
+        better = likely > 0
+        reason = (
+            f"what was measured and {count(expected.sets, 'set')} of other images ({expected.mean:+.3f}) together let "
+            f"expect {likely:+.3f} over {current.name}"
+        )
+    if better and not is_above_chance(each):
+        better, reason = False, "its interval contains guessing"
+    each = each.decide(KEPT if better else DROPPED, reason)
     work.screen.say(f"{say_score(work, each)}: {each.decision}")
     return work.log.add(each), current
 
@@ -108,36 +154,65 @@ def _drop(work, each: Attempt, reason: str) -> None:
     work.log.add(each.decide(DROPPED, reason))
 
 
-def go_further(work: Work, best: Attempt, expect: Callable[[str, str], ExpectedGain | None]) -> Attempt:
-    """Train all layers, or adapters, if experience expects a gain and the budget has the time; return the best attempt.
+def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
+    """Train all layers, or adapters, if experience expects a gain and the budget has the time; return what is best.
+
+    If the budget has time for all layers, but not for trying them before, experience decides alone. Then the validation
+    images of the answer itself decide whether its layers stay as they were: of its two phases the better one is kept.
 
     Args:
         work: The work.
         best: The best attempt so far.
-        expect: Returns what a kind of training gained over another on images that are alike; None: nothing is known.
+        expect: As for `climb`.
     """
     network = best.network
     for kind in (WHOLE_KIND, ADAPTERS) if count_blocks(network) else (ADAPTERS, WHOLE_KIND):
-        each = _begin_further(work, network, kind)
-        if reason := _find_reason(work, best, kind, expect(kind, _name_kind(best))):
+        each, expected = _begin_further(work, network, kind), expect(kind, _name_kind(best))
+        if reason := _find_reason(work, best, kind, expected):
             work.log.add(each.decide(UNTRIED, reason))
             continue
         each = attempt(work, each, best)
         if each.score is None:
+            if kind == WHOLE_KIND and _is_worth_trusting(work, each, best, expected):
+                return _trust(work, each, best, expected)
             work.screen.say(f"{each.name}: {each.decision}: {each.reason}")
             continue
-        each, best = _judge(work, each, best)
+        each, best = _judge(work, each, best, expected)
         if each.decision == KEPT:
             if best.step in (THAWING, WHOLE):
-                _drop(work, best, f"{each.name} is better by more than the noise")
+                _drop(work, best, f"{each.name} took its place")
             best = each
     tried = [each.name for each in work.log.of(WHOLE) if each.score is not None]
-    work.log.said[WHOLE] = (
+    _say_further(
+        work,
         f"Beyond thawing block by block, {join_names(tried) if tried else 'nothing'} was tried: "
-        f"{f'{best.name} is kept' if best.step == WHOLE else f'{best.name} stays'}."
+        f"{f'{best.name} is kept' if best.step == WHOLE else f'{best.name} stays'}.",
     )
-    work.screen.say(work.log.said[WHOLE])
-    return best
+    return Choice(best, best)
+
+
+def _say_further(work, sentence) -> None:
+    work.log.said[WHOLE] = sentence
+    work.screen.say(sentence)
+
+
+def _is_worth_trusting(work, each, best, expected) -> bool:
+    """Tell whether all layers are trained without a trial: others gained by them, and there is time for that alone."""
+    if each.decision != UNTRIED or expected is None or not is_above_chance(best):
+        return False
+    _, alone = time_trial(work, each)
+    return 0 < alone <= work.left
+
+
+def _trust(work, each, best, expected) -> Choice:
+    reason = (
+        f"{count(expected.sets, 'set')} of other images let expect {expected.mean:+.3f} over {_name_kind(best)}; the "
+        "budget has time for its training alone, so it was not tried before, and its validation images decide whether "
+        "the layers stay as they were"
+    )
+    each = work.log.add(each.decide(KEPT, reason))
+    _say_further(work, f"{each.name} is kept without a trial: {reason}.")
+    return Choice(each, best)
 
 
 def _begin_further(work, network, kind) -> Attempt:

@@ -13,16 +13,17 @@ _MANY_LABELS = 0.01  # of the images, from which on labels that may be wrong are
 _WIDE = 0.1  # width of an interval from which on more test images are what is needed
 
 
-def judge_learnable(found: Mapping, tested: Mapping) -> dict:
+def judge_learnable(found: Mapping, tested: Mapping, untried: str = "") -> dict:
     """Return whether there is anything to learn: whether both intervals of the AUC lie above guessing.
 
     Args:
         found: The AUC of what was decided, on development images: `value`, `low`, `high`, `n`.
         tested: That of the answer on test images: `value`, `low`, `high`.
+        untried: Whose AUC `found` is, where what was decided was not tried on development images.
     """
     if found["low"] is None or found["low"] <= CHANCE:
         said = [
-            "Nothing to learn was found: on the development images, the AUC of what was decided for is "
+            f"Nothing to learn was found: on the development images, the AUC of {untried or 'what was decided for'} is "
             f"{_show(found['value'], found['low'], found['high'])}, and 0.5 is guessing."
         ]
         if found["high"] is not None and found["high"] - found["low"] > 2 * _WIDE:
@@ -34,12 +35,14 @@ def judge_learnable(found: Mapping, tested: Mapping) -> dict:
     if low is None or low <= CHANCE:
         said = (
             "The test images alone do not show that there is anything to learn: the AUC is "
-            f"{shown}, and 0.5 is guessing. On the development images it was "
+            f"{shown}, and 0.5 is guessing. On the development images {f'that of {untried}' if untried else 'it'} was "
             f"{_show(found['value'], found['low'], found['high'])}."
         )
         return {"learnable": UNSURE, "says": [said]}
+    whose = f" (of {untried})" if untried else ""
     both = (
-        f"{_show(found['value'], found['low'], found['high'])} on the development images and {shown} on the test images"
+        f"{_show(found['value'], found['low'], found['high'])} on the development images{whose} and {shown} on the "
+        "test images"
     )
     return {"learnable": LEARNABLE, "says": [f"The AUC is {both}; both intervals lie above 0.5, which is guessing."]}
 
@@ -147,7 +150,7 @@ def _say_computing(tried) -> list[dict]:
     return []
 
 
-def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, at: str) -> list[str]:
+def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, at: str, untried: str = "") -> list[str]:
     """Return how sure the answer is: what its score rests on, and what it does not say.
 
     Args:
@@ -155,6 +158,7 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, at: str)
         found: The score of what was decided, on development images.
         answer: What `advice.json` says of the answer.
         at: When the decision was sealed.
+        untried: Whose score `found` is, where what was decided was not tried on development images.
     """
     compared = [each for each in _list_tried(steps) if each["score"] is not None]
     score = f"{name_inline(found['metric'])} {thousandths(found['value'])}"
@@ -162,6 +166,13 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, at: str)
         f"The score of the answer rests on {count(answer['n'], 'test image')}, which took no part in any decision: the "
         f"decision was sealed at {at}, before they were scored."
     ]
+    if untried:
+        return [
+            *said,
+            f"What was decided was not tried on the development images: the budget had no time for it. {untried} had "
+            f"an {score} there; that training all layers is better was found on other images, and is not known of "
+            "these.",
+        ]
     if len(compared) == 1:
         return [*said, f"One option was tried; on the development images it had an {score}."]
     return [
@@ -170,5 +181,6 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, at: str)
         f"was chosen ({score}) is a little too high by luck, because it was chosen by it; that on the test images is "
         "not.",
         "An option takes the place of a simpler one only if it is better by more than one standard error of their "
-        "difference. A smaller true gain can be missed.",
+        "difference, or, of all layers, if what was measured and other images together let expect a gain. A smaller "
+        "true gain can be missed.",
     ]

@@ -10,7 +10,7 @@ from tlmed.advising import opening
 from tlmed.advising.advice_rules import apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
 from tlmed.advising.choosing import choose_networks, expect
-from tlmed.advising.climbing import climb, go_further, is_above_chance
+from tlmed.advising.climbing import Choice, climb, go_further, is_above_chance
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure
 from tlmed.advising.development_fingerprint import describe_development
 from tlmed.advising.diary import open_diary
@@ -204,24 +204,26 @@ def _decide(work: Work, story: Story) -> dict:
     expected = functools.partial(expect, work, story.fingerprint)
     try:
         chosen = probe_all(work, networks)
-        best = climb(work, chosen)
-        best = go_further(work, best, expected)
-        if is_above_chance(best):
-            best = join(work, best)
+        best = climb(work, chosen, expected)
+        choice = go_further(work, best, expected)
+        if choice.is_tried and is_above_chance(choice.answer):
+            best = join(work, choice.answer)
+            choice = Choice(best, best)
     finally:
         story.steps = work.log.to_json()
-    recipe = opening.finish_recipe(work, best)
-    text = write_recipe(recipe, give_reasons(story.rules, work.log, best), tell_story(story, best))
+    recipe = opening.finish_recipe(work, choice.answer)
+    text = write_recipe(recipe, give_reasons(story.rules, work.log, choice.answer), tell_story(story, choice))
     facts = {
         "images": work.diary.done["images"],
         "rules": story.rules,
         "experience": story.experience,
         "steps": story.steps,
-        "found": dataclasses.asdict(best.score),
-        "found_auc": dataclasses.asdict(find_auc(work, best)),
+        "judged": choice.judged.name,
+        "found": dataclasses.asdict(choice.judged.score),
+        "found_auc": dataclasses.asdict(find_auc(work, choice.judged)),
         "fingerprint": story.fingerprint,
     }
-    return opening.seal(work, best, text, facts)
+    return opening.seal(work, choice.answer, text, facts)
 
 
 def _open(work: Work, story: Story, decision: dict) -> None:
@@ -240,8 +242,9 @@ def _open(work: Work, story: Story, decision: dict) -> None:
         "at": decision["at"],
         "test_scored_at": at,
     }
-    story.verdict = judge_learnable(decision["found_auc"], story.answer["metrics"].get("auc") or {})
+    untried = "" if decision["judged"] == decision["attempt"] else decision["judged"]
+    story.verdict = judge_learnable(decision["found_auc"], story.answer["metrics"].get("auc") or {}, untried)
     story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
     images = story.data["development"]
     story.next = list_next(story.steps, story.gate, story.curve, story.answer, images)
-    story.sure = say_sure(story.steps, decision["found"], story.answer, decision["at"])
+    story.sure = say_sure(story.steps, decision["found"], story.answer, decision["at"], untried)

@@ -35,7 +35,7 @@ def join(work: Work, best: Attempt) -> Attempt:
     name = f"ensemble-{best.name}"
     each = Attempt(ENSEMBLE, name, best.network, changes, alone, members=MEMBERS)
     one = work.reserve(best)
-    expected = work.team.expect(cells)[0]
+    expected = work.team.expect(cells, work.together)[0]
     if expected + one * MEMBERS > work.left:
         reason = (
             f"it would take about {describe_seconds(expected + one * MEMBERS)} with its training on all images, and "
@@ -46,7 +46,7 @@ def join(work: Work, best: Attempt) -> Attempt:
         work.log.add(each.decide(UNTRIED, reason))
         return best
     deadline = time.monotonic() + work.left - one
-    problem = train_cells(work.team, cells, work.log.folder, deadline, len(cells))
+    problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
     if problem:
         work.log.add(each.decide(STOPPED if problem == LATE else DROPPED, problem))
         work.log.said[ENSEMBLE] = f"An ensemble was not judged: {problem}."

@@ -251,6 +251,27 @@ def expect_gain(
     return ExpectedGain(mean, max(mean - half, -1.0), min(mean + half, 1.0), len(by_set), used)
 
 
+def weigh_gain(value: float, noise: float, expected: ExpectedGain) -> float:
+    """Return the gain to be expected when a measured one and experience count together, each by its precision.
+
+    It is the mean of the normal posterior: experience says what the gain of one more set is, within its interval.
+
+    Args:
+        value: The gain as it was measured.
+        noise: One standard error of it; 0: the two options answer alike, and nothing else counts.
+        expected: What other sets let expect; with a mean.
+
+    >>> round(weigh_gain(-0.01, 0.02, ExpectedGain(0.03, -0.0092, 0.0692, 6, 20)), 4)
+    0.01
+    >>> round(weigh_gain(-0.01, 0.02, ExpectedGain(0.03, -1.0, 1.0, 3, 3)), 4)
+    -0.01
+    """
+    spread = (expected.high - expected.low) / (2 * stdtrit(math.inf, _LEVEL))
+    if noise == 0 or spread == 0:
+        return value if noise == 0 else expected.mean
+    return (value / noise**2 + expected.mean / spread**2) / (1 / noise**2 + 1 / spread**2)
+
+
 @dataclass(frozen=True)
 class _Gains:
     """What each configuration gained on a set, with the variance of chance in it, the set's weight, and its rows."""

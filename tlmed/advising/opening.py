@@ -139,7 +139,7 @@ def _draw(work, recipe, number) -> Recipe:
 def _train(work, cells, folder) -> None:
     folder.mkdir(exist_ok=True)
     # The answer is trained whatever the budget says: without it, all before was for nothing.
-    if problem := train_cells(work.team, cells, folder, math.inf):
+    if problem := train_cells(work.team, cells, folder, math.inf, report=True):
         raise RunFailed(f"What was decided must be trained; the same command tries again. Received: {problem}.")
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from tlmed.advising.attempts import PROBES, Attempt, Log
+from tlmed.advising.climbing import Choice
 from tlmed.advising.work import describe_score
+from tlmed.run_files.advice_files import KEPT
 from tlmed.words import count
 
 
@@ -28,7 +30,8 @@ def give_reasons(rules: Sequence[Mapping], log: Log, best: Attempt) -> dict[str,
 
 
 def _explain_phases(log, best) -> str:
-    said = [_explain(each) for each in log.attempts if each.step != PROBES and each.score is not None]
+    told = [each for each in log.attempts if each.step != PROBES and (each.score is not None or each.decision == KEPT)]
+    said = [_explain(each) for each in told]
     if not said:
         return "Nothing but the head is trained: nothing else was tried."
     return f"Judged on development images: {'; '.join(said)}."
@@ -40,18 +43,19 @@ def _explain(each) -> str:
     return f"{each.changes} {each.gain.value:+.3f} over {each.gain.over} (noise {each.gain.noise:.3f}): {each.decision}"
 
 
-def tell_story(story, best: Attempt) -> list[str]:
+def tell_story(story, choice: Choice) -> list[str]:
     """Return the sentences at the head of the recipe's file.
 
     Args:
         story: The advice, as far as it got.
-        best: What was decided.
+        choice: What was decided.
     """
-    source = story.request.recipe.data.source
+    source, best, judged = story.request.recipe.data.source, choice.answer, choice.judged
+    had = "it had" if choice.is_tried else f"it was not tried, and {judged.name} had"
     said = [
         f"Advice for {source}: {best.network.name}, {best.changes}.",
-        f"Decided on {count(story.data['development'], 'development image')}, where it had "
-        f"{describe_score(best.score)}; the test images took no part. Every setting may be changed.",
+        f"Decided on {count(story.data['development'], 'development image')}, where {had} "
+        f"{describe_score(judged.score)}; the test images took no part. Every setting may be changed.",
         f"tlmed train {story.request.folder / 'recipe.py'}",
     ]
     if best.members > 1:

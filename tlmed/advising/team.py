@@ -62,15 +62,16 @@ class Team:
             self.pool = Pool(jobs, self.logs)
         return self.pool
 
-    def expect(self, cells: Sequence[Cell]) -> tuple[float, str]:
+    def expect(self, cells: Sequence[Cell], together: int = 1) -> tuple[float, str]:
         """Return about how many seconds some runs of one configuration take, one after another; or 0 and a fault.
 
         Args:
             cells: They differ in their folds or draws alone.
+            together: For how many at a time processes are started, where none stands ready.
         """
         first = cells[0]
         if first.configuration not in self.forecasts.expected and first.configuration not in self.forecasts.taken:
-            ready = self.pool or self.open(1)  # to start other processes would take longer than the forecast
+            ready = self.pool or self.open(together)  # to start others would take longer than the forecast
             found = forecast_all(ready, [first], self.skip_bad, self.screen)
             if first.configuration in found.faults:
                 return 0.0, found.faults[first.configuration]
@@ -78,7 +79,9 @@ class Team:
         return self.forecasts.expect(first) * len(cells), ""
 
 
-def train_cells(team: Team, cells: Sequence[Cell], folder: Path, deadline: float, together: int = 1) -> str:
+def train_cells(
+    team: Team, cells: Sequence[Cell], folder: Path, deadline: float, together: int = 1, report: bool = False
+) -> str:
     """Train runs that are not complete; return "" or why one could not be trained.
 
     Args:
@@ -87,6 +90,7 @@ def train_cells(team: Team, cells: Sequence[Cell], folder: Path, deadline: float
         folder: Where they go.
         deadline: As `time.monotonic` gives it: what runs then is stopped.
         together: How many may be trained at a time.
+        report: Write the pages of the runs, which takes about a second for each.
     """
     left = [cell for cell in cells if not is_complete(folder / cell.name)]
     if not left:
@@ -105,7 +109,7 @@ def train_cells(team: Team, cells: Sequence[Cell], folder: Path, deadline: float
                 while left and (worker := pool.find_idle(len(left))) is not None:
                     cell = left.pop(0)
                     running[cell.name] = cell
-                    worker.give(cell, write_job(TRAIN, cell, folder, team.skip_bad))
+                    worker.give(cell, write_job(TRAIN, cell, folder, team.skip_bad, report))
                 if time.monotonic() - noted > _NOTE_SECONDS:
                     team.note()
                     noted = time.monotonic()

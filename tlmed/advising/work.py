@@ -76,12 +76,17 @@ class Work:
             return _CLOSING
         return _CLOSING + _WHOLE * time_of_run(best.trial, self.log.folder) * best.members
 
+    @property
+    def together(self) -> int:
+        """Return how many runs may be trained at a time: one with all cores, where one part judges a training."""
+        return len(self.folds)
+
     def make_trial(self, name: str, recipe: Recipe, folds: tuple[int, ...] | None = None) -> Trial:
         """Return a trial on the folds that trainings are judged on, or on others."""
         return Trial(name, recipe, self.division, self.folds if folds is None else folds)
 
 
-def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0) -> Attempt:
+def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0, held: float = 0.0) -> Attempt:
     """Train and judge an attempt if time allows; its gain is measured elsewhere.
 
     Args:
@@ -89,28 +94,55 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0)
         each: The attempt, with a trial.
         best: The best attempt so far, for which time is kept.
         share: The share of the time that is left that it may take, 0..1.
+        held: Seconds that are kept for something else that promises more.
     """
     cells = each.trial.list_cells()
     if all(is_complete(work.log.folder / cell.name) for cell in cells):  # an earlier command trained it
         return _judge(work, each, cells)
-    expected, fault = work.team.expect(cells)
+    expected, fault = work.team.expect(cells, work.together)
     if fault:
         return work.log.add(each.decide(UNTRIED, f"it cannot be trained: {fault}"))
-    own = _CLOSING + _WHOLE * expected / len(cells)
-    reserve = max(own, work.reserve(best))
-    if expected + reserve > work.left * share:
-        needs, left = describe_seconds(expected + own), describe_seconds(max(0.0, work.left * share))
-        reason = (
-            f"it would take about {needs} with its training on all images, and {left} of the budget are left for it"
-        )
-        return work.log.add(each.decide(UNTRIED, reason))
-    deadline = time.monotonic() + work.left - work.reserve(best)
-    problem = train_cells(work.team, cells, work.log.folder, deadline, len(cells) if len(work.folds) > 1 else 1)
+    own = _time_answer(expected / len(cells))
+    free = work.left * share
+    if expected + max(own, work.reserve(best), held) > free:
+        return work.log.add(each.decide(UNTRIED, _say_late(expected + own, free, held)))
+    deadline = time.monotonic() + work.left - max(work.reserve(best), held)
+    problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
     if problem == LATE:
         return work.log.add(each.decide(STOPPED, problem))
     if problem:
         return work.log.add(each.decide(DROPPED, f"it could not be trained: {problem}"))
     return _judge(work, each, cells)
+
+
+def _time_answer(seconds: float) -> float:
+    """Return how long an answer takes, to its end, if a trial of it on one fold takes so many seconds."""
+    return _CLOSING + _WHOLE * seconds
+
+
+def _say_late(needed, free, held) -> str:
+    needs, left = describe_seconds(needed), describe_seconds(max(0.0, free - held))
+    kept = ", after what is kept for training all layers" if held else ""
+    return (
+        f"it would take about {needs} with its training on all images, and {left} of the budget are left for it{kept}"
+    )
+
+
+def time_trial(work: Work, each: Attempt) -> tuple[float, float]:
+    """Return the seconds that an attempt would take with its training on all images, and those of the latter alone.
+
+    Both are 0 where it cannot be trained.
+
+    Args:
+        work: The work.
+        each: The attempt, with a trial.
+    """
+    cells = each.trial.list_cells()
+    expected, fault = work.team.expect(cells, work.together)
+    if fault:
+        return 0.0, 0.0
+    own = _time_answer(expected / len(cells))
+    return expected + own, own
 
 
 def _judge(work, each, cells) -> Attempt:
@@ -126,17 +158,23 @@ def _judge(work, each, cells) -> Attempt:
     )
 
 
-def compare(work: Work, each: Attempt, other: Attempt) -> tuple[Attempt, Attempt]:
+def compare(work: Work, each: Attempt, other: Attempt, held: float = 0.0) -> tuple[Attempt, Attempt]:
     """Measure how much better one attempt is than another, on the same folds; return both, the first with its gain.
 
     Where it is open which is better, further folds are added to both as long as time allows: a race, as of Maron &
     Moore (Artificial Intelligence Review 1997, 11:193-225), with standard errors for their bounds.
+
+    Args:
+        work: The work.
+        each: An attempt that was judged.
+        other: Another one.
+        held: Seconds that are kept for something else that promises more.
     """
     each = dataclasses.replace(each, gain=measure_gain(each.trial, other.trial, work.log.folder, work.metric))
     for fold in work.further:
         if not each.gain.is_open:
             break
-        grown = [_grow(work, one, fold, each) for one in (other, each)]
+        grown = [_grow(work, one, fold, max(work.reserve(each), held)) for one in (other, each)]
         if None in grown:
             break
         other, each = grown
@@ -145,14 +183,13 @@ def compare(work: Work, each: Attempt, other: Attempt) -> tuple[Attempt, Attempt
     return each, other
 
 
-def _grow(work, each, fold, best) -> Attempt | None:
+def _grow(work, each, fold, reserve) -> Attempt | None:
     """Return an attempt with one more fold; None if time does not allow it, or it cannot be trained."""
     if fold in each.trial.folds:
         return each
     trial = each.trial.keep((*each.trial.folds, fold))
     cells = trial.keep((fold,)).list_cells()
-    expected, fault = work.team.expect(cells)
-    reserve = work.reserve(best)
+    expected, fault = work.team.expect(cells, work.together)
     if fault or expected + reserve > work.left:
         return None
     if train_cells(work.team, cells, work.log.folder, time.monotonic() + work.left - reserve):

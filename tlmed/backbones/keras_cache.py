@@ -9,7 +9,15 @@ from tlmed import downloads
 from tlmed.backbones.applications import KerasFile
 from tlmed.downloads import DownloadFailed, is_intact
 
-__all__ = ["DownloadFailed", "cached", "download", "expected_path"]
+_FOLDER = "models"  # where `keras.applications` keeps its files
+
+__all__ = ["DownloadFailed", "cached", "download", "expected_path", "list_names"]
+
+
+def list_names() -> list[str]:
+    """Return the names of the weight files in Keras's cache, whether they are intact or not."""
+    folder = Path(os.path.expanduser(config.keras_home())) / _FOLDER
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def expected_path(file: KerasFile) -> Path:

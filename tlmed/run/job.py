@@ -27,6 +27,7 @@ class Job:
         fresh: Start over where a run is already.
         recipe_file: The file that the recipe is from; None for one made in Python.
         window: If this run repeats another: what was black and white there. None: as the recipe asks.
+        report: Write the page.
         choices: If this run repeats another: `cache` of the other one's plan, by phase. None: as this machine suggests.
     """
 
@@ -38,6 +39,7 @@ class Job:
     skip_bad: bool = False
     strict: bool = False
     fresh: bool = False
+    report: bool = True
     recipe_file: RecipeFile | None = None
     choices: Mapping[str, dict] | None = None
     window: Intensity | None = None

@@ -105,6 +105,7 @@ def train(
     skip_bad: bool = False,
     strict: bool = False,
     fresh: bool = False,
+    report: bool = True,
     recipe_file: RecipeFile | None = None,
     choices: Mapping[str, dict] | None = None,
     window: Intensity | None = None,
@@ -125,6 +126,7 @@ def train(
         skip_bad: Leave out images that cannot be read, and list them in the run.
         strict: Refuse data with leaks between splits or with one image under two labels.
         fresh: Start over where a run is already.
+        report: Write `report.html`, which takes about a second; without it, `tlmed.report.write_report(out)` does.
         recipe_file: The file that `recipe` is from, as `read_recipe` read it; the run keeps a copy.
         choices: If this run repeats another: whether each phase keeps the outputs of its frozen blocks, as `cache` of
             the other run's plan, by phase. Such a run does not go on if stopped. None: as this machine's memory and
@@ -163,6 +165,7 @@ def train(
         skip_bad=skip_bad,
         strict=strict,
         fresh=fresh,
+        report=report,
         recipe_file=recipe_file,
         choices=choices,
         window=window,
@@ -229,10 +232,11 @@ def _train_one(job: Job, begin=lambda images: None, read: ImageSet | None = None
                 write_timing(job, outcome)
                 with job.voice.busy("Writing the report"):
                     write_lock(job.run)
-                    write_report(job.run.path)
+                    if job.report:
+                        write_report(job.run.path)
                 job.run.finish()
             workers.wait()  # one that left before the chief is done would count as lost
-        job.voice.say(f"Run: {out}\nReport: {out / 'report.html'}")
+        job.voice.say(f"Run: {out}" + (f"\nReport: {out / 'report.html'}" if job.report else ""))
 
 
 def rehearse(

@@ -70,7 +70,7 @@ def _do(job: dict) -> dict:
         recipe = from_json(job["recipe"])
         if job["kind"] == FORECAST:
             return {"state": COMPLETE, "seconds": forecast(recipe, job["skip_bad"])}
-        train(recipe, Path(job["out"]), skip_bad=job["skip_bad"], verbose=False)
+        train(recipe, Path(job["out"]), skip_bad=job["skip_bad"], report=job["report"], verbose=False)
         return {"state": COMPLETE}
     except (Interrupted, Terminated):
         raise

@@ -12,7 +12,7 @@ LESS = "fewer `--jobs` leave more of it to each cell"  # what a user can do abou
 READY, COMPLETE, FAILED, STOPPED = "ready", "complete", "failed", "stopped"  # states of an answer
 
 
-def write_job(kind: str, cell: Cell, folder: Path, skip_bad: bool) -> str:
+def write_job(kind: str, cell: Cell, folder: Path, skip_bad: bool, report: bool = True) -> str:
     """Return a job as a line.
 
     Args:
@@ -20,9 +20,10 @@ def write_job(kind: str, cell: Cell, folder: Path, skip_bad: bool) -> str:
         cell: The cell.
         folder: Where its run goes.
         skip_bad: Leave out images that cannot be read.
+        report: Write the page of the run.
     """
     job = {"kind": kind, "recipe": to_json(cell.recipe), "out": str(folder / cell.name), "skip_bad": skip_bad}
-    return json.dumps(job) + "\n"
+    return json.dumps({**job, "report": report}) + "\n"
 
 
 def write_look(recipes: Sequence[Recipe]) -> str:
