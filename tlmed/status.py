@@ -9,6 +9,7 @@ from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
 from tlmed.run_files.advice_files import COMPLETE, TRIED, digest_decision, is_advice, read_advice_json, read_state
+from tlmed.run_files.owner_files import GRACE_SECONDS, find_age, read_owners
 from tlmed.run_files.search_files import is_finished, is_search, read_candidates, read_search_json
 from tlmed.run_files.study_files import (
     CELL_STATES,
@@ -22,6 +23,8 @@ from tlmed.run_files.study_files import (
 from tlmed.rundir import WORKER, RunDir
 from tlmed.sealed import DamagedFile, read_facts
 from tlmed.words import count
+
+_RUNNING, _STOPPED = "running", "stopped"  # states of a cell; the second is in no table: its process has ended
 
 
 def describe_status(run: RunDir) -> list[str]:
@@ -51,23 +54,54 @@ def find_runs(folder: Path) -> list[RunDir]:
 
 
 def describe_study(folder: Path) -> list[str]:
-    """Return how many cells of a study are complete, which failed and why, and how far the running ones are."""
+    """Return how many cells of a study are complete, which failed and why, and how far the running ones are.
+
+    A cell whose process has ended counts as stopped, whatever the table says that this process wrote.
+    """
     if not has_begun(folder):
         return [say_begun(folder)]
-    rows = read_cells(folder)
-    counts = Counter(row["state"] for row in rows)
-    said = ", ".join(f"{counts[state]} {state}" for state in CELL_STATES if counts[state])
+    rows, owners = read_cells(folder), read_owners(folder)
+    age = find_age(folder, owners)
+    places = {row["cell"]: _say_place(folder, row, owners, age) for row in rows if row["state"] == _RUNNING}
+    stopped = [name for name, said in places.items() if said.startswith(_STOPPED)]
+    counts = Counter(_STOPPED if row["cell"] in stopped else row["state"] for row in rows)
+    said = ", ".join(f"{counts[state]} {state}" for state in (*CELL_STATES, _STOPPED) if counts[state])
     earlier = sum(row["reason"] == EARLIER for row in rows)
     more = f" ({earlier} {EARLIER})" if earlier else ""
     lines = [f"{folder}: a study of {count(len(rows), 'cell')}: {said}{more}."]
     lines += _describe_candidates(folder) if is_search(folder) else []
-    for row in rows:
-        if row["state"] == "failed":
-            lines.append(f"{row['cell']}: failed: {row['reason']}")
-        if row["state"] == "running":
-            run = RunDir(folder / row["run"])
-            lines.append(f"{row['cell']}: {say_progress(run) or 'running'}{'' if run.is_running else ' elsewhere'}")
+    lines += [f"{row['cell']}: failed: {row['reason']}" for row in rows if row["state"] == "failed"]
+    lines += [f"{name}: {said}" for name, said in places.items()]
+    lines += _say_signs(owners, age) if places or counts["waiting"] else []
     return [*lines, *describe_missing(find_missing(folder, rows))]
+
+
+def _say_place(folder, row, owners, age) -> str:
+    """Return how far a cell is that was trained when the table was written, or that its process has ended."""
+    owner = next((each for each in owners if row["cell"] in each.cells), None)
+    if owner is None:  # a process that has no file in this directory, or an earlier version, trains it
+        if age <= GRACE_SECONDS:
+            run = RunDir(folder / row["run"])
+            return f"{say_progress(run) or 'running'}{'' if run.is_running else ' elsewhere'}"
+        return f"{_STOPPED}, or trained elsewhere: the table is {describe_seconds(age)} old"
+    named = f"process {owner.process.pid} of {owner.process.host}" if owner.process else "its process"
+    if not owner.has_ended:
+        return f"{say_progress(RunDir(folder / row['run'])) or 'running'} ({named})"
+    if owner.process is not None and owner.process.has_ended:
+        return f"{_STOPPED}: {named} has ended"
+    return f"{_STOPPED}: {named} has given no sign of life for {describe_seconds(owner.age)}"
+
+
+def _say_signs(owners, age) -> list[str]:
+    """Say how old the last sign of life is, and whether anyone works on a study that is not complete."""
+    alive = sum(not owner.has_ended for owner in owners)
+    if alive:
+        work = "1 process works" if alive == 1 else f"{alive} processes work"
+        return [f"{work} on it here. Last sign of life: {describe_seconds(age)} ago."]
+    return [
+        f"No process works on it here; the same `tlmed sweep` command goes on. Last sign of life: "
+        f"{describe_seconds(age)} ago."
+    ]
 
 
 def describe_advice(folder: Path) -> list[str]:

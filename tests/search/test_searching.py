@@ -20,7 +20,7 @@ from tlmed.recipe import load_recipe
 from tlmed.recipe.candidate_cells import start_at
 from tlmed.recipe.search_space import make_space
 from tlmed.run_files.search_files import read_candidates, read_search_json
-from tlmed.run_files.study_files import read_cells, read_scores, write_study
+from tlmed.run_files.study_files import list_told, read_cells, read_scores, write_study
 from tlmed.screen import Screen
 from tlmed.search import steps
 from tlmed.search.proposals import RUNGS
@@ -28,6 +28,7 @@ from tlmed.status import describe_study
 from tlmed.studies import Order, worker_pool
 from tlmed.studies.cell_forecasts import Forecasts
 from tlmed.studies.crew import Crew
+from tlmed.study_report import describe_search, read_search
 from tlmed.sweeps import plan_study, run_study
 
 
@@ -95,6 +96,15 @@ def test_candidates_are_judged_by_validation_images_alone_and_the_winner_by_test
     assert f"Search: 6 of 6 candidates tried, finished. Winner: candidate {winner['candidate']}" in " ".join(
         describe_study(folder)
     )
+
+
+def test_what_the_images_are_is_said_once_kept_and_shown(searching):
+    folder, shown = searching(small(1, seeds=1), jobs=1, skip_bad=True)
+    said = ["Images: 9 from images", "These are the splits of draw 1.", "1 image cannot be read and is left out"]
+    assert list_told(folder) == said
+    assert all(shown.count(each) == 1 for each in said)
+    page = (folder / "study.html").read_text()
+    assert all(page.count(each) == 1 for each in said)
 
 
 def test_the_same_command_goes_on_with_more_trials_and_refuses_another_search(searching):
@@ -244,6 +254,38 @@ def test_a_budget_that_runs_out_ends_the_search_and_each_fold_has_its_share(sear
     assert all(search["test"] is not None for search in read_search_json(folder)["searches"])
     assert len(read_candidates(folder)) < 10
     assert "Each fold has 10 min 50 s of the budget." in shown
+
+
+def test_a_budget_that_ends_before_anything_is_judged_says_how_long_one_takes_and_which_is_enough(
+    searching, monkeypatch, tmp_path
+):
+    """Each cell takes 400 s, four times its forecast: the two probes leave no time for a candidate."""
+
+    def count_left(crew):
+        return crew.order.budget - 400 * list(crew.list_states().values()).count("complete")
+
+    note = Forecasts.note
+    monkeypatch.setattr(Crew, "left", property(count_left))
+    monkeypatch.setattr(Forecasts, "note", lambda forecasts, cell, seconds: note(forecasts, cell, 400.0))
+    study = small(9, seeds=1)
+    # Two probes, four draws and one training of the winner take 700 s by the forecast, and four times as much.
+    enough = r"`--budget 47m` should be enough. Received: 16 min 40 s"
+    with pytest.raises(RunFailed, match=f"must judge a candidate before its budget ends; {enough}"):
+        searching(study, budget=1000.0, jobs=1)
+    folder = tmp_path / "study"
+    (search,) = read_search_json(folder)["searches"]
+    assert search["shortage"] == {"budget": 1000.0, "training": 400.0, "enough": 2800.0}
+    said = (
+        "There is no winner yet: the budget of 16 min 40 s ended the search before a candidate was judged. One "
+        "training takes about 6 min 40 s; the same command with `--budget 47m` leaves time to judge one and to train "
+        "the winner."
+    )
+    assert said in " ".join(line for line in describe_search(read_search(folder)) if isinstance(line, str))
+    assert "There is no winner yet: the budget of 16 min 40 s" in (folder / "study.html").read_text()
+    searching(study, budget=2800.0, jobs=1)
+    (search,) = read_search_json(folder)["searches"]
+    assert search["winner"]
+    assert "shortage" not in search
 
 
 def test_the_winner_is_trained_though_trainings_took_longer_than_forecast(searching, monkeypatch):

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from tests.studies.conftest import small
 from tlmed.errors import InputError
-from tlmed.run_files.study_files import read_cells, read_scores
+from tlmed.run_files.study_files import list_told, read_cells, read_scores
 from tlmed.studies.ledger import Ledger
 
 
@@ -177,11 +177,23 @@ def test_a_study_that_is_asked_to_stop_lets_its_cells_save_and_goes_on_later(tmp
     assert states(tmp_path / "study") == ["complete"] * 16
 
 
+def test_what_the_images_are_is_said_once_kept_and_shown(sweeping):
+    study = small(backbones=("LeNet5",), seeds=2)
+    folder, shown = sweeping(study, words=("read fails",), skip_bad=True)  # of the first recipe: its cells say why
+    said = ["Images: 9 from images", "1 image cannot be read and is left out"]
+    assert list_told(folder) == said
+    assert all(shown.count(each) == 1 for each in said)
+    folder, shown = sweeping(small(backbones=("LeNet5",), seeds=3))  # what it says was said when it began
+    assert all(shown.count(each) == 1 for each in said)
+    folder, shown = sweeping(small(backbones=("LeNet5",), seeds=3))
+    assert "Images:" not in shown
+
+
 def test_a_cell_that_was_entered_twice_is_trained_once(tmp_path):
     ledgers = [Ledger(tmp_path, None, "study") for _ in range(2)]
     for ledger in ledgers:
         ledger._add("cell")  # as two commands do that begin at the same moment
-    first, second = (ledger._take(number) for ledger, number in zip(ledgers, (0, 1), strict=True))
+    first, second = (ledger._take(number, "cell") for ledger, number in zip(ledgers, (0, 1), strict=True))
     assert first
     assert second
     trials = ledgers[0].storage.get_all_trials(ledgers[0].study)

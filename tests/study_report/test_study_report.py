@@ -17,6 +17,7 @@ from tlmed.run_files.study_files import (
     SCORE_COLUMNS,
     read_cells,
     read_scores,
+    read_study_json,
     write_cells,
     write_scores,
     write_study,
@@ -265,11 +266,16 @@ def test_the_page_has_all_parts_and_escapes_names(folded, drawing):
 
 def test_compare_shows_a_study_and_writes_its_page(folded, capsys):
     folder, _, analysis = folded
+    told = {"said": ["Images: 9 from <b>"], "found": ["1 image is left out"]}
+    write_study(folder, {**read_study_json(folder), "told": told})
     cli(["compare", str(folder)], standalone_mode=False)
     shown = capsys.readouterr().out
     assert "3 configurations, 5 folds and 2 seeds of each" in shown
     assert f"{analysis.means[0].value:.3f}" in shown
-    assert (folder / "study.html").read_text().startswith("<!doctype html>")
+    page = (folder / "study.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "Images: 9 from &lt;b&gt;" in page
+    assert "1 image is left out" in page
 
 
 def test_columns_are_those_that_others_rely_on():

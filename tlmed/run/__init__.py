@@ -4,8 +4,19 @@ import tlmed.tensorflow_start
 
 from tlmed.run.forecasting import forecast
 from tlmed.run.previewing import preview
-from tlmed.run.reading_images import find_source_faults, list_found, look
+from tlmed.run.reading_images import find_source_faults, introduce, list_found, look
 from tlmed.run.story import Run, rehearse, train
 from tlmed.voice import Voice
 
-__all__ = ["Run", "Voice", "find_source_faults", "forecast", "list_found", "look", "preview", "rehearse", "train"]
+__all__ = [
+    "Run",
+    "Voice",
+    "find_source_faults",
+    "forecast",
+    "introduce",
+    "list_found",
+    "look",
+    "preview",
+    "rehearse",
+    "train",
+]

@@ -143,6 +143,22 @@ def look(recipe: Recipe, skip_bad: bool = False) -> tuple[ImageSet, list[str | T
     return images, [*describe_synthetic(recipe), describe_counts(recipe, images), *describe_found(recipe, images)]
 
 
+def introduce(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str], list[str]]:
+    """Return what a command says of a recipe's images before it trains: how many there are, and what was found.
+
+    Args:
+        recipe: The recipe. Of a cross-validation the first fold is taken.
+        skip_bad: Leave out images that cannot be read; how many is among what was found.
+
+    Raises:
+        InputError: With every fault of data.
+    """
+    recipe = take_first_fold(recipe)
+    images = examine_images(recipe, read_images(recipe, skip_bad))
+    found = list_found(images, "listed in the environment.json of each run")
+    return [*describe_synthetic(recipe), describe_counts(recipe, images)], found
+
+
 def list_found(images: ImageSet, where: str) -> list[str]:
     """Return what is found in images, leaks first, as much as a screen shows; each warning is a kind of its own.
 

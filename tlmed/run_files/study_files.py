@@ -13,6 +13,7 @@ from tlmed.words import count, listed
 STUDY_JSON = "study.json"
 CELLS_CSV = "cells.csv"
 STUDY_CSV = "study.csv"
+TOLD = "told"  # the part of `study.json` that holds what was said of the images
 RUNS = "runs"  # the folder of the cells' runs
 CELL_STATES = ("complete", "failed", "running", "waiting")
 EARLIER = "of an earlier winner"  # the reason of complete cells that a search would not train any more
@@ -51,6 +52,21 @@ def read_study_json(folder: Path) -> dict:
         InputError: If it cannot be read.
     """
     return RunDir(folder).json(STUDY_JSON)
+
+
+def read_told(folder: Path) -> dict[str, list[str]] | None:
+    """Return what was said of the images of a study: `said`, and what was `found`; None where nothing was.
+
+    Raises:
+        InputError: If `study.json` cannot be read.
+    """
+    return read_study_json(folder).get(TOLD) if is_study(folder) else None
+
+
+def list_told(folder: Path) -> list[str]:
+    """Return all sentences about the images of a study."""
+    told = read_told(folder) or {"said": [], "found": []}
+    return [*told["said"], *told["found"]]
 
 
 def write_cells(folder: Path, varied: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

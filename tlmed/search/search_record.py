@@ -10,6 +10,7 @@ from tlmed.recipe.search_space import BACKBONE, RECIPE, show_value
 from tlmed.run_files.search_files import WINNER_PY, write_candidates, write_search
 from tlmed.search.proposals import Tried, find_winner, measure_importance
 from tlmed.search.search_state import OuterSearch, SearchState, average, list_finals, list_fresh
+from tlmed.search.time_left import describe_shortage
 from tlmed.studies.crew import Crew
 from tlmed.tasks import PRIMARY, SINGLE_LABEL
 from tlmed.whole_files import write_text
@@ -78,7 +79,7 @@ def _describe_search(crew, state, outer) -> dict:
         **dict.fromkeys(("validation", "fresh", "test", "optimism")),
     }
     if winner is None:
-        return found
+        return found | ({"shortage": describe_shortage(crew, state)} if outer.is_late else {})
     finals = list_finals(state, outer, winner) if outer.is_over else []
     unseen = [cell for cell in finals if cell.fold == outer.fold]  # its test images took no part in this search
     test, row = average(crew, unseen), _to_row(outer, winner)

@@ -4,15 +4,15 @@ import time
 
 import psutil
 
-from tlmed.errors import InputError
+from tlmed.errors import InputError, RunFailed
 from tlmed.recipe.search_space import Space, describe_space
 from tlmed.run_files.study_files import is_study
 from tlmed.screen import Screen
-from tlmed.search.proposals import RUNGS
+from tlmed.search.proposals import RUNGS, find_winner
 from tlmed.search.search_record import write_record
 from tlmed.search.search_state import OuterSearch, SearchState
 from tlmed.search.steps import step
-from tlmed.search.time_left import check_budget, count_finals, estimate, list_starts, name_kind
+from tlmed.search.time_left import check_budget, count_finals, describe_shortage, estimate, list_starts, name_kind
 from tlmed.search.trial_book import TrialBook
 from tlmed.status import describe_seconds
 from tlmed.studies.cell_forecasts import forecast_all
@@ -20,10 +20,10 @@ from tlmed.studies.crew import Crew, Order
 from tlmed.studies.directory import one_at_a_time
 from tlmed.studies.impossible_cells import check_backbones
 from tlmed.studies.lost_runs import renew_lost
-from tlmed.studies.source_look import look_at_sources
+from tlmed.studies.source_look import look_at_sources, tell_images
 from tlmed.studies.sweeping import StudyResult, count_states, open_crew, work
 from tlmed.studies.worker_pool import choose_jobs, hire
-from tlmed.study_report import describe_search, read_search, write_search_page
+from tlmed.study_report import describe_search, read_search, write_search_page, write_time
 from tlmed.words import count
 
 _WRITE_SECONDS = 2.0  # between two writings of the record, at least
@@ -42,7 +42,7 @@ def run_search(space: Space, order: Order, screen: Screen) -> StudyResult:
 
     Raises:
         InputError: If the directory or the storage cannot be used, or the budget is too small.
-        RunFailed: If nothing can be trained, or the storage is lost.
+        RunFailed: If nothing can be trained, the budget ends before anything is judged, or the storage is lost.
         Interrupted, Terminated: If it was asked to stop; running cells have saved what they had.
     """
     source = next(iter(space.recipes.values())).data.source
@@ -55,6 +55,7 @@ def run_search(space: Space, order: Order, screen: Screen) -> StudyResult:
         state = _begin(crew, space, screen)
         for line in describe_plan(space):
             screen.say(line)
+        tell_images(crew.pool, list_starts(space), order, screen)
         if order.budget is not None:
             _forecast(crew, state)
         crew.extend = _watch(state)
@@ -170,6 +171,12 @@ def _conclude(crew, state) -> StudyResult:
         record = read_search(folder)
         page = write_search_page(folder, record)
     screen.show([*describe_search(record, few=True), f"Page: {page}; `tlmed compare {folder}` shows the table."])
+    if any(outer.is_over and find_winner(outer.tried) is None for outer in state.outers):
+        enough = write_time(describe_shortage(crew, state)["enough"])
+        raise RunFailed(
+            f"A search must judge a candidate before its budget ends; `--budget {enough}` should be enough. "
+            f"Received: {describe_seconds(crew.order.budget)}."
+        )
     states = crew.list_states()
     finals = [states[name] for name, cell in crew.cells.items() if cell.draw is None]
     return StudyResult(result.path, {state: finals.count(state) for state in result.states})

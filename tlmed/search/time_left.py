@@ -12,6 +12,7 @@ from tlmed.search.search_state import FRESH, SearchState, list_finals
 from tlmed.status import describe_seconds
 from tlmed.studies.crew import Crew
 
+PROBE = "probe"  # what the cells of probes name in place of a recipe
 DRAWS_EACH = 2  # trainings of a candidate on average: all have one draw, half of them two, a quarter four
 
 
@@ -76,18 +77,42 @@ def _count_waves(cells: int, jobs: int) -> int:
     return -(-cells // jobs)
 
 
+def _need(crew, state) -> float:
+    """Return the seconds of the probes, one candidate on all draws and the training of its winner, as forecast."""
+    jobs, searches = len(crew.pool.cores), len(state.outers)
+    probes = [cost for (title, *_), cost in state.costs.items() if title == PROBE]
+    waves = _count_waves(RUNGS[-1], jobs) + _count_waves(count_finals(state.space.study), jobs)
+    return searches * (sum(probes) / jobs + _find_shortest(state) * waves)
+
+
+def _find_shortest(state) -> float:
+    """Return the seconds of a training of the fastest recipe and backbone, as forecast."""
+    return min((cost for (title, *_), cost in state.costs.items() if title != PROBE), default=0.0)
+
+
+def describe_shortage(crew: Crew, state: SearchState) -> dict[str, float]:
+    """Return what a search needs whose budget ended it before a candidate was judged, for `search.json`.
+
+    Returns:
+        `budget`: the seconds that it had; `training`: those of one training of a candidate, the fastest one, by the
+        forecast and by what complete cells have shown of it; `enough`: a budget in which one can be judged.
+    """
+    correction = crew.forecasts.correction
+    # The same command forecasts anew, before it has seen any cell: it refuses less than its forecast.
+    return {
+        "budget": crew.order.budget,
+        "training": _find_shortest(state) * correction,
+        "enough": _need(crew, state) * max(1.0, correction),
+    }
+
+
 def check_budget(crew: Crew, state: SearchState) -> None:
     """Refuse a budget that is too small for the probes, one candidate on all draws and the training of its winner.
 
     Raises:
         InputError: With the figures.
     """
-    jobs, searches = len(crew.pool.cores), len(state.outers)
-    probes = [cost for (title, *_), cost in state.costs.items() if title == "probe"]
-    each = min((cost for (title, *_), cost in state.costs.items() if title != "probe"), default=0.0)
-    waves = _count_waves(RUNGS[-1], jobs) + _count_waves(count_finals(state.space.study), jobs)
-    needed = searches * (sum(probes) / jobs + each * waves)
-    if needed > crew.order.budget:
+    if (needed := _need(crew, state)) > crew.order.budget:
         raise InputError(
             "`--budget` must be enough for the probes, one candidate and the training of the winner. Received: "
             f"{describe_seconds(crew.order.budget)}; these take about {describe_seconds(needed)}."
@@ -103,8 +128,8 @@ def estimate(space: Space, costs: Mapping[tuple, float], jobs: int) -> tuple[int
         jobs: How many cells are trained at a time.
     """
     study, nested = space.study, space.study.search.nested
-    probes = [cost for (title, *_), cost in costs.items() if title == "probe"]
-    each = statistics.fmean(cost for (title, *_), cost in costs.items() if title != "probe")
+    probes = [cost for (title, *_), cost in costs.items() if title == PROBE]
+    each = statistics.fmean(cost for (title, *_), cost in costs.items() if title != PROBE)
     trials = int(min(study.search.trials, space.size))
     more = DRAWS_EACH * trials + count_finals(study) + (0 if nested else len(FRESH))
     searches = study.folds if nested else 1

@@ -21,8 +21,8 @@ from tlmed import stopping
 from tlmed.errors import Interrupted, Terminated, TlmedError
 from tlmed.failures import lacks_memory
 from tlmed.recipe import from_json
-from tlmed.run import find_source_faults, forecast, train
-from tlmed.studies.jobs import COMPLETE, FAILED, FORECAST, LESS, LOOK, READY, STOPPED
+from tlmed.run import find_source_faults, forecast, introduce, train
+from tlmed.studies.jobs import COMPLETE, FAILED, FORECAST, LESS, LOOK, READ, READY, STOPPED
 
 _ADVICE = " The same command with `--out"  # that of `tlmed train`, which is not the one of the study
 
@@ -63,13 +63,16 @@ def forget_gradients() -> None:
 
 
 def _do(job: dict) -> dict:
-    """Train a cell, say how long it will take, or look at lists; a fault of the cell is an answer, too."""
+    """Train a cell, say how long it will take, look at images or at lists; a fault of the cell is an answer, too."""
     try:
         if job["kind"] == LOOK:
             return {"state": COMPLETE, "faults": find_source_faults(list(map(from_json, job["recipes"])))}
         recipe = from_json(job["recipe"])
         if job["kind"] == FORECAST:
             return {"state": COMPLETE, "seconds": forecast(recipe, job["skip_bad"])}
+        if job["kind"] == READ:
+            said, found = introduce(recipe, job["skip_bad"])
+            return {"state": COMPLETE, "said": said, "found": found}
         train(recipe, Path(job["out"]), skip_bad=job["skip_bad"], report=job["report"], verbose=False)
         return {"state": COMPLETE}
     except (Interrupted, Terminated):

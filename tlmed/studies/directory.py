@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.recipe import Cell, digest
-from tlmed.run_files.study_files import RUNS, STUDY_JSON, is_study, read_study_json, write_study
+from tlmed.run_files.owner_files import OWNERS
+from tlmed.run_files.study_files import RUNS, STUDY_JSON, TOLD, is_study, read_study_json, write_study
 from tlmed.words import listed
 
-OWNERS = "owners"  # the folder of the processes that work on a study
 _LOCK = ".study.lock"
 _NAMED = 3
 
@@ -56,7 +56,7 @@ def open_directory(folder: Path, cells: Sequence[Cell], about: dict) -> str:
         if is_study(folder):
             there = read_study_json(folder)
             _compare(folder, there, now)
-            now["directory"] = there.get("directory", now["directory"])
+            now |= {name: there[name] for name in ("directory", TOLD) if name in there}
         write_study(folder, now)
     return now["directory"]
 

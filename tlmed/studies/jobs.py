@@ -7,7 +7,7 @@ from pathlib import Path
 from tlmed.recipe import Cell, Recipe, to_json
 from tlmed.sections import Hybrid
 
-TRAIN, FORECAST, LOOK = "train", "forecast", "look"  # kinds of jobs
+TRAIN, FORECAST, LOOK, READ = "train", "forecast", "look", "read"  # kinds of jobs
 LESS = "fewer `--jobs` leave more of it to each cell"  # what a user can do about memory without another study
 READY, COMPLETE, FAILED, STOPPED = "ready", "complete", "failed", "stopped"  # states of an answer
 
@@ -16,7 +16,7 @@ def write_job(kind: str, cell: Cell, folder: Path, skip_bad: bool, report: bool 
     """Return a job as a line.
 
     Args:
-        kind: "train" or "forecast".
+        kind: "train", "forecast" or "read".
         cell: The cell.
         folder: Where its run goes.
         skip_bad: Leave out images that cannot be read.

@@ -12,7 +12,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import optuna
@@ -28,15 +28,23 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from tlmed.errors import RunFailed
-from tlmed.studies.directory import OWNERS, locked
+from tlmed.run_files.owner_files import (
+    BEAT_SECONDS,
+    GRACE_SECONDS,
+    OWNERS,
+    describe_process,
+    is_held,
+    read_process,
+    take_file,
+    write_sign,
+)
+from tlmed.studies.directory import locked
 from tlmed.studies.study_database import open_database, say_cause
 
 JOURNAL = "journal.log"
 LOST = "lost"  # the reason of a trial whose process ended without a word
 STOPPED = "stopped"  # the reason of one that was asked to stop, and goes on later
 DOUBLE = "double"  # the reason of a trial that two processes entered at the same moment
-BEAT_SECONDS = 10  # between two signs of life in a database
-GRACE_SECONDS = 40  # without one, after which a trial counts as lost
 _STATES = {
     TrialState.WAITING: "waiting",
     TrialState.RUNNING: "running",
@@ -77,9 +85,13 @@ class Ledger:
 
     def __init__(self, folder: Path, url: str | None, name: str):
         self.folder, self.owner, self.url = folder, f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}", url
+        self.process = describe_process(os.getpid())
         self.storage = _open_storage(folder, url)
         self.name, self.study = name, self.open_study(name)
-        self._lock = None if url else _take_lock(folder / OWNERS / self.owner)
+        self._held: dict[int, str] = {}  # the cells of this process, by their trials
+        self._unnamed: dict[int, float] = {}  # when a running trial was first seen that names no process
+        self._file = take_file(folder, self.owner)
+        self.beat()
 
     def open_study(self, name: str) -> int:
         """Return the number of an Optuna study in the same storage, which is made if it is not there."""
@@ -91,9 +103,8 @@ class Ledger:
 
     def close(self) -> None:
         """Give up what this process holds; its running cells count as lost from now on."""
-        if self._lock is not None:
-            (self.folder / OWNERS / self.owner).unlink(missing_ok=True)
-            self._lock.close()
+        (self.folder / OWNERS / self.owner).unlink(missing_ok=True)
+        self._file.close()
         self.storage.remove_session()
         if isinstance(self.storage, RDBStorage):
             self.storage.engine.dispose()
@@ -147,7 +158,7 @@ class Ledger:
         with self.explained():
             for trial in self.storage.get_all_trials(self.study, deepcopy=False, states=(TrialState.WAITING,)):
                 name = trial.user_attrs.get("cell")
-                if name is None or not accepts(name) or not self._take(trial._trial_id):
+                if name is None or not accepts(name) or not self._take(trial._trial_id, name):
                     continue
                 if self._is_double(trial, name):
                     self._end(trial._trial_id, TrialState.FAIL, reason=DOUBLE)
@@ -157,23 +168,24 @@ class Ledger:
 
     def finish(self, trial: int, score: float, result: Mapping) -> None:
         """Note that a cell is complete, and what came out."""
-        self._end(trial, TrialState.COMPLETE, [score], result=json.dumps(result))
+        self._settle(trial, TrialState.COMPLETE, [score], result=json.dumps(result))
 
     def fail(self, trial: int, reason: str) -> None:
         """Note that a cell failed, and why."""
-        self._end(trial, TrialState.FAIL, reason=reason)
+        self._settle(trial, TrialState.FAIL, reason=reason)
 
     def give_back(self, trial: int, name: str) -> None:
         """Let another process, or a later one, train a cell that this one could not finish."""
-        self._end(trial, TrialState.FAIL, reason=STOPPED)
-        with self.explained():
-            self._add(name, _turn(self.storage.get_trial(trial)))
+        if self._settle(trial, TrialState.FAIL, reason=STOPPED):
+            with self.explained():
+                self._add(name, _turn(self.storage.get_trial(trial)))
 
-    def beat(self, trials: Sequence[int]) -> None:
-        """Give a sign of life for cells that are trained here."""
+    def beat(self) -> None:
+        """Give a sign of life for the cells of this process: in its file, and in a database."""
+        write_sign(self._file, self.process, list(self._held.values()))
         if isinstance(self.storage, RDBStorage):
             with self.explained():
-                for trial in trials:
+                for trial in self._held:
                     self.storage.record_heartbeat(trial)
 
     def find_lost(self) -> list[str]:
@@ -211,13 +223,17 @@ class Ledger:
         facts = {"cell": name, "turn": turn}
         self.storage.create_new_trial(self.study, create_trial(state=TrialState.WAITING, user_attrs=facts))
 
-    def _take(self, trial) -> bool:
+    def _take(self, trial, name) -> bool:
         try:
             if not self.storage.set_trial_state_values(trial, TrialState.RUNNING):
                 return False
-            self.beat([trial])
+            self._held[trial] = name
+            self.beat()
+            if self.url:  # where a directory is no other's, the file of this process tells others nothing
+                self.storage.set_trial_user_attr(trial, "process", asdict(self.process))
             self.storage.set_trial_user_attr(trial, "owner", self.owner)
         except UpdateFinishedTrialError:
+            self._held.pop(trial, None)
             return False
         return True
 
@@ -234,16 +250,27 @@ class Ledger:
         )
 
     def _is_lost(self, trial) -> bool:
-        owner = trial.user_attrs.get("owner")
+        owner, number = trial.user_attrs.get("owner"), trial._trial_id
         if owner == self.owner:
             return False
-        if owner is None:  # its process ended, or is just about to write its name
-            return trial.datetime_start is not None and time.time() - trial.datetime_start.timestamp() > GRACE_SECONDS
-        if self.url:
-            return trial._trial_id in self.storage._get_stale_trial_ids(self.study)
-        return not _is_held(self.folder / OWNERS / owner)
+        if owner is None:  # its process ended, or is just about to write its name; clocks of machines may differ
+            return time.monotonic() - self._unnamed.setdefault(number, time.monotonic()) > GRACE_SECONDS
+        if not self.url:
+            return not is_held(self.folder / OWNERS / owner)
+        process = read_process(trial.user_attrs.get("process"))
+        has_ended = process is not None and process.has_ended
+        return has_ended or number in self.storage._get_stale_trial_ids(self.study)
+
+    def _settle(self, trial, state, values=None, **facts) -> bool:
+        """End a trial of this process; tell whether it was still its own: a machine that slept may have lost it."""
+        try:
+            self._end(trial, state, values, **facts)
+        except UpdateFinishedTrialError:
+            return False
+        return True
 
     def _end(self, trial, state, values=None, **facts) -> None:
+        self._held.pop(trial, None)
         with self.explained():
             for key, value in facts.items():
                 self.storage.set_trial_user_attr(trial, key, value)
@@ -296,28 +323,6 @@ def _mend(file: Path) -> None:
         content = stream.read()
         if content and not content.endswith(b"\n"):
             stream.truncate(content.rfind(b"\n") + 1)
-
-
-def _take_lock(file: Path):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    stream = file.open("a")
-    fcntl.flock(stream, fcntl.LOCK_EX)
-    return stream
-
-
-def _is_held(file: Path) -> bool:
-    """Tell whether the process that took this lock still runs."""
-    try:
-        stream = os.open(file, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(stream)
 
 
 def _weight(trial) -> tuple[int, bool, bool, int]:

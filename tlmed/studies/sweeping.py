@@ -11,6 +11,7 @@ import psutil
 from tlmed.errors import InputError, Interrupted, RunFailed, Terminated, TlmedError
 from tlmed.metrics.names import name_inline
 from tlmed.recipe import Cell
+from tlmed.run_files.owner_files import BEAT_SECONDS
 from tlmed.run_files.study_files import (
     CELL_STATES,
     EARLIER,
@@ -31,8 +32,9 @@ from tlmed.studies.crew import Crew, Order
 from tlmed.studies.directory import discard, one_at_a_time, open_directory
 from tlmed.studies.impossible_cells import check_backbones, refuse_impossible
 from tlmed.studies.jobs import COMPLETE, FAILED, STOPPED, TRAIN, may_stay, name_features, write_job
-from tlmed.studies.ledger import BEAT_SECONDS, Entry, Ledger
+from tlmed.studies.ledger import Entry, Ledger
 from tlmed.studies.lost_runs import note_place, renew_lost, say_place
+from tlmed.studies.source_look import tell_images
 from tlmed.studies.study_bars import Bars
 from tlmed.studies.worker_pool import Pool, choose_jobs, say_end
 from tlmed.words import count, listed
@@ -84,6 +86,9 @@ def run_cells(cells: Sequence[Cell], order: Order, screen: Screen) -> StudyResul
         refuse_impossible(crew.ledger, cells, screen)
         jobs = count(len(crew.pool.cores), "job")
         screen.say(f"Study: {count(len(cells), 'cell')}, {jobs} at a time. Directory: {order.folder}")
+        crew.ask(at_once=True)
+        if waiting := [cell for cell in cells if crew.list_states()[cell.name] == "waiting"]:
+            tell_images(crew.pool, waiting, order, screen)
         work(crew, screen)
         return _conclude(crew, screen)
 
@@ -181,7 +186,7 @@ def _work(crew: Crew, screen: Screen) -> None:
 
 def _show_life(crew: Crew, screen: Screen) -> None:
     """Tell others that the cells of this process are trained, and take over those of processes that have ended."""
-    crew.ledger.beat(list(crew.running.values()))
+    crew.ledger.beat()
     crew.ledger.enter(list(crew.cells), again=False)  # who gave a cell up may have ended before entering it again
     for name in crew.ledger.find_lost():
         screen.say(f"{name}: taken over from a process that has ended")
@@ -290,7 +295,7 @@ def _name_split(cell) -> str:
 def _give_back(crew, screen) -> None:
     """Ask the cells that are trained here to stop, wait until they have saved, and let others go on with them."""
     screen.say(f"Stopping: {count(len(crew.running), 'cell')} will save what they have.")
-    crew.pool.end(_GRACE)
+    crew.pool.end(_GRACE, meanwhile=crew.ledger.beat)  # saving may take longer than others would wait
     _hear(crew, screen)
     for name, trial in crew.running.items():
         crew.ledger.give_back(trial, name)

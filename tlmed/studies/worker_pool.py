@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ ROOM = 5 * 2**29  # bytes of memory that a job of a usual size takes
 _MOST_CELLS = 40  # that one process trains: what libraries keep for ever comes back with a new one
 _MOST_BYTES = 3 * 2**30  # that an idle process may hold to be used again
 _GRACE = 60.0  # seconds in which a process that is hired for a block may end
+_LOOK = 5.0  # seconds for which the end of a process is waited for at a time
 _TAIL = 2_000  # bytes of a log in which the last line is looked for
 PROGRAM = """
 import os
@@ -67,6 +68,14 @@ class Worker:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(line.encode())
             self.process.stdin.flush()
+
+    def has_ended(self, wait: float) -> bool:
+        """Tell whether the process has ended, or does within some seconds."""
+        try:
+            self.process.wait(wait)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def bury(self) -> None:
         """Close what is left of a process that has ended."""
@@ -176,8 +185,13 @@ class Pool:
         if self.workers.pop(worker.number, None) is not None:
             self.leaving.append(worker)
 
-    def end(self, grace: float) -> None:
-        """Ask all processes to stop, and kill what still runs after some seconds; empty logs are removed."""
+    def end(self, grace: float, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Ask all processes to stop, and kill what still runs after some seconds; empty logs are removed.
+
+        Args:
+            grace: How many seconds.
+            meanwhile: Is called every few seconds while they stop.
+        """
         self.is_ending = True
         for worker in self.workers.values():
             if worker.job is None:
@@ -186,10 +200,10 @@ class Pool:
                 worker.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + grace
         for worker in (*self.workers.values(), *self.leaving):
-            try:
-                worker.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
+            while not worker.has_ended(min(_LOOK, max(0.1, deadline - time.monotonic()))):
+                meanwhile()
+                if time.monotonic() > deadline:
+                    worker.process.kill()
             worker.bury()
         for log in self.logs.glob(f"{glob.escape(self.name)}-*.log"):
             if not log.stat().st_size:

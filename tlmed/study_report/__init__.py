@@ -3,7 +3,7 @@
 from tlmed.study_report.analysis import Analysis, analyse
 from tlmed.study_report.search_page import write_search_page
 from tlmed.study_report.search_scores import SearchRecord, read_search
-from tlmed.study_report.search_sentences import describe_search
+from tlmed.study_report.search_sentences import describe_search, write_time
 from tlmed.study_report.study_page import write_study_page
 from tlmed.study_report.study_scores import StudyScores, read_study_scores
 from tlmed.study_report.study_sentences import conclude, warn
@@ -22,4 +22,5 @@ __all__ = [
     "warn",
     "write_search_page",
     "write_study_page",
+    "write_time",
 ]

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from tlmed.metrics.names import name_inline
 from tlmed.pages.figures import draw
 from tlmed.pages.templating import make_page, render
+from tlmed.run_files.study_files import list_told
 from tlmed.study_report.search_plots import KINDS, draw_course, draw_worth
 from tlmed.study_report.search_scores import SearchRecord
 from tlmed.study_report.search_sentences import list_best, say_importance, say_tried, say_winners, say_worth
@@ -33,6 +34,7 @@ def make_search_page(record: SearchRecord) -> str:
         ),
         "How far the search flatters": _show_worth(record),
         "What was chosen from": _show_space(record),
+        "Images": render("list.html", items=images) if (images := list_told(record.folder)) else Markup(),
         "Notes": render("list.html", items=record.notes) if record.notes else Markup(),
     }
     lead = render("study/lead.html", said=said, more=more, doubts=record.doubts)

@@ -1,5 +1,6 @@
 """What a search says, in sentences that a page and a terminal share."""
 
+import math
 from collections import Counter
 
 from tlmed.metrics.names import name_inline
@@ -62,7 +63,8 @@ def _say_winner(record, search) -> str:
 
 def say_worth(record: SearchRecord) -> list[str]:
     """Say what the winner is worth on test images, and how far its validation score flatters it."""
-    no_winner = [] if record.searches[0]["winner"] else ["There is no winner yet."]
+    without = [search for search in record.searches if not search["winner"]]
+    no_winner = [_say_no_winner(record, search) for search in without]
     if not all(map(is_finished, record.searches)):
         return [*no_winner, *_say_unfinished(record)]
     if no_winner:
@@ -70,6 +72,27 @@ def say_worth(record: SearchRecord) -> list[str]:
     if any(search["test"] is None for search in record.searches):
         return ["What the winner is worth on test images is known when its cells are complete."]
     return _say_nested(record) if record.content["nested"] else _say_single(record)
+
+
+def _say_no_winner(record, search) -> str:
+    """Say that nothing was judged; where the budget is why, also how long one takes and which budget is enough."""
+    where = f" of fold {search['fold']}" if record.content["nested"] else ""
+    if (shortage := search.get("shortage")) is None:
+        return f"There is no winner{where} yet."
+    return (
+        f"There is no winner{where} yet: the budget of {describe_seconds(shortage['budget'])} ended the search before "
+        f"a candidate was judged. One training takes about {describe_seconds(shortage['training'])}; the same command "
+        f"with `--budget {write_time(shortage['enough'])}` leaves time to judge one and to train the winner."
+    )
+
+
+def write_time(seconds: float) -> str:
+    """Return a time as `--budget` takes it, rounded up.
+
+    >>> write_time(61.2), write_time(601)
+    ('62s', '11m')
+    """
+    return f"{math.ceil(seconds)}s" if seconds < 600 else f"{math.ceil(seconds / 60)}m"
 
 
 def _say_unfinished(record) -> list[str]:

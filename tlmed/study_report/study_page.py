@@ -1,5 +1,6 @@
 """The page of a study, in a single file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -9,6 +10,7 @@ from tlmed.comparison.sentences import say_p
 from tlmed.metrics.names import name_inline
 from tlmed.pages.figures import draw
 from tlmed.pages.templating import make_page, render
+from tlmed.run_files.study_files import list_told
 from tlmed.study_report.analysis import LEVEL, REGION, Analysis
 from tlmed.study_report.study_plots import draw_costs, draw_ranks, draw_shares, draw_sizes
 from tlmed.study_report.study_sentences import conclude, describe_cells, say_less, say_mean, warn
@@ -22,12 +24,17 @@ STUDY_HTML = "study.html"
 def write_study_page(folder: Path, analysis: Analysis) -> Path:
     """Write `study.html` into the directory of a study, and return its path."""
     file = folder / STUDY_HTML
-    write_text(file, make_study_page(analysis))
+    write_text(file, make_study_page(analysis, list_told(folder)))
     return file
 
 
-def make_study_page(analysis: Analysis) -> str:
-    """Return the whole page as HTML."""
+def make_study_page(analysis: Analysis, images: Sequence[str] = ()) -> str:
+    """Return the whole page as HTML.
+
+    Args:
+        analysis: The study.
+        images: Sentences about its images.
+    """
     said, *more = conclude(analysis)
     sections = {
         "Configurations": _show_configurations(analysis),
@@ -37,6 +44,7 @@ def make_study_page(analysis: Analysis) -> str:
         "Where the variance comes from": _show_shares(analysis),
         "Score and cost": _show_costs(analysis),
         "Score and data size": _show_sizes(analysis),
+        "Images": render("list.html", items=images) if images else Markup(),
         "Notes": render("list.html", items=analysis.notes) if analysis.notes else Markup(),
     }
     title = f"Study of {count(len(analysis.scores.configurations), 'configuration')}"
