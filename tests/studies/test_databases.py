@@ -1,20 +1,16 @@
 """Studies whose cells several machines share by a database: three processes, of which one is killed."""
 
-import getpass
-import glob
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from optuna.storages._rdb.models import BaseModel
 
+from tests.postgresql import serve
 from tests.studies.test_sweeping import states
 from tlmed.errors import InputError
 from tlmed.studies import study_database
@@ -34,34 +30,11 @@ run_cells(small(seeds=4).expand("images"), order, Screen(sys.stdout, waits=False
 """
 
 
-def find(program):
-    places = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{program}"))
-    return shutil.which(program) or (places[-1] if places else None)
-
-
 @pytest.fixture(scope="module")
 def database():
     """Give the address of a PostgreSQL database of this machine."""
-    pytest.importorskip("psycopg")
-    if find("initdb") is None or (getpass.getuser() == "root" and shutil.which("runuser") is None):
-        pytest.skip("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp())  # pytest lets nobody else into its folders
-    as_user = []
-    if getpass.getuser() == "root":  # as which PostgreSQL does not run
-        as_user = ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-    control = [*as_user, find("pg_ctl"), "-D", str(folder / "data"), "-w"]
-    initial = [*as_user, find("initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "tlmed"]
-    subprocess.run(initial, check=True, stdout=subprocess.DEVNULL)
-    start = [*control, "-l", str(folder / "log"), "-o", server, "start"]
-    subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
-    yield f"postgresql://tlmed@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL)
-    shutil.rmtree(folder)
+    with serve() as address:
+        yield address
 
 
 OPEN = """
