@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.postgresql import serve
+from tlmed.run_files.owner_files import read_owners
 from tlmed.run_files.search_files import read_candidates, read_search_json
 from tlmed.run_files.study_files import read_cells
 
@@ -56,9 +58,12 @@ def test_three_processes_share_a_search_by_a_database_and_find_the_winner_that_o
         processes = [start(tmp_path / name / "study", database) for name in ("one", "two", "three")]
         lines = iter(processes[0].stdout.readline, b"")
         assert any(b"validation" in line for line in lines)
+        while processes[0].poll() is None and not read_owners(tmp_path / "one" / "study")[0].cells:
+            time.sleep(0.01)
         os.killpg(processes[0].pid, signal.SIGKILL)
         told = [process.communicate()[0].decode() for process in processes]
     assert [process.returncode for process in processes] == [-signal.SIGKILL, 0, 0], "\n".join(told)
+    assert "taken over from a process that has ended" in told[1] + told[2]
     for name in ("two", "three"):
         folder = tmp_path / name / "study"
         found = find_result(folder)

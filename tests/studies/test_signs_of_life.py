@@ -88,9 +88,11 @@ def test_a_cell_of_another_machine_is_taken_over_after_as_long_as_the_docs_say(o
     first.beat()
     grow_old(first, GRACE_SECONDS + 5)
     assert second.find_lost() == ["cell"]
+    assert read_owners(first.folder)[0].cells == ("cell",)
     first.finish(trial, 0.5, {})  # it only slept: the cell is another's now
     first.give_back(trial, "cell")
     assert second.read()["cell"].state == "waiting"
+    assert read_owners(first.folder)[0].cells == ()
     assert len(second.storage.get_all_trials(second.study)) == 2
 
 
@@ -126,6 +128,7 @@ def test_status_says_who_trains_a_cell_and_at_once_that_a_process_was_killed(tmp
     assert head.endswith("a study of 2 cells: 1 running, 1 waiting.")
     assert said == f"cell: running (process {child.pid} of {process.host})"
     assert re.fullmatch(r"1 process works on it here. Last sign of life: \d s ago.", signs)
+    assert read_owners(tmp_path)[0].cells == ("cell",)
     ledger._file.close()  # as the system does when it is killed
     child.kill()
     child.wait()

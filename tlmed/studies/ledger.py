@@ -270,7 +270,8 @@ class Ledger:
         return True
 
     def _end(self, trial, state, values=None, **facts) -> None:
-        self._held.pop(trial, None)
+        if self._held.pop(trial, None):
+            write_sign(self._file, self.process, list(self._held.values()))
         with self.explained():
             for key, value in facts.items():
                 self.storage.set_trial_user_attr(trial, key, value)
