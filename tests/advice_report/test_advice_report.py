@@ -23,6 +23,7 @@ from tlmed.advice_report.advice_sentences import (
     say_goal,
     say_verdict,
 )
+from tlmed.advice_report.advice_tables import tabulate_course
 from tlmed.pages.figures import Picture
 from tlmed.screen import to_lines
 from tlmed.tabulation import Table
@@ -250,6 +251,15 @@ def test_nobody_is_told_to_use_what_learnt_nothing(folders, pages):
         assert "tlmed predict" not in text
         assert "tlmed data show /home/anna/busi" in text
     assert "tlmed predict" in Reader(pages["one-backbone"]).text
+
+
+def test_what_was_kept_without_a_trial_is_no_nothing():
+    content = copy.deepcopy(COMPLETE)
+    trusted = {**content["steps"][-1]["tried"][0], "name": "whole-A", "score": None, "gain": None, "decision": "kept"}
+    content["steps"] = [*content["steps"][:1], {"step": "all layers", "seconds": 0.0, "says": "", "tried": [trusted]}]
+    rows = tabulate_course(make(content)).rows
+    assert rows[-1] == ("all layers", "whole-A", "not tried", "0.0")
+    assert rows[0][1] != "nothing"
 
 
 def test_one_and_several_are_said_rightly():

@@ -74,6 +74,12 @@ def test_more_computing_is_advised_only_where_the_budget_left_something_out():
     late = [*STEPS, {"step": "thawing", "tried": [tried("thaw1", "not tried", reason="1 s of the budget", score=None)]}]
     said = {each["what"]: each["says"] for each in list_next(late, GATE, None, ANSWER, 500)}
     assert "A larger --budget" in said["computing"]
+    whole = tried("whole", "kept", reason="the budget has time for its training alone", score=None)
+    said = {
+        each["what"]: each["says"]
+        for each in list_next([*STEPS, {"step": "w", "tried": [whole]}], GATE, None, ANSWER, 500)
+    }
+    assert "had no time for: whole" in said["computing"]
     flat = [*STEPS, {"step": "thawing", "tried": [tried("thaw1", "dropped", gain=0.001)]}]
     said = {each["what"]: each["says"] for each in list_next(flat, GATE, None, ANSWER, 500)}
     assert "not expected to help" in said["computing"]
@@ -87,3 +93,14 @@ def test_how_many_were_compared_is_said_for_one_and_for_several():
     two = say_sure([*STEPS, {"step": "thawing", "tried": [tried("thaw1")]}], found, ANSWER, "2026-01-01T00:00:00+00:00")
     assert "One option was tried" in " ".join(one)
     assert "2 options were compared" in " ".join(two)
+
+
+def test_of_what_was_not_tried_no_score_is_claimed():
+    found = bounds(0.8, 0.7, 0.9)
+    sure = " ".join(say_sure(STEPS, {"metric": "auc", "value": 0.8}, ANSWER, "2026-01-01T00:00:00+00:00", "thaw2-A"))
+    assert "What was decided was not tried" in sure
+    assert "thaw2-A had an AUC 0.800" in sure
+    verdict = judge_learnable(found, bounds(0.85, 0.75, 0.95), "thaw2-A")
+    assert "on the development images (of thaw2-A) and" in verdict["says"][0]
+    assert "that of thaw2-A was" in judge_learnable(found, bounds(0.6, 0.4, 0.8), "thaw2-A")["says"][0]
+    assert "the AUC of thaw2-A is" in judge_learnable(bounds(0.5, 0.4, 0.6), found, "thaw2-A")["says"][0]

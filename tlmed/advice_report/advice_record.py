@@ -60,6 +60,11 @@ class Candidate:
         """Whether it was kept, and has a score."""
         return self.entry["decision"] == KEPT and self.score is not None
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it was kept by what other images tell, without a trial."""
+        return self.entry["decision"] == KEPT and self.entry.get("score") is None
+
 
 @dataclass(frozen=True, eq=False)
 class AdviceRecord:

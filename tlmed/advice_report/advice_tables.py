@@ -144,8 +144,10 @@ def tabulate_course(record: AdviceRecord) -> Table:
     """Return the steps in short, a row for each, for a terminal: narrow enough for 80 columns."""
     rows, candidates = [], record.candidates
     for step in record.content["steps"]:
-        best = find_best(one for one in candidates if one.step == step["step"])
-        score = f"{number(best.score['value'])}{say_ends(best.score)}" if best else _NONE
-        rows.append((step["step"], best.entry["name"] if best else "nothing", score, _number(step.get("seconds"), 1)))
+        own = [one for one in candidates if one.step == step["step"]]
+        best = find_best(own) or next((one for one in own if one.is_trusted), None)
+        name, score = (best.entry["name"], best.score) if best else ("nothing", None)
+        shown = f"{number(score['value'])}{say_ends(score)}" if score else "not tried" if best else _NONE
+        rows.append((step["step"], name, shown, _number(step.get("seconds"), 1)))
     metric = name_inline(record.content["goal"]["metric"])
     return Table((*texts("step", "kept", f"{metric} (95 %)"), *numbers("seconds")), rows)

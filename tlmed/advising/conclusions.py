@@ -135,7 +135,8 @@ def _list_tried(steps) -> list[Mapping]:
 
 
 def _say_computing(tried) -> list[dict]:
-    late = [each for each in tried if each["decision"] in (UNTRIED, STOPPED) and "budget" in each["reason"]]
+    unscored = [each for each in tried if each["decision"] in (UNTRIED, STOPPED) or each["score"] is None]
+    late = [each for each in unscored if "budget" in each["reason"]]
     if late:
         names = ", ".join(each["name"] for each in late[:3])
         text = f"A larger --budget, in another --out, would try what this one had no time for: {names}."
