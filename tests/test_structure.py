@@ -23,6 +23,7 @@ PUBLIC = {
     "tlmed.cli.evaluate_command.evaluate",
     "tlmed.cli.predict_command.predict",
     "tlmed.cli.reproduce_command.reproduce",
+    "tlmed.cli.serve_command.serve",
     "tlmed.features.extractor.__init__",
     "tlmed.inference.loose_images.answer",
     "tlmed.inference.loose_images.predict",

@@ -22,6 +22,7 @@ from tlmed.cli.plan_command import plan
 from tlmed.cli.predict_command import predict
 from tlmed.cli.recipes_commands import recipes
 from tlmed.cli.reproduce_command import reproduce
+from tlmed.cli.serve_command import serve
 from tlmed.cli.status_command import status
 from tlmed.cli.sweep_command import sweep
 from tlmed.cli.train_command import train
@@ -50,6 +51,7 @@ for _command in (
         data,
         evaluate,
         predict,
+        serve,
         compare,
         ensemble,
         reproduce,

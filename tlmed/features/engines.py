@@ -28,6 +28,8 @@ class CannotConvert(Exception):
 class Engine(abc.ABC):
     """Run a network over batches of images of one size. Batches are always full, so rows do not depend on others.
 
+    An engine whose rows do not depend on how many there are may take fewer images: a multiple of its step.
+
     Args:
         prefix: A functional network on raw images; its weights are read when the engine is first called.
         batch_size: Images per call.
@@ -37,6 +39,7 @@ class Engine(abc.ABC):
         version: Of the library.
         precision: Of the arithmetic, "float32" or "bfloat16".
         share: Images that are computed together; divides the batch size.
+        step: A call is filled up to a multiple of this number of images.
         calls: How many batches were computed.
     """
 
@@ -45,7 +48,7 @@ class Engine(abc.ABC):
     precision = "float32"
 
     def __init__(self, prefix: keras.Model, batch_size: int):
-        self.prefix, self.batch_size, self.share, self.calls = prefix, batch_size, batch_size, 0
+        self.prefix, self.batch_size, self.share, self.step, self.calls = prefix, batch_size, batch_size, batch_size, 0
         self._run: Callable[[np.ndarray], list[np.ndarray]] | None = None
 
     def prepare(self) -> None:
@@ -68,9 +71,9 @@ class Engine(abc.ABC):
         """
         self.prepare()
         self.calls += 1
-        missing = self.batch_size - len(images)
+        missing = -len(images) % self.step
         padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)]) if missing else images
-        outputs = [np.asarray(output).reshape(self.batch_size, -1) for output in self._run(padded)]
+        outputs = [np.asarray(output).reshape(len(padded), -1) for output in self._run(padded)]
         joined = np.concatenate(outputs, axis=1) if len(outputs) > 1 else outputs[0]
         return joined[: len(images)].astype("float32", copy=False)
 
@@ -78,8 +81,8 @@ class Engine(abc.ABC):
     def _compile(self) -> Callable[[np.ndarray], list[np.ndarray]]:
         """Return what runs a full batch of images, uint8, and gives the network's outputs, one array each."""
 
-    def _trace(self, images: int):
-        """Return the network as a TensorFlow function of a fixed number of images, uint8; it gives a flat list."""
+    def _trace(self, images: int | None):
+        """Return the network as a TensorFlow function of so many images, None for any, uint8; it gives a flat list."""
         prefix, dtype = self.prefix, self.prefix.inputs[0].dtype
         spec = tf.TensorSpec((images, *prefix.input_shape[1:]), tf.uint8)
         run = tf.function(
@@ -118,6 +121,7 @@ class OpenVino(Engine):
         self.precision = precision
         room = max(1, SHARE_PIXELS // math.prod(prefix.input_shape[1:3]))
         self.share = max(size for size in range(1, min(room, batch_size) + 1) if batch_size % size == 0)
+        self.step = self.share
         try:
             self.version = importlib.metadata.version("openvino")
         except importlib.metadata.PackageNotFoundError as error:
@@ -160,8 +164,8 @@ class OpenVino(Engine):
             return self._trace(images)
 
     def _run_shares(self, queue, images, shapes) -> list[np.ndarray]:
-        """Run a full batch, share by share, on all cores at once."""
-        outputs = [np.empty((self.batch_size, *shape), "float32") for shape in shapes]
+        """Run a batch, share by share, on all cores at once."""
+        outputs = [np.empty((len(images), *shape), "float32") for shape in shapes]
 
         def keep(request, start):
             for number, output in enumerate(outputs):
@@ -169,7 +173,7 @@ class OpenVino(Engine):
                 output[start : start + self.share] = request.get_output_tensor(number).data
 
         queue.set_callback(keep)
-        for start in range(0, self.batch_size, self.share):
+        for start in range(0, len(images), self.share):
             queue.start_async(images[start : start + self.share], start)
         queue.wait_all()
         return outputs

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed import metrics
 from tlmed.answer_units import FILE
 from tlmed.data import read_files
 from tlmed.data.decode_and_resize import PixelRule
@@ -20,7 +19,7 @@ from tlmed.evaluation.decision_lines import describe_choice
 from tlmed.evaluation.explanations import Place
 from tlmed.evaluation.label_lines import describe_choices
 from tlmed.evaluation.lines import describe_worse
-from tlmed.evaluation.pooling import number_units, pool_scores, say_how
+from tlmed.evaluation.pooling import say_how
 from tlmed.evaluation.predicted_tables import list_columns
 from tlmed.inference.explained_images import (
     Answers,
@@ -32,6 +31,7 @@ from tlmed.inference.explained_images import (
 )
 from tlmed.inference.panel import Panel, describe_panel, open_panel
 from tlmed.inference.scorer import BATCH_SIZE
+from tlmed.inference.unit_answers import answer_files, join_notes
 from tlmed.part_names import split_part
 from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
@@ -157,23 +157,20 @@ def answer(
         else:
             open_pictures(place, paths, explainer)
     scores = panel.score(lambda member, scorer: scorer(views[member.rule].batches(BATCH_SIZE)))
-    main = None if several else metrics.positive_index(classes, old["positive"])
-    units, members = number_units(replace(pooling, by=FILE).name(names, None))
-    pooled = pool_scores(scores, members, pooling.how, main, read_task(old)) if pooling.how else scores
-    chosen = decision.choose(pooled, main, read_task(old))
-    answers = Answers(chosen, pooled, scores, members)
+    found = answer_files(panel, names, scores)
+    units, members, chosen, calibrated = found.names, found.members, found.chosen, found.calibrated
+    answers = Answers(chosen, found.scores, scores, members)
     if explainer is not None:
         if several:
             for line in show_labels(pictures, files, answers, explainer, decision.thresholds, classes, labels):
                 voice.say(line)
         else:
             show_classes(place, files, answers, explainer, old)
-    calibrated = decision.calibrate(pooled)
-    tables = np.concatenate([pooled, calibrated], axis=1, dtype=float)
+    tables = np.concatenate([found.scores, calibrated], axis=1, dtype=float)
     said = describe_choices(old) if several else describe_choice(old)
     for line in (*describe_panel(panel), *_describe_units(pooling, old["positive"]), *said, *describe_worse(old)):
         voice.say(line)
-    notes = _join_notes(note_tones(tones, usual), members)
+    notes = join_notes(note_tones(tones, usual), members)
     lines = zip(units, chosen, tables.tolist(), notes, strict=True)
     rows = [
         (name, *(choice.tolist() if several else [classes[choice]]), *row, note) for name, choice, row, note in lines
@@ -216,15 +213,6 @@ def _describe_units(pooling, positive) -> list[str]:
         return []
     own = "; the run pools by group, which is not known here" if pooling.by != FILE else ""
     return [f"One row per file: {say_how(pooling, positive)}{own}."]
-
-
-def _join_notes(notes, members) -> list[str]:
-    """Return the notes of each unit, each once."""
-    found = [{} for _ in range(members.max() + 1)]
-    for note, unit in zip(notes, members.tolist(), strict=True):
-        if note:
-            found[unit][note] = None
-    return ["; ".join(said) for said in found]
 
 
 def read_usual(run) -> dict[str, int] | None:

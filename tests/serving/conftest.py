@@ -1,0 +1,32 @@
+"""A run that is served inside of the process of the tests."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from tlmed.data.held_files import Limits
+from tlmed.rundir import RunDir
+from tlmed.serving.answering import MOST_SAMPLES, open_served
+from tlmed.serving.application import make_application
+from tlmed.serving.guarding import Rules
+from tlmed.serving.refusals import UploadLimits
+from tlmed.serving.service import open_service
+
+LIMITS = UploadLimits(bytes=2**20, idle=0.2, whole=0.5)
+
+
+@pytest.fixture(scope="session")
+def served(finished):
+    return open_served(RunDir(finished.path), "keras", Limits(10**6, MOST_SAMPLES), lambda sentence: None)
+
+
+@pytest.fixture(scope="session")
+def service(served):
+    service = open_service(served, LIMITS)
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="session")
+def client(service):
+    with TestClient(make_application(service, Rules()), base_url="http://localhost:8000") as client:
+        yield client

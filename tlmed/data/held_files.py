@@ -1,0 +1,112 @@
+"""Image files that somebody sent: read from memory, by the rules for training images, and never written to a disk."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from tlmed.data.decode_and_resize import PixelRule
+from tlmed.data.extras import describe_extras
+from tlmed.data.readers import find_reader, read_facts, read_plane
+from tlmed.data.reading import read_all
+from tlmed.data.samples import take_samples
+from tlmed.data.table import Table
+from tlmed.slicing import WHOLE, Slicing
+
+_ALL = sys.maxsize  # bytes of memory for pixels: with any limit, what goes beyond it lies in a file
+
+
+class UnknownFormat(ValueError):
+    """No reader knows the first bytes of a content; the message says what it is instead."""
+
+
+class TooManyPixels(ValueError):
+    """An image has more pixels than may be decoded, by what its header says."""
+
+
+class TooManySamples(ValueError):
+    """A file gives more samples, such as planes of a volume, than may be answered at a time."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be decoded of one file; None: as much as readers allow for any image.
+
+    Attributes:
+        pixels: Of one plane, by the header, before it is decoded.
+        samples: That a file gives.
+    """
+
+    pixels: int | None = None
+    samples: int | None = None
+
+
+NONE = Limits()
+
+
+@dataclass(frozen=True, eq=False)
+class HeldImages:
+    """The samples of one file.
+
+    Attributes:
+        names: What each is called, "image.png" or "image.nii#plane=3".
+        pixels: uint8 [n, height, width, 3].
+        tones: Of each, `TONES` [n].
+        family: The family of files, such as "DICOM".
+        notes: Sentences on what of the file is not used as it is stored.
+    """
+
+    names: tuple[str, ...]
+    pixels: np.ndarray
+    tones: np.ndarray
+    family: str
+    notes: tuple[str, ...]
+
+
+def read_held(
+    content: bytes, name: str, rule: PixelRule, slicing: Slicing = WHOLE, limits: Limits = NONE
+) -> HeldImages:
+    """Read an image file that is held in memory.
+
+    Args:
+        content: Of the file.
+        name: Of the file: nothing of it counts but its ending, as in training.
+        rule: How images become pixels, without an open range.
+        slicing: How files with several planes become samples, as a run settled it.
+        limits: What may be decoded.
+
+    Raises:
+        UnknownFormat, TooManyPixels, TooManySamples, ValueError: It cannot be read; the message is a short reason.
+        InputError: It is read by an extra that is not installed, or must be read in another way.
+
+    >>> read_held(b"", "x.png", PixelRule((8, 8)))
+    Traceback (most recent call last):
+    tlmed.data.held_files.UnknownFormat: the file is empty
+    """
+    ending = PurePath(name).suffix.lower()
+    called = f"image{ending if ending.isascii() and ending[1:].isalnum() else ''}"
+    _check_form(content, limits)
+    files = Table("upload", (called,), np.zeros(1, np.int64), (), None, None, lambda row: content, root=Path())
+    table = take_samples(files, slicing, is_settled=True)
+    if limits.samples is not None and len(table) > limits.samples:
+        raise TooManySamples(f"it gives {len(table):,} samples; at most {limits.samples:,} are answered here")
+    _, broken, found = read_all(table, rule, _ALL)
+    if broken:
+        raise ValueError(next(iter(broken.values())))
+    rows = np.arange(len(table))
+    extras = describe_extras(table.paths, found.extras)
+    return HeldImages(table.paths, found.take(rows), found.tones, found.formats[0], (*dict.fromkeys(extras),))
+
+
+def _check_form(content: bytes, limits: Limits) -> None:
+    """Refuse, by its first bytes and its header, what is no image, or too large a one."""
+    if find_reader(content) is None:
+        try:
+            read_plane(content)
+        except ValueError as error:
+            raise UnknownFormat(str(error)) from None
+    facts = read_facts(content)
+    if limits.pixels is not None and facts.height * facts.width > limits.pixels:
+        size = f"{facts.height:,} x {facts.width:,}"
+        raise TooManyPixels(f"it has {size} pixels; at most {limits.pixels:,} are decoded here")

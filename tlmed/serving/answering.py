@@ -1,0 +1,274 @@
+"""What a run answers for one uploaded image: what `tlmed predict` answers for the same file."""
+
+import tlmed.tensorflow_start
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from tlmed.data.decode_and_resize import PixelRule
+from tlmed.data.held_files import HeldImages, Limits, read_held
+from tlmed.data.tones import note_tones
+from tlmed.errors import InputError
+from tlmed.evaluation.explanations import Explainer, overlay
+from tlmed.evaluation.pooling import find_telling
+from tlmed.features.engines import Engine
+from tlmed.inference.loose_images import read_usual
+from tlmed.inference.member_scores import average_scores
+from tlmed.inference.panel import Panel, open_panel
+from tlmed.inference.scorer import Scorer, computing, load_scorer
+from tlmed.inference.unit_answers import FileAnswers, answer_files, join_notes
+from tlmed.part_names import split_part
+from tlmed.rundir import RunDir
+from tlmed.serving.running_networks import MOST, compile_network
+from tlmed.slicing import Tiling
+from tlmed.tasks import MULTI_LABEL, read_task
+
+MOST_SAMPLES = 256  # of a file: planes of a volume
+
+
+@dataclass(frozen=True, eq=False)
+class Voter:
+    """A network that answers, alone or with others.
+
+    Attributes:
+        rule: How it sees images.
+        share: Its part of the answer, above 0.
+        engine: Runs it: to class probabilities, or of a hybrid to features.
+        finish: Features to class probabilities; None where the engine gives them.
+    """
+
+    rule: PixelRule
+    share: float
+    engine: Engine
+    finish: Callable[[np.ndarray], np.ndarray] | None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return class probabilities [n, k] of uint8 [n, height, width, 3], n of any size."""
+        with computing():
+            parts = [self.engine(images[start : start + MOST]) for start in range(0, len(images), MOST)]
+        found = np.concatenate(parts)
+        return found if self.finish is None else self.finish(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An uploaded image as the networks see it.
+
+    Attributes:
+        views: By the rule of each network; all have the same n samples.
+        first: By the rule of the first one, whose notes and tones count.
+    """
+
+    views: Mapping[PixelRule, HeldImages]
+    first: HeldImages
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.first.names)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run answers for a file, or for one of its samples where it does not pool their scores.
+
+    Attributes:
+        sample: Which part of the file, such as "plane=3"; "" for the whole file.
+        prediction: The class; of several labels those that are predicted.
+        scores: By class, not calibrated.
+        calibrated: Likewise, calibrated.
+        note: What is odd about the values of the image; "" for nothing.
+    """
+
+    sample: str
+    prediction: str | tuple[str, ...]
+    scores: Mapping[str, float]
+    calibrated: Mapping[str, float]
+    note: str
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Where the evidence for a class lies.
+
+    Attributes:
+        of: The class.
+        method: How it was found, such as "grad-cam, last block".
+        sample: Which part of the file is shown.
+        image: A PNG of what the network sees.
+        overlay: A PNG of the same, with the evidence as colour.
+        empty: Whether nothing in the image speaks for the class.
+    """
+
+    of: str
+    method: str
+    sample: str
+    image: bytes
+    overlay: bytes
+    empty: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ServedRun:
+    """A run whose networks are in memory and compiled.
+
+    Attributes:
+        panel: What answers.
+        voters: The networks with a share.
+        limits: What of an upload is decoded.
+    """
+
+    panel: Panel
+    voters: tuple[Voter, ...]
+    limits: Limits
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Return the names of the classes, or of the labels, in order."""
+        return self.panel.metrics["classes"]
+
+    @property
+    def task(self) -> str:
+        """Return what is asked, of `tlmed.tasks`."""
+        return read_task(self.panel.metrics)
+
+    @property
+    def engine(self) -> str:
+        """Return what runs the networks, with its version."""
+        return " and ".join(dict.fromkeys(f"{voter.engine.name} {voter.engine.version}" for voter in self.voters))
+
+    @property
+    def is_multi(self) -> bool:
+        """Tell whether an image may have several labels."""
+        return self.task == MULTI_LABEL
+
+    @cached_property
+    def usual(self) -> Mapping[str, int] | None:
+        """Return how many values training images usually have."""
+        return read_usual(self.panel.first.run)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Return what shows where the evidence lies: Grad-CAM, or occlusion where the network allows no other."""
+        self.panel.refuse_several("`explain`")
+        return self.panel.scorer.explainer()
+
+    def decode(self, content: bytes, name: str) -> Decoded:
+        """Read an image as training images are read, with the same refusals.
+
+        Raises:
+            ValueError: As `read_held`; the message is a short reason.
+            InputError: Likewise.
+        """
+        rules = dict.fromkeys([self.panel.first.rule, *(voter.rule for voter in self.voters)])
+        slicing = self.panel.recipe.data.slicing
+        views = {rule: read_held(content, name, rule, slicing, self.limits) for rule in rules}
+        return Decoded(views, views[self.panel.first.rule])
+
+    def score(self, images: Sequence[Decoded]) -> list[np.ndarray]:
+        """Return the class probabilities of the samples of each image, float [n, k], all computed together."""
+        found = [voter(np.concatenate([image.views[voter.rule].pixels for image in images])) for voter in self.voters]
+        if len(found) > 1:
+            shares = np.array([voter.share for voter in self.voters])
+            joined = average_scores(np.stack(found).astype(float), shares[:, None])
+        else:
+            joined = found[0]
+        if not np.isfinite(joined).all():
+            raise InputError("The network of RUN must give finite scores. Received: NaN or infinity for an image.")
+        return np.split(joined, np.cumsum([len(image) for image in images])[:-1])
+
+    def answer(self, image: Decoded, scores: np.ndarray) -> tuple[list[Answer], FileAnswers]:
+        """Return what the run answers for an image, by its threshold or its rule, and the same as numbers.
+
+        Args:
+            image: As it was decoded.
+            scores: Of its samples, float [n, k].
+        """
+        found = answer_files(self.panel, image.first.names, scores)
+        notes = join_notes(note_tones(image.first.tones, self.usual), found.members)
+        return [self._say(found, row, note) for row, note in enumerate(notes)], found
+
+    def _say(self, found, row, note) -> Answer:
+        chosen, classes = found.chosen[row], self.classes
+        named = tuple(name for name, has in zip(classes, chosen, strict=True) if has) if self.is_multi else ""
+        tables = [
+            dict(zip(classes, np.asarray(table[row], float).tolist(), strict=True))
+            for table in (found.scores, found.calibrated)
+        ]
+        return Answer(split_part(found.names[row])[1], named if self.is_multi else classes[chosen], *tables, note)
+
+    def explain(self, image: Decoded, scores: np.ndarray, found: FileAnswers, of: str | None = None) -> Explained:
+        """Show where the evidence for a class lies, in the sample that speaks most for it.
+
+        Args:
+            image: As it was decoded.
+            scores: Of its samples, float [n, k].
+            found: From `answer`; of several units the first one is explained.
+            of: The class; None: the predicted one, or of several labels the one furthest above its threshold.
+
+        Raises:
+            InputError: Several networks answer together, or the network allows no explanation.
+        """
+        explainer = self.explainer
+        label = self._choose(found) if of is None else list(self.classes).index(of)
+        row = int(find_telling(scores, found.members, np.full(len(found.names), label))[0])
+        pixels = image.views[self.panel.first.rule].pixels[row]
+        with computing():
+            heat = explainer(pixels[None], label)[0]
+        sample = split_part(image.first.names[row])[1]
+        pictures = _write_png(pixels), _write_png(overlay(pixels, heat))
+        return Explained(self.classes[label], explainer.name, sample, *pictures, not heat.any())
+
+    def _choose(self, found) -> int:
+        if not self.is_multi:
+            return int(found.chosen[0])
+        return int(np.argmax(found.scores[0] - np.array(self.panel.decision.thresholds)))
+
+
+def open_served(run: RunDir, engine: str, limits: Limits, warn: Callable[[str], None]) -> ServedRun:
+    """Load the networks of a run, and compile them.
+
+    Args:
+        run: A complete run, a cross-validation or an ensemble.
+        engine: Of `tlmed.serving.running_networks.ENGINES`.
+        limits: What of an upload is decoded.
+        warn: Is told what cannot be checked.
+
+    Raises:
+        InputError: Its files are not as it wrote them, it cuts slides into tiles, or the engine cannot run it.
+    """
+    panel = open_panel(run)
+    if isinstance(panel.recipe.data.slicing, Tiling):
+        raise InputError(
+            "`tlmed serve` must have a run of images or volumes: slides are read from files, piece by piece; use "
+            f"`tlmed predict`. Received: {str(run.path)!r}, which cuts slides into tiles (`data.tile`)."
+        )
+    for sentence in panel.check_intact("environment.json", "plan.json"):
+        warn(sentence)
+    asked = [(member, float(share)) for member, share in zip(panel.members, panel.weights, strict=True) if share]
+    scorers = [panel.scorer if panel.is_single else load_scorer(member.run) for member, _ in asked]
+    with computing():
+        voters = tuple(
+            _make_voter(member.rule, share, scorer, engine)
+            for (member, share), scorer in zip(asked, scorers, strict=True)
+        )
+    served = ServedRun(panel, voters, limits)
+    for voter in voters:
+        voter(np.zeros((1, *voter.rule.size, 3), np.uint8))  # the first image would pay for what first use makes
+    return served
+
+
+def _make_voter(rule: PixelRule, share: float, scorer: Scorer, engine: str) -> Voter:
+    if scorer.network is not None:
+        return Voter(rule, share, compile_network(scorer.network, engine), None)
+    return Voter(rule, share, compile_network(scorer.features, engine), scorer.finish)
+
+
+def _write_png(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()

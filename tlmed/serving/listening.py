@@ -1,0 +1,114 @@
+"""Listen on a port until Ctrl-C or SIGTERM, and end cleanly: what was asked is answered, nothing new is taken."""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tlmed.errors import InputError
+from tlmed.serving.guarding import Guard
+
+GRACE = 10  # seconds that requests under way have to be answered at the end
+_BACKLOG = 512
+_PATIENCE = 20.0  # seconds for the head of a request: a connection without one is closed
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Take a port, before anything is loaded.
+
+    Args:
+        host: A name or an address of this machine.
+        port: 0 for any that is free.
+
+    Raises:
+        InputError: It is in use or not allowed, or the host is not of this machine.
+    """
+    taken = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        taken = socket.socket(family, kind, protocol)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+        taken.listen(_BACKLOG)  # here, because two sockets may be bound to a port, and only one may listen
+    except (OSError, UnicodeError) as error:
+        if taken is not None:
+            taken.close()
+        reasons = {
+            errno.EADDRINUSE: f"`--port` must be free, or 0 for any that is. Received: --port {port}, which is in use.",
+            errno.EACCES: f"`--port` must be one that you may take, from 1024 on. Received: --port {port}.",
+        }
+        rule = f"`--host` must be a name or an address of this machine. Received: --host {host}: {error}."
+        raise InputError(reasons.get(getattr(error, "errno", None), rule)) from error
+    taken.setblocking(False)
+    return taken
+
+
+class _Patient(H11Protocol):
+    """Close a connection whose client sends no whole head of a request in time."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = None
+        self._head = self.loop.call_later(_PATIENCE, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head.cancel()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.cycle is not None:
+            self._head.cancel()
+
+    def _give_up(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """End on a signal without raising it again: ending is what was asked for."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]):
+        super().__init__(config)
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._started()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def listen(application: Guard, taken: socket.socket, started: Callable[[], None]) -> None:
+    """Answer requests until Ctrl-C or SIGTERM; a second Ctrl-C ends at once.
+
+    Args:
+        application: From `make_application`.
+        taken: From `open_socket`; it is closed at the end.
+        started: Is called when the first request can be answered.
+    """
+    config = uvicorn.Config(
+        application,
+        http=_Patient,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )
+    _Server(config, started).run(sockets=[taken])

@@ -1,0 +1,203 @@
+"use strict";
+// Sends images one after the other, and writes what the server answers. Texts are set as text, never as HTML.
+
+const MOST_TRIES = 5;  // of an image that the server is too busy for
+
+const form = document.getElementById("form");
+const input = document.getElementById("files");
+const drop = document.getElementById("drop");
+const said = document.getElementById("status");
+const results = document.getElementById("results");
+const none = document.getElementById("none");
+const clear = document.getElementById("clear");
+const mostBytes = Number(document.body.dataset.mostBytes);
+
+const waiting = [];
+let working = false;
+
+function make(name, text, attributes = {}) {
+  const element = document.createElement(name);
+  if (text !== undefined) element.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}
+
+// Three decimals; more near 0 and 1, where three would say that it is one of them.
+function write(value) {
+  const short = value.toFixed(3);
+  if ((short !== "0.000" && short !== "1.000") || value === 0 || value === 1) return short;
+  const near = value < 0.5 ? value : 1 - value;
+  return value < 0.5 ? value.toPrecision(2) : value.toFixed(Math.min(12, Math.ceil(-Math.log10(near)) + 1));
+}
+
+function addResult(name) {
+  const item = document.getElementById("result").content.cloneNode(true).firstElementChild;
+  item.querySelector("h3").textContent = name;
+  results.append(item);
+  none.hidden = true;
+  clear.hidden = false;
+  return item.querySelector("article");
+}
+
+function refuse(name, reason) {
+  const article = addResult(name);
+  article.classList.add("refused");
+  article.querySelector(".said").append(make("strong", "No answer. "), reason);
+  article.querySelector(":scope > .soft").remove();
+  return `${name}: no answer. ${reason}`;
+}
+
+function name(answer) {
+  const predicted = [].concat(answer.prediction);
+  return predicted.length ? predicted.join(", ") : "no label";
+}
+
+function tabulate(answer, thresholds, title) {
+  const table = make("table");
+  table.append(make("caption", title));
+  const head = make("tr");
+  const columns = ["Class", "Probability (calibrated)", "Score (decides)"];
+  for (const column of columns) head.append(make("th", column, {scope: "col"}));
+  const top = make("thead");
+  top.append(head);
+  const body = make("tbody");
+  const predicted = new Set([].concat(answer.prediction));
+  for (const [label, score] of Object.entries(answer.scores)) {
+    const row = make("tr");
+    const first = make("th", label, {scope: "row"});
+    if (predicted.has(label)) first.append(make("small", " predicted"));
+    const probability = make("td", write(answer.calibrated[label]));
+    probability.append(make("progress", undefined, {value: answer.calibrated[label], max: 1, "aria-hidden": "true"}));
+    const second = make("td", write(score));
+    if (label in thresholds) second.append(make("small", ` from ${write(thresholds[label])} on`));
+    row.append(first, probability, second);
+    body.append(row);
+  }
+  table.append(top, body);
+  return table;
+}
+
+function picture(source, alternative, caption) {
+  const figure = make("figure");
+  figure.append(make("img", undefined, {src: `data:image/png;base64,${source}`, alt: alternative}));
+  figure.append(make("figcaption", caption));
+  return figure;
+}
+
+function showPictures(place, reply) {
+  const found = reply.explained;
+  if (found === null) {
+    place.append(make("p", `No picture of the evidence: ${reply.not_explained}`, {class: "soft"}));
+    return;
+  }
+  const part = found.sample ? ` (${found.sample})` : "";
+  const evidence = found.empty
+    ? `Nothing in the image speaks for ${found.of} (${found.method}).`
+    : `Where the evidence for ${found.of} lies: the more, the yellower (${found.method}).`;
+  place.append(
+    picture(found.image, `${reply.file}${part} as the network sees it`, `What the network sees${part}`),
+    picture(found.overlay, `${reply.file}${part} with the evidence for ${found.of} in colour`, evidence),
+  );
+}
+
+function show(reply, thresholds) {
+  const article = addResult(reply.file);
+  const several = reply.answers.length > 1;
+  const line = article.querySelector(".said");
+  const first = reply.answers[0];
+  const told = several ? `${reply.answers.length} answers` : name(first);
+  line.append("Predicted: ", make("strong", told));
+  if (!several && typeof first.prediction === "string") {
+    line.append(`, with a probability of ${write(first.calibrated[first.prediction])}`);
+  }
+  for (const answer of reply.answers) {
+    const title = answer.sample ? `${answer.sample}: ${name(answer)}` : "Each class";
+    article.querySelector(".numbers").append(tabulate(answer, thresholds, title));
+    if (answer.note) {
+      const where = answer.sample ? `${answer.sample}: ` : "";
+      article.querySelector(".notes").append(make("li", `${where}${answer.note}.`));
+    }
+  }
+  showPictures(article.querySelector(".pictures"), reply);
+  for (const note of reply.notes) article.querySelector(".notes").append(make("li", note));
+  return `${reply.file}: ${told}`;
+}
+
+function pause(seconds) {
+  return new Promise((done) => setTimeout(done, 1000 * seconds));
+}
+
+async function send(file) {
+  if (file.size > mostBytes) return refuse(file.name, "The file is larger than the server takes.");
+  const body = new FormData();
+  body.append("file", file, file.name);
+  for (let tried = 1; ; tried += 1) {
+    let answer;
+    let reply;
+    try {
+      answer = await fetch("predict?explain=true", {method: "POST", body});
+      reply = await answer.json();
+    } catch {
+      return refuse(file.name, "The server cannot be reached, or the file cannot be read.");
+    }
+    if (answer.ok) return show(reply, await findThresholds());
+    if (answer.status !== 503 || tried === MOST_TRIES) return refuse(file.name, reply.reason);
+    await pause(Number(answer.headers.get("Retry-After")) || 1);
+  }
+}
+
+let known = null;
+
+async function findThresholds() {
+  if (known === null) known = (await (await fetch("model")).json()).worth.thresholds;
+  return known;
+}
+
+async function work() {
+  if (working) return;
+  working = true;
+  let done = 0;
+  let last = "";
+  const before = results.childElementCount;
+  while (waiting.length) {
+    const file = waiting.shift();
+    said.textContent = `Reading ${file.name} (${done + 1} of ${done + 1 + waiting.length}) ...`;
+    last = await send(file);
+    done += 1;
+  }
+  working = false;
+  input.value = "";
+  said.textContent = done === 1 ? last : `${done} images are answered below. The last one: ${last}`;
+  const heading = results.children[before]?.querySelector("h3");
+  // Whoever went elsewhere meanwhile stays there.
+  if (heading && [document.body, input].includes(document.activeElement)) heading.focus();
+}
+
+function take(files) {
+  waiting.push(...files);
+  if (waiting.length) work();
+}
+
+input.addEventListener("change", () => take(Array.from(input.files)));
+form.addEventListener("submit", (event) => event.preventDefault());
+for (const kind of ["dragenter", "dragover"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+document.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) drop.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  take(Array.from(event.dataTransfer.files));
+});
+clear.addEventListener("click", () => {
+  results.replaceChildren();
+  none.hidden = false;
+  clear.hidden = true;
+  said.textContent = "All answers were removed.";
+  input.focus();
+});
