@@ -901,6 +901,7 @@ def test_what_is_only_reported_is_no_cause_of_other_scores(job, tmp_path):
     more = {"baselines": not recipe["baselines"], "examples": recipe["examples"] + 1}
     more["score_degrees"] = not recipe["score_degrees"]
     more["data"] = {**recipe["data"], "modality": "x-ray", "body_part": "chest", "subject": "patient"}
+    more["data"]["codes"] = {"benign": ["1", "SCT", "x"]}
     more["augment"] = {**recipe["augment"], "from_preset": "histology"}
     (other / "recipe.json").write_text(json.dumps({**recipe, **more, "seed": 3}))
     lines = screen.to_lines(explain(run, other))
@@ -908,8 +909,8 @@ def test_what_is_only_reported_is_no_cause_of_other_scores(job, tmp_path):
     assert not lines[2].startswith("  recipe: ")
     title = lines.index("The report has more or fewer parts, which changes no prediction and no score:")
     added = ["data.modality", "data.body_part", "data.subject", "augment.from_preset"]
-    added += ["score_degrees", "baselines", "examples"]
-    assert [line.split(": ")[1] for line in lines[title + 1 : title + 8]] == added
+    added += ["score_degrees", "baselines", "examples", "data", "data.codes"]
+    assert [line.split(": ")[1] for line in lines[title + 1 : title + 10]] == added
     more |= {"data": recipe["data"], "augment": recipe["augment"]}
     (other / "recipe.json").write_text(json.dumps({**recipe, **more}))  # then nothing else explains another file
     assert screen.to_lines(explain(run, other))[:2] == [

@@ -241,6 +241,9 @@ FAULTS = [
     ({"data": Images("x", body_part="thorax")}, "Did you mean 'chest'?", "body_part='thorax'"),
     ({"data": Images("x", subject="thorax")}, "Choose from patient, fetus, specimen,", "subject='thorax'"),
     ({"data": Images("x", subject=1)}, "`data.subject` must be a known subject, or None.", "subject=1"),
+    ({"data": Images("x", codes={"ill": ("1", "SCT")})}, "its code, coding scheme and meaning", "codes={'ill'"),
+    ({"data": Images("x", codes={"ill": ("1", "S" * 17, "x")})}, "of up to 64, 16 and 64 characters", "codes={'ill'"),
+    ({"data": Images("x", codes={"ill": ("1\\2", "SCT", "x")})}, "its code", "codes={'ill'"),
 ]
 
 
@@ -251,6 +254,15 @@ def test_a_fault_names_field_rule_and_received_value(fields, rule, received):
     assert len(caught.value.faults) == 1
     assert rule in str(caught.value)
     assert received in str(caught.value)
+
+
+def test_codes_of_classes_come_back_and_a_recipe_without_any_has_the_digest_that_it_had():
+    coded = make(data=Images("x", codes={"ill": ("86049000", "SCT", "Malignant neoplasm")}))
+    assert from_json(json.loads(json.dumps(to_json(coded)))) == coded
+    assert digest(coded) != digest(make(data=Images("x")))
+    content = to_json(make(data=Images("x")))
+    del content["data"]["codes"]  # as versions without this field wrote it
+    assert digest(from_json(content)) == digest(make(data=Images("x")))
 
 
 @pytest.mark.parametrize(

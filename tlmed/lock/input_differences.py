@@ -30,6 +30,7 @@ _REPORTED_FIELDS = (
     *("baselines", "examples", "prevalence", "stated", "score_degrees", "tensorboard"),
     *("data.modality", "data.body_part", "data.subject", "augment.from_preset"),
 )
+_CODES = "data.codes"
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,12 @@ def _compare_recipes(there, here) -> Iterator[Difference]:
         if name in old and name in new and old[name] == new[name]:
             continue
         reported = name in _REPORTED_FIELDS and name in old and name in new
-        reported = reported or name.startswith("data.codes")  # which has parts only where it is stated
         kind = REPORTED if reported and not (name == "prevalence" and _state_costs(old, new)) else INPUT
         yield Difference("recipe", name, repr(old.get(name)), repr(new.get(name)), kind)
     for part, names in lacking.items():
         words = (join_fields(fields, names, repr) or "none" for fields in (old, new))
-        yield Difference("recipe", part, *words, INPUT)
+        only_codes = all(name.startswith(_CODES) for name in names)  # a dictionary, of which None has no parts
+        yield Difference("recipe", part, *words, REPORTED if only_codes else INPUT)
 
 
 def _compare_tasks(there, here) -> Iterator[Difference]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tlmed.data.readers.damage import Unread
-from tlmed.data.readers.dicom_file import Header, is_dicom, only_reasons, read_elements, read_header
+from tlmed.data.readers.dicom_file import Header, is_dicom, only_reasons, read_elements, read_header, write_text
 from tlmed.data.readers.dicom_pixels import count_frames
 from tlmed.data.readers.dicom_places import find_places
 from tlmed.data.readers.orientation import arrange
@@ -73,6 +73,8 @@ def read_source(content: bytes) -> SourceImage:
     uids = [_read(header, keyword) for keyword in _REFERENCES]
     if missing := [keyword for keyword, uid in zip(_REFERENCES, uids, strict=True) if not _is_uid(uid)]:
         raise Unread(f"it has no valid {' and no valid '.join(missing)}")
+    if not _is_image(uids[_REFERENCES.index("SOPClassUID")]):
+        raise Unread("its SOP class is none of the standard's classes of medical images, or a retired one")
     said = {keyword: _read(header, keyword) for keyword in REPEATED}
     emptied = tuple(keyword for keyword, text in said.items() if text and not _is_valid(keyword, text))
     repeated = {keyword: "" if keyword in emptied else text for keyword, text in said.items()}
@@ -102,8 +104,20 @@ def find_frames(content: bytes, axis: str, planes: tuple[int, ...]) -> tuple[int
 
 def _read(header: Header, keyword: str) -> str:
     with only_reasons(f"{keyword} in its header is damaged"):
-        value = header.get(keyword)
-        return "" if value is None else str(value).strip(" \0")
+        return write_text(header.get(keyword))
+
+
+def _is_image(sop_class: str) -> bool:
+    """Tell the classes that a report may refer to as images; those of RT doses have pixels, too, and are none.
+
+    highdicom makes no report of images of retired classes, whose modules are in the standard no more.
+    """
+    from pydicom.uid import UID
+
+    uid = UID(sop_class)
+    is_named = "Image Storage" in uid.name or uid.name == "Enhanced US Volume Storage"
+    # Luggage and machine parts have classes of their own (DICOS, DICONDE).
+    return is_named and not uid.is_retired and not uid.name.startswith(("DICOS", "Eddy Current"))
 
 
 def _is_uid(text: str) -> bool:
@@ -122,7 +136,12 @@ def _is_valid(keyword: str, text: str) -> bool:
         return text in ("YES", "NO")
     if keyword in ("PatientName", "ReferringPhysicianName"):
         return _is_name(text)
-    longest = 16 if keyword in ("StudyID", "AccessionNumber") else 64
+    if keyword == "DeidentificationMethod":  # it may have several values
+        return all(map(_is_short, text.split("\\")))
+    return _is_short(text, 16 if keyword in ("StudyID", "AccessionNumber") else 64)
+
+
+def _is_short(text: str, longest: int = 64) -> bool:
     return len(text) <= longest and "\\" not in text and text.isprintable()
 
 
