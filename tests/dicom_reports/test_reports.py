@@ -80,6 +80,8 @@ def test_reports_of_each_study_equal_the_predictions(reported, study):
                 code = "86049000" if name == "malignant" else name
                 for method, column in (("network output", "score"), ("calibrated probability", "calibrated")):
                     assert take(group, terms.DCM.Probability, method, code) == float(row[f"{column}_{name}"])
+            odd = [found.value for found in group.get_measurements() if found.name.scheme_designator == "99TLMED"]
+            assert odd == ([float(row["unusual"])] if row.get("unusual") else [])
     assert sorted(seen) == [0, 1, 2]
 
 

@@ -113,7 +113,7 @@ def test_a_report_says_what_made_it_and_that_it_is_no_finding_of_a_physician(tmp
     assert report.ContentQualification == "RESEARCH"
     [observer] = report.content.get_observer_contexts()
     device = observer.observer_identifying_attributes
-    assert (device.uid, device.model_name) == (SOFTWARE.uid, "MobileNetV2")
+    assert (device.uid, device.name, device.model_name) == (SOFTWARE.uid, "tlmed 0.1.0", "MobileNetV2")
     assert hd.UID(SOFTWARE.uid).is_valid
     texts = [item.TextValue for item in report.ContentSequence if item.ValueType == "TEXT"]
     assert LOCK in texts
@@ -192,7 +192,7 @@ def test_an_overlay_is_an_image_of_the_same_study_that_the_report_refers_to(tmp_
     [source] = found.SourceImageSequence
     assert (source.ReferencedSOPInstanceUID, source.ReferencedFrameNumber) == (image.instance, 4)
     assert "Not a medical device" in found.ImageComments
-    shown = [item for item in group[0].ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "130402"]
+    shown = [item for item in group[0].ContentSequence if item.ConceptNameCodeSequence[0].CodeValue == "130401"]
     assert [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in shown] == [found.SOPInstanceUID]
     assert {evidence[2] for evidence in report.get_evidence()} == {image.instance, found.SOPInstanceUID}
     assert find_faults(tmp_path / "o.dcm") == find_faults(tmp_path / "r.dcm") == {}

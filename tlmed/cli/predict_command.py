@@ -1,6 +1,7 @@
 """`tlmed predict`."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -69,21 +70,14 @@ def predict(run, paths, out, skip_bad, explain, method, block, labels, dicom_sr,
     voice = open_voice(screen, "inference")
     from tlmed import inference
 
-    reports = None
-    if dicom_sr is not None:
-        from tlmed import dicom_reports
-
-        stated = dict(map(dicom_reports.read_code, codes))
-        wanted = dicom_reports.Wanted(dicom_sr, paths, stated, overlay, method, block, force)
-        reports = dicom_reports.prepare_reports(run, wanted, voice)
+    explained = {"overlay": overlay, "method": method, "block": block}
+    report = _prepare_reports(run, screen, voice, dicom_sr, codes, paths=paths, force=force, **explained)
     with screen.busy("Explaining images" if explain else "Predicting images"):
         answered = inference.answer(run, paths, skip_bad, explain, method, block, force, voice, labels)
     header, rows = answered.columns, answered.rows
     for path, reason in answered.broken:
         screen.warn(f"{path} left out: {reason}")
-    if reports is not None:
-        with screen.busy("Writing reports"):
-            dicom_reports.write_reports(reports, answered, voice)
+    report(answered)
     if out is not None:
         check_table(out, force, paths)  # again, because a file may have appeared while images were read and scored
         with writing_out(out):
@@ -93,6 +87,23 @@ def predict(run, paths, out, skip_bad, explain, method, block, labels, dicom_sr,
         Screen(sys.stdout).show(_show_predictions(header, rows))
         return
     click.echo(format_csv(header, map(_shorten_scores, rows)), nl=False)
+
+
+def _prepare_reports(run, screen, voice, folder, codes, **asked) -> Callable:
+    """Check all that reports need, and return what writes them once all is answered: nothing without a folder."""
+    if folder is None:
+        return lambda answered: None
+    from tlmed import dicom_reports
+
+    wanted = dicom_reports.Wanted(folder, codes=dict(map(dicom_reports.read_code, codes)), **asked)
+    with screen.busy("Reading headers"):
+        prepared = dicom_reports.prepare_reports(run, wanted, voice)
+
+    def write(answered) -> None:
+        with screen.busy("Writing reports"):
+            dicom_reports.write_reports(prepared, answered, voice)
+
+    return write
 
 
 def _show_predictions(header, rows) -> list[str | Table]:

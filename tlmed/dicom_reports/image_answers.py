@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tlmed.data.readers.dicom_sources import SourceImage
 from tlmed.data.sample_sources import Shown, Sources
 from tlmed.errors import InputError
+from tlmed.evaluation.prediction_rows import NOTE
 from tlmed.inference import Answered
 from tlmed.metrics import positive_index
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -68,19 +69,19 @@ def make_answers(answered: Answered, sources: Sources) -> list[ImageAnswer]:
     """
     classes, chosen = answered.panel.metrics["classes"], answered.answers.chosen
     thresholds = _find_thresholds(answered.panel)
-    several = answered.panel.metrics, read_task(answered.panel.metrics) == MULTI_LABEL
-    odd = _take_column(answered, UNUSUAL)
+    several = read_task(answered.panel.metrics) == MULTI_LABEL
+    odd, notes = (_take_column(answered, name) for name in (UNUSUAL, NOTE))
     found = []
     for unit, name in enumerate(answered.units):
-        hits = chosen[unit] == 1 if several[1] else [column == chosen[unit] for column in range(len(classes))]
+        hits = chosen[unit] == 1 if several else [column == chosen[unit] for column in range(len(classes))]
         numbers = zip(classes, hits, answered.answers.pooled[unit], answered.calibrated[unit], strict=True)
         scores = tuple(
             ClassScore(label, bool(hit), float(score), float(calibrated), thresholds.get(label))
             for label, hit, score, calibrated in numbers
         )
-        p = odd[unit] if odd else None
-        note = answered.rows[unit][-1]
-        found.append(ImageAnswer(scores, _find_shown(sources, name), note, None if p in (None, "") else float(p)))
+        p = odd[unit] if odd else ""
+        shown = _find_shown(sources, name)
+        found.append(ImageAnswer(scores, shown, notes[unit] if notes else "", None if p == "" else float(p)))
     return found
 
 

@@ -148,7 +148,7 @@ def _make_content(groups, software):
 
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=software.uid,
-        name=MAKER,
+        name=f"{MAKER} {software.version}",
         manufacturer_name=MAKER,
         model_name=software.name,
         serial_number=software.lock,
@@ -204,7 +204,7 @@ def _make_group(number, answer, pictures, codes, algorithm, task):
     for picture in pictures:
         content.append(
             hd.sr.ImageContentItem(
-                name=terms.DCM.ClassActivation,
+                name=terms.DCM.VisualExplanation,
                 referenced_sop_class_uid=picture.SOPClassUID,
                 referenced_sop_instance_uid=picture.SOPInstanceUID,
                 relationship_type="CONTAINS",
