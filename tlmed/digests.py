@@ -11,13 +11,21 @@ import h5py
 import numpy as np
 
 from tlmed.regular_files import read_regular, sha256
-from tlmed.run_files import DEGREES_CSV, EXAMPLES_JSON, FREEZE_JSON, HISTORY_CSV, SEARCH_CSV, STRENGTHS_CSV
+from tlmed.run_files import (
+    DEGREES_CSV,
+    EXAMPLES_JSON,
+    FREEZE_JSON,
+    HISTORY_CSV,
+    NOVELTY_JSON,
+    SEARCH_CSV,
+    STRENGTHS_CSV,
+)
 from tlmed.rundir import EXAMPLES, RunDir
 from tlmed.whole_files import format_csv
 
 TIMES = ("seconds", "earlier")
 # Files that decide no result, and that people read beside it.
-_READ = (FREEZE_JSON, DEGREES_CSV, STRENGTHS_CSV, SEARCH_CSV, EXAMPLES_JSON)
+_READ = (FREEZE_JSON, DEGREES_CSV, STRENGTHS_CSV, SEARCH_CSV, EXAMPLES_JSON, NOVELTY_JSON)
 BESIDE = ("recipe.py", *(file.name for file in _READ))
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _BY_ADDRESS = ("__id__", "file", "_skops_version")

@@ -21,9 +21,10 @@ from tlmed.digests import (
     list_history,
 )
 from tlmed.errors import InputError
+from tlmed.novelty.novelty_file import digest_novelty
 from tlmed.regular_files import read_regular, sha256
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, RECIPE_JSON
-from tlmed.rundir import RunDir
+from tlmed.rundir import NOVELTY, RunDir
 from tlmed.words import join_names
 
 LOCK = "lock.json"
@@ -213,6 +214,12 @@ def _compare_beside(name, run, lock) -> tuple[object, object]:
     return (digest_beside(run, name), pictures), (files[name], {picture: files.get(picture) for picture in pictures})
 
 
+def _compare_novelty(run, lock) -> tuple[object, object]:
+    if not (run / NOVELTY).exists():  # one that was deleted misleads nobody
+        return None, None
+    return digest_novelty(run / NOVELTY), lock.get("files", {}).get(NOVELTY)
+
+
 RECORDED: Mapping[str, Callable[[RunDir, Mapping], tuple[object, object]]] = {
     "recipe.json": _compare_recipe,
     "environment.json": _compare_environment,
@@ -221,6 +228,7 @@ RECORDED: Mapping[str, Callable[[RunDir, Mapping], tuple[object, object]]] = {
     "history.csv": _compare_history,
     "model.keras": _compare_model,
     "classifier.skops": _compare_classifier,
+    NOVELTY: _compare_novelty,
     "predictions.csv": _compare_predictions,
     "pooled.csv": _compare_pooled,
     "metrics.json": _compare_metrics,

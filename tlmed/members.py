@@ -9,14 +9,14 @@ from tlmed.errors import InputError
 from tlmed.intact import checksum
 from tlmed.regular_files import sha256
 from tlmed.run_files import ENSEMBLE_JSON
-from tlmed.rundir import ENSEMBLE, FOLDS, RunDir, find_run
+from tlmed.rundir import ENSEMBLE, FOLDS, NOVELTY, RunDir, find_run
 from tlmed.words import join_names, listed
 
 CHECKSUM = "sha256"
 # What decides how a member answers, what it has seen, and what its scores were.
 DECIDING = (
     *("recipe.json", "plan.json", "splits.csv", "metrics.json"),
-    *("model.keras", "classifier.skops", "predictions.csv"),
+    *("model.keras", "classifier.skops", NOVELTY, "predictions.csv"),
 )
 _NAMED = 3  # members that an error names; it counts the others
 

@@ -17,6 +17,7 @@ from tlmed.regular_files import read_regular
 from tlmed.whole_files import write_text
 from tlmed.words import listed
 
+NOVELTY = "novelty.sealed"  # what a run knows of its training images, to tell others from them
 FILES = (
     "recipe.py",
     "recipe.json",
@@ -31,6 +32,8 @@ FILES = (
     "search.csv",
     "model.keras",
     "classifier.skops",
+    NOVELTY,
+    "novelty.json",
     "predictions.csv",
     "pooled.csv",
     "metrics.json",

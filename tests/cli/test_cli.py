@@ -27,6 +27,7 @@ from tlmed.cli.predict_command import EXPLANATIONS, _show_predictions
 from tlmed.errors import RunFailed, TlmedError
 from tlmed.evaluation.explanations import METHODS
 from tlmed.evaluation.lines import describe_worse
+from tlmed.evaluation.unusual_lines import describe_lack
 from tlmed.export import write_card
 from tlmed.inference import load_scorer
 from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, shipped_studies, to_json, to_source
@@ -196,8 +197,13 @@ def test_a_whole_session(images, tmp_path, monkeypatch):
 
 
 def say_worse(run):
-    """Return what a prediction says of a run's calibration; its three classes have no threshold."""
-    return "".join(f"{line}\n" for line in describe_worse(json.loads((run / "metrics.json").read_text())))
+    """Return what a prediction says of a run's calibration, and that few validation images tell nothing unusual.
+
+    Its three classes have no threshold.
+    """
+    lack = describe_lack(json.loads((run / "novelty.json").read_text())["reason"])
+    lines = [*describe_worse(json.loads((run / "metrics.json").read_text())), *lack]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def old_metrics(run):

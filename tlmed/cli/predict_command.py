@@ -109,12 +109,22 @@ def _prepare_reports(run, screen, voice, folder, codes, **asked) -> Callable:
 def _show_predictions(header, rows) -> list[str | Table]:
     """Return predictions for a person: each image with the score of its predicted class."""
     columns = {name: place for place, name in enumerate(header)}
+    rows = [(*row[:-1], _mark(columns, row)) for row in rows]
     noted = any(row[-1] for row in rows)
     if "prediction" not in columns:
         return _show_labels(header, rows, noted)
     shown = [(*row[:2], thousandths(row[columns[f"score_{row[1]}"]]), *row[-1:] * noted) for row in rows]
     more = "score: that of the predicted class. `--out FILE`, or `> FILE`, gives a CSV with all classes and all digits."
     return [Table(texts("path", "prediction") + numbers("score") + texts(*["note"] * noted), shown), more]
+
+
+def _mark(columns, row) -> str:
+    """Return the note of an image; one that is unlike the images of training is marked there."""
+    from tlmed.novelty.known_images import ALARM  # with NumPy, for which `--help` need not wait
+
+    p = row[columns["unusual"]] if "unusual" in columns else 1.0
+    mark = f"unlike training images (p {thousandths(p)})" if p < ALARM else ""
+    return "; ".join(filter(None, (mark, row[-1])))
 
 
 def _show_labels(header, rows, noted) -> list[str | Table]:

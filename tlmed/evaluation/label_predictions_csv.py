@@ -11,6 +11,7 @@ from tlmed.evaluation.prediction_rows import (
     CALIBRATED,
     NOTE,
     SCORE,
+    UNUSUAL,
     Fault,
     find_form_faults,
     find_place_faults,
@@ -32,7 +33,7 @@ from tlmed.tasks import MULTI_LABEL
 from tlmed.words import listed
 
 LABEL, PREDICTION = "label_", "prediction_"
-_OURS = ("path", "split", "fold", NOTE)
+_OURS = ("path", "split", "fold", NOTE, UNUSUAL)
 _KINDS = {
     SCORE: f"a column `{SCORE}<class>` for every `{LABEL}<class>`",
     LABEL: f"a column `{LABEL}<class>` for every `{SCORE}<class>`",

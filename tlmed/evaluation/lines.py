@@ -17,6 +17,7 @@ from tlmed.evaluation.deciding_lines import describe_cheapest, describe_equal_ma
 from tlmed.evaluation.decision_lines import list_at_prevalence, name_rule, say_median, say_threshold
 from tlmed.evaluation.label_lines import describe_labels, name_whole, say_means
 from tlmed.evaluation.predictions import HALF
+from tlmed.evaluation.unusual_lines import describe_unusual
 from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
@@ -53,6 +54,7 @@ def describe_metrics(result: Mapping) -> list[str]:
         _describe_point,
         _describe_calibration,
         _describe_prevalence,
+        describe_unusual,
         _describe_baselines,
     ):
         lines += describe(result)

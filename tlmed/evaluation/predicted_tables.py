@@ -1,11 +1,12 @@
 """The table that `tlmed predict` writes: its columns, and where it may be written."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 from tlmed import targets
 from tlmed.evaluation.label_predictions_csv import PREDICTION
-from tlmed.evaluation.prediction_rows import CALIBRATED, NOTE, SCORE
+from tlmed.evaluation.prediction_rows import CALIBRATED, NOTE, SCORE, UNUSUAL
 
 
 def check_table(path: Path, force: bool, inputs: Sequence[str | Path]) -> None:
@@ -26,15 +27,17 @@ def check_table(path: Path, force: bool, inputs: Sequence[str | Path]) -> None:
 def _is_predicted(path: Path) -> bool:
     header = targets.read_header(path)
     classes = [name.removeprefix(SCORE) for name in header if name.startswith(SCORE)]
-    return bool(classes) and any(header == list_columns(classes, several) for several in (False, True))
+    forms = itertools.product((False, True), repeat=2)
+    return bool(classes) and any(header == list_columns(classes, *form) for form in forms)
 
 
-def list_columns(classes: Sequence[str], several: bool = False) -> list[str]:
+def list_columns(classes: Sequence[str], several: bool = False, judged: bool = False) -> list[str]:
     """Return the columns of the table that `tlmed predict` writes.
 
     Args:
         classes: Their names, or those of the labels.
         several: Whether an image may have several labels, each with a prediction of its own.
+        judged: Whether the run tells how unlike its training images an image is.
 
     >>> list_columns(["ill", "well"])
     ['path', 'prediction', 'score_ill', 'score_well', 'calibrated_ill', 'calibrated_well', 'image_note']
@@ -42,4 +45,5 @@ def list_columns(classes: Sequence[str], several: bool = False) -> list[str]:
     ['path', 'prediction_edema', 'score_edema', 'calibrated_edema', 'image_note']
     """
     predicted = [PREDICTION + name for name in classes] if several else ["prediction"]
-    return ["path", *predicted, *(kind + name for kind in (SCORE, CALIBRATED) for name in classes), NOTE]
+    unusual = [UNUSUAL] if judged else []
+    return ["path", *predicted, *(kind + name for kind in (SCORE, CALIBRATED) for name in classes), *unusual, NOTE]

@@ -28,6 +28,7 @@ from tlmed.split_names import SPLIT_NAMES, SPLITS, name_split
 from tlmed.words import listed
 
 SCORE, CALIBRATED = "score_", "calibrated_"
+UNUSUAL = "unusual"  # the column of `tlmed predict` with the p-value of an image being like those of training
 NOTE = "image_note"  # the column of `tlmed predict` that says what is odd about an image
 _NAMED = 3  # faulty rows that an error names; it counts the others
 Fault = tuple[str, str]  # a rule, and what of the file breaks it

@@ -12,6 +12,7 @@ from tlmed.evaluation.prediction_rows import (
     CALIBRATED,
     NOTE,
     SCORE,
+    UNUSUAL,
     Fault,
     Rows,
     find_form_faults,
@@ -102,7 +103,7 @@ def read_predictions(
     raise_faults(path, _find_header_faults(rows))
     classes, columns = rows.list_after(SCORE), rows.columns
     tables = {kind: rows.read_table(kind, classes) for kind in rows.tables}
-    others = [name for name in rows.names if name not in (*_OURS, NOTE)]
+    others = [name for name in rows.names if name not in (*_OURS, NOTE, UNUSUAL)]
     raise_faults(path, _find_faults(rows, others, classes, tables))
     ordered = tuple(order if order is not None and sorted(order) == sorted(classes) else order_classes(classes))
     places = [classes.index(name) for name in ordered]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.answer_units import FILE
+from tlmed.answer_units import FILE, IMAGE
 from tlmed.data import read_files
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
@@ -21,6 +21,7 @@ from tlmed.evaluation.label_lines import describe_choices
 from tlmed.evaluation.lines import describe_worse
 from tlmed.evaluation.pooling import say_how
 from tlmed.evaluation.predicted_tables import list_columns
+from tlmed.evaluation.unusual_lines import describe_lack, warn_of_unusual
 from tlmed.inference.explained_images import (
     Answers,
     check_stated,
@@ -32,6 +33,7 @@ from tlmed.inference.explained_images import (
 from tlmed.inference.panel import Panel, describe_panel, open_panel
 from tlmed.inference.scorer import BATCH_SIZE
 from tlmed.inference.unit_answers import answer_files, join_notes
+from tlmed.inference.unlike_images import Jury, open_jury, pool_judgements
 from tlmed.part_names import split_part
 from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
@@ -58,6 +60,7 @@ class Answered:
         columns: The columns of the table of predictions.
         rows: A row of it for each unit.
         broken: Path and reason of what was left out.
+        unusual: How unlike the training images the units are, a p-value each, float [m]; None where it cannot be told.
     """
 
     panel: Panel
@@ -69,6 +72,7 @@ class Answered:
     columns: list[str]
     rows: list[tuple]
     broken: list[tuple[str, str]]
+    unusual: np.ndarray | None = None
 
 
 def predict(
@@ -104,9 +108,10 @@ def predict(
             are predicted.
 
     Returns:
-        The columns `path`, `prediction` (by the run's threshold), `score_<class>`, `calibrated_<class>` and
-        `image_note` (a single colour, all but black, few grey levels, or values unlike those of training; empty for
-        others); one row per image, or per file where the run pools; path and reason of what was left out.
+        The columns `path`, `prediction` (by the run's threshold), `score_<class>`, `calibrated_<class>`, `unusual` (the
+        p-value of an image being like those of training; only where the run can tell) and `image_note` (a single
+        colour, all but black, few grey levels, or values unlike those of training; empty for others); one row per
+        image, or per file where the run pools; path and reason of what was left out.
 
     Raises:
         InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
@@ -156,7 +161,7 @@ def answer(
             pictures = open_label_pictures(place, paths, explainer, classes, labels or classes)
         else:
             open_pictures(place, paths, explainer)
-    scores = panel.score(lambda member, scorer: scorer(views[member.rule].batches(BATCH_SIZE)))
+    scores, jury = _score(panel, views)
     found = answer_files(panel, names, scores)
     units, members, chosen, calibrated = found.names, found.members, found.chosen, found.calibrated
     answers = Answers(chosen, found.scores, scores, members)
@@ -166,16 +171,35 @@ def answer(
                 voice.say(line)
         else:
             show_classes(place, files, answers, explainer, old)
-    tables = np.concatenate([found.scores, calibrated], axis=1, dtype=float)
+    unusual = None if jury.reason else pool_judgements(jury.join(), members)
+    if unusual is not None:
+        for warning in warn_of_unusual(units, unusual, FILE if pooling.how else IMAGE):
+            voice.warn(warning)
+    judged = [] if unusual is None else [unusual[:, None]]
+    tables = np.concatenate([found.scores, calibrated, *judged], axis=1, dtype=float)
     said = describe_choices(old) if several else describe_choice(old)
-    for line in (*describe_panel(panel), *_describe_units(pooling, old["positive"]), *said, *describe_worse(old)):
+    about = (*describe_panel(panel), *_describe_units(pooling, old["positive"]))
+    for line in (*about, *said, *describe_worse(old), *describe_lack(jury.reason)):
         voice.say(line)
     notes = join_notes(note_tones(tones, usual), members)
     lines = zip(units, chosen, tables.tolist(), notes, strict=True)
     rows = [
         (name, *(choice.tolist() if several else [classes[choice]]), *row, note) for name, choice, row, note in lines
     ]
-    return Answered(panel, names, files, units, answers, calibrated, list_columns(classes, several), rows, broken)
+    columns = list_columns(classes, several, unusual is not None)
+    return Answered(panel, names, files, units, answers, calibrated, columns, rows, broken, unusual)
+
+
+def _score(panel, views) -> tuple[np.ndarray, Jury]:
+    """Return class probabilities of the samples, and who judged how unlike the training images they are."""
+    jury = open_jury(panel)
+
+    def score(member, scorer):
+        features = scorer.read(views[member.rule].batches(BATCH_SIZE))
+        jury.note(member, features)
+        return scorer.finish(features)
+
+    return panel.score(score), jury
 
 
 def _read(panel, paths, skip_bad) -> tuple[list[str], dict[PixelRule, FileImages], list[tuple[str, str]]]:

@@ -23,7 +23,7 @@ from tlmed.intact import check_intact
 from tlmed.members import Member, list_members
 from tlmed.recipe import Recipe
 from tlmed.run_files import METRICS_JSON, SPLITS_CSV
-from tlmed.rundir import RunDir
+from tlmed.rundir import NOVELTY, RunDir
 from tlmed.split_names import PLACES
 from tlmed.tasks import MULTI_LABEL
 from tlmed.words import join_names, listed
@@ -96,7 +96,8 @@ class Panel:
         for member in self.members:
             metrics = METRICS_JSON.read(member.run)
             tables = list_tables(metrics) if "splits.csv" in names else []
-            said += check_intact(member.run, name_files(metrics, *names, *tables))
+            novelty = [NOVELTY] if (member.run / NOVELTY).exists() else []
+            said += check_intact(member.run, name_files(metrics, *names, *tables, *novelty))
         return list(dict.fromkeys(said))
 
     @property

@@ -13,6 +13,7 @@ from tlmed.backbones import name_all
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, find_writers
 from tlmed.columns import Grouping
+from tlmed.data import join_units
 from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import ExpectedCost
 from tlmed.evaluation.copies import count_copies
@@ -21,13 +22,16 @@ from tlmed.evaluation.measures import Scoring, score_pooled
 from tlmed.evaluation.missing_images import count_units, describe_units
 from tlmed.evaluation.pooling import Pooled, find_pooling_faults, pool
 from tlmed.evaluation.predictions import describe_ties
+from tlmed.evaluation.unusual_lines import describe_lack
 from tlmed.features.kept import Means, keep_features
 from tlmed.inference.panel import describe_panel, open_panel
 from tlmed.inference.prediction_files import score_file
 from tlmed.inference.scored_images import gather_others, gather_own
 from tlmed.inference.scorer import computing, make_samples
 from tlmed.inference.stated_costs import find_costs, find_rule, restate
+from tlmed.inference.unlike_images import open_jury
 from tlmed.metrics.weighted_kappas import find_weight_faults
+from tlmed.novelty.known_images import count_alarms
 from tlmed.run_files.check_summary import say_errors, say_repeated, summarise
 from tlmed.run_files.kept_findings import read_kept
 from tlmed.rundir import RunDir
@@ -142,13 +146,18 @@ def evaluate(
     if not own:
         _check_pooling(pooling, chosen.images.table)
     with voice.busy(f"Scoring {count(len(chosen.rows), 'image')}"):
-        scores = _compute_scores(panel, chosen, voice)
+        jury = None if own else open_jury(panel)
+        scores = _compute_scores(panel, chosen, voice, jury)
         samples = make_samples(chosen.images, chosen.rows, scores, read_task(old))
         pooled = pool(samples, pooling, old["positive"]).decide(decision, old["positive"])
         costs = find_costs(recipe, old["classes"])
         scoring = Scoring("test", old["positive"], recipe.seed, decision, prevalence, costs=costs, stated=numbers)
         result = score_pooled(pooled, scoring, chosen.leaked)
         result |= count_copies(pooled, "test", dict(zip(chosen.images.table.paths, chosen.images.sha256, strict=True)))
+    if jury is not None and not jury.reason:
+        result["unusual"] = count_alarms(jury.join(), _number_owners(chosen))
+    for line in describe_lack(jury.reason if jury is not None else ""):
+        voice.say(line)
     if undecided := pooled.find_units(chosen.undecided) - pooled.find_units(chosen.leaked):
         result["undecided"] = len(undecided)
     if result["positive"] is not None:
@@ -170,14 +179,26 @@ def _decide_anew(panel, recipe, decision) -> Decision:
     return decide_anew(decision, rule, metrics.positive_index(classes, positive))
 
 
-def _compute_scores(panel, chosen, voice) -> np.ndarray:
-    """Return class probabilities of the chosen rows, from features of the store where it can be used."""
+def _number_owners(chosen) -> np.ndarray:
+    """Return whom each chosen image belongs to, int [n]."""
+    table, rows = chosen.images.table, chosen.rows
+    groups = None if table.groups is None else [table.groups[row] or f"\0{row}" for row in rows]
+    return join_units(groups, [chosen.images.sha256[row] for row in rows])
+
+
+def _compute_scores(panel, chosen, voice, jury) -> np.ndarray:
+    """Return class probabilities of the chosen rows, from features of the store where it can be used.
+
+    A jury, if there is one, notes how unlike the training images they are.
+    """
 
     def score(member, scorer):
         recipe, (images, rows) = member.recipe, chosen.views[member.rule]
         found = _look_up(recipe, scorer, images, rows, voice) if recipe.cache != "off" else None
         if found is None:
-            return scorer(images.batches(rows, recipe.data.batch_size))
+            found = scorer.read(images.batches(rows, recipe.data.batch_size))
+        if jury is not None:
+            jury.note(member, found)
         return scorer.finish(found)
 
     return panel.score(score)

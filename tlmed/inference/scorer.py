@@ -5,6 +5,7 @@ import tlmed.tensorflow_start
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ from tlmed.evaluation.explanations import Explainer, make_explainer
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.heads import split_head
 from tlmed.recipe import from_json
+from tlmed.replicas import without_xla
 from tlmed.run_files import METRICS_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
 from tlmed.tasks import MULTI_LABEL, SINGLE_LABEL, read_task
@@ -98,9 +100,21 @@ class Scorer:
 
     def __call__(self, batches: tf.data.Dataset) -> np.ndarray:
         """Return class probabilities [n, classes] for batches of raw images."""
+        return self.finish(self.read(batches))
+
+    def read(self, batches: tf.data.Dataset) -> np.ndarray:
+        """Return features [n, d] for batches of raw images, of which `finish` makes probabilities."""
         with computing():
-            features = self.features.predict(batches, verbose=0)
-        return self.finish(features)
+            return self.features.predict(batches, verbose=0)
+
+    @cached_property
+    def joint(self) -> keras.Model:
+        """One network from images to features [batch, d] and, but for a hybrid, probabilities [batch, classes].
+
+        So that one pass gives both: the features are what `tlmed.novelty.load_novelty(run).judge` takes.
+        """
+        heads = [] if self.network is None else [self.network.outputs[0]]
+        return without_xla(keras.Model(self.features.inputs[0], [self.features.outputs[0], *heads]))
 
     def explainer(self, method: str | None = None, block: str | None = None, **options) -> Explainer:
         """Prepare a method that shows where the evidence lies; see `make_explainer`."""

@@ -24,10 +24,11 @@ from tlmed.evaluation.label_predictions_csv import read_label_predictions
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.intact import FORMAT, checksum, divide_environment, list_choices, reading
+from tlmed.novelty.novelty_file import digest_novelty
 from tlmed.recipe import digest, from_json
 from tlmed.regular_files import sha256
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, RECIPE_JSON
-from tlmed.rundir import RunDir
+from tlmed.rundir import NOVELTY, RunDir
 from tlmed.seeds import derive
 from tlmed.tasks import MULTI_LABEL, PRIMARY, read_task
 from tlmed.whole_files import format_csv
@@ -74,6 +75,7 @@ def _make(run) -> dict:
         "environment": parts["environment"],
         "plan": list_choices(plan),
         "files": {"plan.json": checksum(plan), **{name: digest_beside(run, name) for name in BESIDE}}
+        | ({NOVELTY: digest_novelty(run / NOVELTY)} if (run / NOVELTY).exists() else {})
         | digest_pictures(run),
         "results": describe_results(run),
     }

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from tlmed.evaluation.decision_lines import describe_rule
 from tlmed.evaluation.lines import describe_left_out
 from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.unusual_lines import describe_unusual
 from tlmed.pages.templating import render
 from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic
@@ -98,6 +99,6 @@ def _fill(source, predictions, result) -> RunContent:
 
 def _tell(result, source) -> Markup:
     evaluated = result["evaluated"]
-    said = [*describe_rule(result), *list_doubts(result), *describe_left_out(result)]
+    said = [*describe_rule(result), *list_doubts(result), *describe_left_out(result), *describe_unusual(result)]
     said += [*evaluated.get("warnings", [])]
     return render("report/evaluated.html", run=evaluated.get("run"), source=source, said=said)

@@ -16,6 +16,7 @@ from tlmed.run_files import (
     FREEZE_JSON,
     HISTORY_CSV,
     METRICS_JSON,
+    NOVELTY_JSON,
     PLAN_JSON,
     RECIPE_JSON,
     SEARCH_CSV,
@@ -27,6 +28,7 @@ from tlmed.run_files import (
     Examples,
     Freeze,
     Metrics,
+    Novelty,
     Plan,
     ResolvedRecipe,
     Timing,
@@ -68,6 +70,7 @@ class RunContent:
         path: The run directory, for the pictures of the examples.
         check: `check.json`, or empty.
         strengths: The rows of `strengths.csv`; empty where no head was solved.
+        novelty: `novelty.json`, or empty.
     """
 
     name: str
@@ -87,6 +90,7 @@ class RunContent:
     path: Path
     check: Check | Mapping = field(default_factory=dict)
     strengths: Sequence[Mapping] = ()
+    novelty: Novelty | Mapping = field(default_factory=dict)
 
     @property
     def scored(self) -> Predictions:
@@ -141,4 +145,5 @@ def read_run(run: Path) -> RunContent:
         path=run,
         check=CHECK_JSON.find(files),
         strengths=STRENGTHS_CSV.find(files),
+        novelty=NOVELTY_JSON.find(files),
     )

@@ -20,6 +20,7 @@ from tlmed.report.label_sections import (
     show_label_thresholds,
 )
 from tlmed.report.loaded_files import RunContent
+from tlmed.report.novelty_section import show_novelty
 from tlmed.report.operating_point import show_decision_curve, show_operating_point
 from tlmed.report.phase_tables import show_certificate, show_history, show_phases, show_strengths
 from tlmed.report.scores import show_baselines, show_scores, show_subgroups
@@ -55,6 +56,7 @@ def make_page(content: RunContent) -> str:
         "Examples": show_examples(content),
         "Data": show_images(content),
         "Check of the data": show_check(content.check),
+        "Images unlike those of training": show_novelty(content.novelty),
         "Warnings": show_warnings(content),
         "Degrees of fine-tuning": show_degrees(content),
         "Classifier": show_classifier(content),

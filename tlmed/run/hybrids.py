@@ -72,7 +72,7 @@ def train_classifier(job: Job, prepared: Prepared) -> Outcome:
     SEARCH_CSV.write(run, fit.rows)
     for sentence in fit.said:
         voice.say(sentence)
-    return Outcome(scores, {"classifier": fit.notes}, len(images.used), seconds)
+    return Outcome(scores, {"classifier": fit.notes}, len(images.used), seconds, features=lambda rows: features[rows])
 
 
 def _extract(job, prepared) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The result of training, as evaluation takes it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,7 @@ class Outcome:
         images: How many images training went through, over all epochs.
         seconds: What that took.
         earlier: How many of these seconds an earlier, stopped command spent.
+        features: Row numbers of images to what the head, or the classifier, was given of them, float [n, d].
     """
 
     scores: np.ndarray
@@ -22,3 +24,4 @@ class Outcome:
     images: int = 0
     seconds: float = 0.0
     earlier: float = 0.0
+    features: Callable[[np.ndarray], np.ndarray] | None = None

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from tlmed.run.job import Job
 from tlmed.run.measured_rates import find_rates, note_rates
 from tlmed.run.networks import can_settle, predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
-from tlmed.run.prefixes import Feed, feed, is_rounded
+from tlmed.run.prefixes import Feed, feed, is_rounded, read_head_inputs
 from tlmed.run.prepared import Prepared
 from tlmed.run.recalibration import compare_recalibration, describe_recalibration, warn_of_recalibration
 from tlmed.run.records import note_choices
@@ -95,7 +95,7 @@ def train_phases(job: Job, prepared: Prepared, begun: Begun) -> Outcome:
         model.save(part)
     _write_degrees(run, prepared, degrees, kept)
     with voice.busy("Scoring the phase that is kept"):
-        scores = _score_kept(job, prepared, degrees[kept])
+        scores, features = _score_kept(job, prepared, degrees[kept])
     chosen, recalibrated = results[kept], [degree.recalibration for degree in degrees if degree.recalibration]
     epoch = say_epoch(dataclasses.asdict(chosen))
     voice.say(f"Kept: phase {chosen.name!r}, {epoch}, {recipe.monitor} {_show_score(results, kept)}")
@@ -105,6 +105,7 @@ def train_phases(job: Job, prepared: Prepared, begun: Begun) -> Outcome:
         len(prepared.images.indices("train")) * sum(result.epochs for result in results),
         sum(result.seconds for result in results),
         earlier,
+        features,
     )
 
 
@@ -121,19 +122,23 @@ def _show_score(results: Sequence[PhaseResult], kept: int) -> str:
     return tell_apart(*(result.score for result in results), places=4)[kept]
 
 
-def _score_kept(job, prepared, degree) -> np.ndarray:
-    """Return the scores of validation and test images of the kept phase, whose weights the network holds."""
+def _score_kept(job, prepared, degree) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Return the scores of validation and test images of the kept phase, and what gives features by its weights.
+
+    The network holds these weights.
+    """
     recipe, model, images = job.recipe, prepared.network, prepared.images
-    if is_rounded(recipe):
-        # The scores that are written must be those of `model.keras`, which rounds nothing.
-        rows = np.concatenate([images.indices(split) for split in ("val", "test")])
-        return predict_rows(recipe, model.plain(), images, rows)
-    if degree.test is not None:
-        return degree.scores
     # From the features or pixels of training, so that test images are scored exactly as validation images were.
     quiet = dataclasses.replace(job, voice=Voice(warn=job.voice.warn))
     fed = _feed(quiet, prepared, model, degree.extraction is not None)
-    return np.concatenate([degree.scores, fed.predict(images.indices("test"))])
+    features = read_head_inputs(job, model, fed)
+    if is_rounded(recipe):
+        # The scores that are written must be those of `model.keras`, which rounds nothing.
+        rows = np.concatenate([images.indices(split) for split in ("val", "test")])
+        return predict_rows(recipe, model.plain(), images, rows), features
+    if degree.test is not None:
+        return degree.scores, features
+    return np.concatenate([degree.scores, fed.predict(images.indices("test"))]), features
 
 
 def choose(results: Sequence[PhaseResult], plans: Sequence[dict], keep: str, monitor: str) -> int:

@@ -18,7 +18,7 @@ from tlmed.features.views import Views
 from tlmed.phases import Classifier, trainer
 from tlmed.plan import describe_foreign
 from tlmed.recipe import Recipe
-from tlmed.replicas import all_agree, make_predictor, workers
+from tlmed.replicas import all_agree, make_predictor, without_xla, workers
 from tlmed.run.job import Job
 from tlmed.run.networks import image_predictor, predict_rows
 from tlmed.training import IMAGES
@@ -110,6 +110,24 @@ def feed(
             )
     together = recipe.steps_per_execution or 1
     return Feed(images, model, image_predictor(recipe, model.plain(), images), together)
+
+
+def read_head_inputs(job: Job, model: Classifier, fed: Feed) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from row numbers to the features that the head is given, by the current weights: [n, d].
+
+    Args:
+        job: The run.
+        model: Its network, thawed for the phase.
+        fed: What the phase is fed with; features of frozen blocks that it holds are not computed again.
+    """
+    features, size = model.parts.features, job.recipe.data.batch_size
+    if fed.extraction is None:
+        return image_predictor(job.recipe, without_xla(keras.Model(model.inputs[0], features)), fed.images)
+    kept = fed.images.pixels
+    if model.phase.thaw == 0:
+        return kept.take
+    network = keras.Model(model.route.frozen.net.outputs, features)
+    return make_predictor(lambda batch: network(kept.split(batch), training=False), kept.take, kept.spec, size)
 
 
 def is_rounded(recipe: Recipe) -> bool:

@@ -45,6 +45,7 @@ from tlmed.run.records import (
     write_timing,
 )
 from tlmed.run.scoring import evaluate_run
+from tlmed.run.unusual_images import keep_novelty
 from tlmed.run.workers import Workers, working_together
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON
 from tlmed.rundir import RunDir, check_single
@@ -226,6 +227,7 @@ def _train_one(job: Job, begin=lambda images: None, read: ImageSet | None = None
             stack.enter_context(open_run(job, workers, prepared.images))
             write_findings(job, found)
             outcome = _train(job, workers, prepared)
+            keep_novelty(job, prepared.images, outcome)
             evaluate_run(job, prepared.images, outcome)
             if workers.is_chief:
                 write_examples(job, prepared.images)

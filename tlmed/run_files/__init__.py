@@ -40,6 +40,7 @@ from tlmed.run_files.json_files import (
     Status,
     Timing,
 )
+from tlmed.run_files.novelty_json import NOVELTY_JSON, Alarms, Novelty
 
 __all__ = [
     "BASELINE",
@@ -57,6 +58,7 @@ __all__ = [
     "LABEL_KINDS",
     "METRICS_JSON",
     "MISSED",
+    "NOVELTY_JSON",
     "PLAN_JSON",
     "RECIPE_JSON",
     "SEARCH_CSV",
@@ -64,6 +66,7 @@ __all__ = [
     "STATUS_JSON",
     "STRENGTHS_CSV",
     "TIMING_JSON",
+    "Alarms",
     "Check",
     "CsvFile",
     "Ensemble",
@@ -72,6 +75,7 @@ __all__ = [
     "Freeze",
     "JsonFile",
     "Metrics",
+    "Novelty",
     "Plan",
     "ResolvedRecipe",
     "Status",

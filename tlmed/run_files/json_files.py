@@ -237,6 +237,7 @@ class Metrics(TypedDict, total=False):
     without_leaks: WithoutLeaks
     units: dict[str, int]  # from `count_read_units`; only where units lack images that cannot be read
     undecided: int  # further images of which it cannot be told whether training and validation know them or patients
+    unusual: dict[str, object]  # of an evaluation: how many images are unlike those of training, as `Alarms`
     validation: Validation  # only where its AUC is below 0.5 by more than chance
     folds: list[FoldScores]  # of a cross-validation
     baselines: dict[str, dict[str, object]]

@@ -1,0 +1,28 @@
+"""What a run keeps to tell images unlike its training images, and how often it gives false alarms."""
+
+from collections.abc import Mapping
+
+from markupsafe import Markup
+
+from tlmed.evaluation.unusual_lines import say_share
+from tlmed.pages.templating import render
+
+_MEASURES = {
+    "nearest": "the distance of its features to the nearest training image",
+    "mahalanobis": "the Mahalanobis distance of its features to the mean of the training images",
+    "class-mahalanobis": "the Mahalanobis distance of its features to the nearest class mean",
+    "relative-mahalanobis": "the relative Mahalanobis distance of its features to the nearest class mean",
+}
+
+
+def show_novelty(novelty: Mapping) -> Markup:
+    """Return how images are judged, and the false alarms; nothing of a run without `novelty.json`.
+
+    Args:
+        novelty: The content of `novelty.json`; older versions did not write it.
+    """
+    if not novelty:
+        return Markup()
+    shares = {split: say_share(novelty[split]) for split in ("validation", "test") if split in novelty}
+    measure = _MEASURES.get(novelty.get("measure"), novelty.get("measure"))
+    return render("report/novelty.html", novelty=novelty, measure=measure, shares=shares)
