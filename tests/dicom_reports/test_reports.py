@@ -23,7 +23,7 @@ from tlmed.cli.ensemble_command import ensemble  # noqa: E402
 from tlmed.cli.predict_command import predict  # noqa: E402
 from tlmed.data.sample_sources import Shown  # noqa: E402
 from tlmed.dicom_reports.class_codes import code_classes, read_code  # noqa: E402
-from tlmed.dicom_reports.image_answers import divide_by_study  # noqa: E402
+from tlmed.dicom_reports.image_answers import check_patients, divide_by_study  # noqa: E402
 from tlmed.dicom_reports.report_folder import check_report_folder, writing_reports  # noqa: E402
 from tlmed.errors import InputError  # noqa: E402
 from tlmed.targets import make_mark  # noqa: E402
@@ -199,15 +199,21 @@ def test_a_file_that_appears_while_reports_are_written_is_kept(tmp_path):
     assert os.listdir(tmp_path / "deep" / "sr") == ["mine.txt"]
 
 
-def test_a_study_is_of_one_patient_and_an_answer_of_one_study():
+def test_an_answer_is_of_one_study():
     one, other = make_answer(1), make_answer(shown=(Shown(make_image(2, study=OTHER)),))
     assert divide_by_study([one, other, one]) == {STUDY: [0, 2], OTHER: [1]}
-    stranger = make_answer(shown=(Shown(make_image(3, PatientID="8")),))
-    with pytest.raises(InputError, match="one patient"):
-        divide_by_study([one, stranger])
-    torn = make_answer(shown=(*one.shown, *other.shown))
     with pytest.raises(InputError, match="one study"):
-        divide_by_study([torn])
+        divide_by_study([make_answer(shown=(*one.shown, *other.shown))])
+
+
+@pytest.mark.parametrize(("more", "fits"), [({}, True), ({"PatientID": "8"}, False), ({"PatientName": "X"}, True)])
+def test_a_study_is_of_one_patient(more, fits):
+    images = [make_image(1), make_image(2, **more), make_image(3, study=OTHER, PatientID="9")]
+    if fits:
+        check_patients(images)
+    else:
+        with pytest.raises(InputError, match=f"one patient.*{STUDY}"):
+            check_patients(images)
 
 
 def test_a_class_name_may_hold_an_equals_sign():

@@ -1,6 +1,6 @@
 """What networks answered for images, in plain data: each class with its numbers, and the images that they are of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tlmed.data.readers.dicom_sources import SourceImage
@@ -109,30 +109,35 @@ def _find_thresholds(panel) -> dict[str, float]:
     return {} if main is None or decision.threshold is None else {classes[main]: decision.threshold}
 
 
-def divide_by_study(answers: Sequence[ImageAnswer]) -> dict[str, list[int]]:
-    """Return the places of the answers for each study, by the study's UID.
+def check_patients(images: Iterable[SourceImage]) -> None:
+    """Refuse images of several patients in one study, whose report would name one of them.
 
     Raises:
-        InputError: A study is of several patients, or images of one answer are of several studies.
+        InputError: With the studies.
     """
-    studies: dict[str, list[int]] = {}
     patients: dict[str, set] = {}
-    for place, answer in enumerate(answers):
-        if len({shown.image.study for shown in answer.shown}) > 1:
-            raise InputError(
-                "Images that have one answer together must be of one study, which the answer is reported to. "
-                f"Received: a volume with images of the studies "
-                f"{listed(sorted({shown.image.study for shown in answer.shown}), _NAMED)}."
-            )
-        studies.setdefault(answer.source.study, []).append(place)
-        of = patients.setdefault(answer.source.study, set())
-        of.update(_identify(shown.image.repeated) for shown in answer.shown)
+    for image in images:
+        said = image.repeated
+        patients.setdefault(image.study, set()).add((said["PatientID"], said["IssuerOfPatientID"]))
     if mixed := [study for study, of in patients.items() if len(of) > 1]:
         raise InputError(
             f"All images of a study must be of one patient, by PatientID. Received: several in {listed(mixed, _NAMED)}."
         )
+
+
+def divide_by_study(answers: Sequence[ImageAnswer]) -> dict[str, list[int]]:
+    """Return the places of the answers for each study, by the study's UID.
+
+    Raises:
+        InputError: Images of one answer are of several studies.
+    """
+    studies: dict[str, list[int]] = {}
+    for place, answer in enumerate(answers):
+        own = sorted({shown.image.study for shown in answer.shown})
+        if len(own) > 1:
+            raise InputError(
+                "Images that have one answer together must be of one study, which the answer is reported to. "
+                f"Received: a volume with images of the studies {listed(own, _NAMED)}."
+            )
+        studies.setdefault(own[0], []).append(place)
     return studies
-
-
-def _identify(repeated: Mapping[str, str]) -> tuple[str, str]:
-    return repeated["PatientID"], repeated["IssuerOfPatientID"]

@@ -13,7 +13,7 @@ from tlmed.dicom_reports.answering_software import Software, describe_software
 from tlmed.dicom_reports.captured_overlays import Overlay, capture, draw_overlays
 from tlmed.dicom_reports.class_codes import ClassCode, code_classes
 from tlmed.dicom_reports.fhir_report import make_fhir
-from tlmed.dicom_reports.image_answers import ImageAnswer, divide_by_study, make_answers
+from tlmed.dicom_reports.image_answers import ImageAnswer, check_patients, divide_by_study, make_answers
 from tlmed.dicom_reports.report_folder import OPTION, check_report_folder, writing_reports
 from tlmed.dicom_reports.structured_report import make_evidence, make_report, make_uid
 from tlmed.errors import InputError
@@ -83,7 +83,7 @@ def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepa
 
     Raises:
         InputError: highdicom is missing; the folder cannot be written to; an image is no DICOM, or says not which one
-            it is; codes are of no class; or pictures are wanted of several networks.
+            it is; a study is of several patients; codes are of no class; or pictures are wanted of several networks.
     """
     try:
         importlib.import_module("highdicom")
@@ -95,6 +95,7 @@ def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepa
         panel.refuse_several(f"The pictures of `{OPTION}`, which `--no-overlay` leaves out,")
     codes = code_classes(panel.metrics["classes"], {**(panel.recipe.data.codes or {}), **wanted.codes})
     sources = find_sources(wanted.paths, panel.recipe.data.slicing)
+    check_patients(sources.images.values())
     emptied = Counter(keyword for image in sources.images.values() for keyword in image.emptied)
     for keyword, amount in emptied.items():
         voice.warn(
@@ -112,7 +113,7 @@ def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT)
         voice: Where to say what was written.
 
     Raises:
-        InputError: Images of one answer or patients do not fit together, or files cannot be written; then none is.
+        InputError: Images of one answer are of several studies, or files cannot be written; then none is.
     """
     wanted, answers = prepared.wanted, make_answers(answered, prepared.sources)
     studies = divide_by_study(answers)
