@@ -76,7 +76,7 @@ def _find_broken_rule(path: Path, is_own, force, read) -> str:
     """Return the rule that writing to a path would break; "" if it may be written."""
     if path.exists() and _identify(path) in read:
         return "not be what the command reads"
-    if _is_of_run(path):
+    if is_of_run(path):
         return "not be a file of a run"
     if not os.path.lexists(path):
         return ""
@@ -96,7 +96,7 @@ def _identify(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _is_of_run(path: Path) -> bool:
+def is_of_run(path: Path) -> bool:
     """Tell whether a path belongs to a run's own files; what a user has put into its directory does not."""
     return any(
         place.relative_to(folder).parts[0] in OWN and RunDir(folder).exists

@@ -10,25 +10,36 @@ from tlmed.rundir import find_run
 from tlmed.screen import Screen
 
 KERAS = "keras"
-FORMATS = ("requirements", "card", KERAS)
+MODELS = ("saved-model", "onnx", "litert", "openvino", KERAS)
+FORMATS = ("requirements", "card", *MODELS)
 
 
-@click.command(short_help="Write a run's packages, a model card, or one network.")
+@click.command(short_help="Write a run's model for other runtimes, its packages, or a model card.")
 @click.argument("run")
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What to write.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write it here; by default a text is printed.")
 @click.option("--hashes", is_flag=True, help="requirements: ask pip's index for the SHA-256 of every file.")
+@click.option("--data", metavar="SOURCE", help="A model's test images, if they are not where they were in training.")
 @force
 @debug
-def export(run, form, out, hashes, force):
-    """Write a file about RUN for others: its packages, for pip, or a model card.
+def export(run, form, out, hashes, data, force):
+    """Write RUN for others: its packages, for pip, a model card, or its model for another runtime.
 
-    Or one Keras file with its network: those of an ensemble or a cross-validation become one, which gives the mean.
+    A model is written into the folder --out, with `model.json` (classes, sizes, threshold, temperature) and
+    `read_images.py`, which reads images as tlmed does and needs neither tlmed nor TensorFlow. It is then run on RUN's
+    test images and compared with what RUN gave. The networks of an ensemble or a cross-validation become one.
+
+    `--format keras --out FILE.keras` writes the one file, and compares nothing.
     """
     if hashes and form != "requirements":
         raise click.UsageError("--hashes goes with --format requirements.")
-    if form == KERAS:
-        _write_network(run, out, force)
+    if data is not None and form not in MODELS:
+        raise click.UsageError(f"--data goes with --format {', '.join(MODELS)}.")
+    if form in MODELS:
+        if out is None:
+            raise click.UsageError(f"--format {form} goes with --out FOLDER{' or FILE.keras' * (form == KERAS)}.")
+        alone = form == KERAS and out.suffix == ".keras"
+        _write_network(run, out, force) if alone else _write_model(run, form, out, data, force)
         return
     from tlmed.export import check_target, save, write_card, write_requirements
 
@@ -43,8 +54,6 @@ def export(run, form, out, hashes, force):
 
 
 def _write_network(run, out, force) -> None:
-    if out is None:
-        raise click.UsageError("--format keras goes with --out FILE.keras.")
     screen = Screen(sys.stdout, waits=False)
     find_run(run, several=True)  # before TensorFlow, which takes seconds to load
     voice = open_voice(screen, "ensembles")
@@ -54,4 +63,16 @@ def _write_network(run, out, force) -> None:
     with screen.busy("Joining networks"):
         model = join_networks(run, voice)
         write_network(out, model, force)
+    screen.say(f"Written: {out}")
+
+
+def _write_model(run, form, out, data, force) -> None:
+    screen = Screen(sys.stdout, waits=False)
+    find_run(run, several=True)  # before TensorFlow, which takes seconds to load
+    voice = open_voice(screen, "conversion")
+    from tlmed.conversion import FORMATS, describe_export, export_run
+
+    exported = export_run(run, FORMATS[form], out, force, data, voice)
+    for line in describe_export(exported):
+        screen.say(line)
     screen.say(f"Written: {out}")

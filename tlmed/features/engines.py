@@ -131,13 +131,13 @@ class OpenVino(Engine):
     def load() -> None:
         """Import the library, which takes a while; `prepare` reports what is wrong with it."""
         try:
-            _import_openvino()
+            import_openvino()
         except _OPENVINO_ERRORS as error:
             _raise_stop(error)
 
     def _compile(self):
         try:
-            openvino = _import_openvino()
+            openvino = import_openvino()
             converted = openvino.convert_model(self._trace_fixed(self.share))
             settings = {
                 "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[self.precision],
@@ -179,7 +179,7 @@ class OpenVino(Engine):
         return outputs
 
 
-def _import_openvino():
+def import_openvino():
     """Import OpenVINO, but not `openvino-telemetry`, by which it would report every conversion to a server.
 
     We hide `openvino_telemetry` from OpenVINO; it then works without it.

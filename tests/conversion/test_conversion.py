@@ -1,0 +1,271 @@
+"""A run as a model for other runtimes: what is written, that it answers as the run does, and what is refused."""
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.cli.test_cli import here
+from tests.conftest import write_images
+from tests.data.test_data_images import LOSSLESS
+from tests.ensembles.test_ensembles import TWO, make, network, write_member
+from tlmed.conversion import FORMATS, describe_export, export_run
+from tlmed.conversion import reference_reader as alone
+from tlmed.conversion.model_facts import describe_decision
+from tlmed.data.decode_and_resize import PixelRule, decode_resized
+from tlmed.ensembles import write_ensemble
+from tlmed.errors import CheckFailed, InputError
+from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
+from tlmed.evaluation.decisions import Decision
+from tlmed.evaluation.pooling import pool_scores
+from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions_csv import write_predictions
+from tlmed.intensity import resolve, to_json
+from tlmed.metrics import positive_index
+from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
+from tlmed.whole_files import read_csv
+
+SHARED = Path(os.environ.get("TLMED_TEST_DATA", "/nowhere"))
+SPLITS = ("train", "val", "test", "test")
+
+
+def write_run(folder, images, seed=0):
+    """Write a finished run of a tiny network, with the scores that it gives."""
+    files = sorted(images.rglob("*.png"))
+    order = [file for pair in zip(files[: len(files) // 2], files[len(files) // 2 :], strict=True) for file in pair]
+    splits = [SPLITS[i // 2 % 4] for i in range(len(order))]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in order]
+    model, settings = network(16, seed), {"backbone": "LeNet5", "weights": "none", "data.source": images}
+    write_member(folder, splits, seed, digests=digests, model=model, **settings)
+    rows = [i for i, split in enumerate(splits) if split != "train"]
+    pixels = np.stack([decode_resized(order[i].read_bytes(), (16, 16)) for i in rows])
+    scores, labels = model.predict(pixels, verbose=0), np.array(rows) % 2
+    names, splits = [order[i].relative_to(images).as_posix() for i in rows], [splits[i] for i in rows]
+    write_predictions(folder / "predictions.csv", Predictions(names, splits, labels, scores, labels, TWO))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Give two classes of images, named as the members of an ensemble are in tests."""
+    folder = write_images(tmp_path_factory.mktemp("conversion") / "images", 12, TWO)
+    for label, name in enumerate(TWO):
+        for i in range(12):
+            (folder / name / f"{name} ({i}).png").rename(folder / name / f"{2 * i + label:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(images, tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "run", images)
+
+
+def facts_of(rule=None, **fields):
+    rule = rule or PixelRule((4, 5))
+    pixels = {"size": rule.size, "fit": rule.fit, "spacing": rule.spacing, "window": to_json(rule.intensity)}
+    return {"pixels": pixels, "task": SINGLE_LABEL, "classes": list("abc"), "positive": None, **fields}
+
+
+# --- the reader
+
+
+REFUSED = (  # what it refuses, of all that tlmed reads in the tests
+    *("png 2 bits, transparent gray", "png 4 bits, transparent gray", "tiff 16 white is zero"),
+)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSLESS if not name.startswith("array")])
+def test_the_reader_gives_the_pixels_of_tlmed_or_refuses(name):
+    content = LOSSLESS[name][0]
+    try:
+        found = alone.read(content, facts_of())
+    except ValueError:
+        assert name in REFUSED
+        return
+    assert name not in REFUSED
+    np.testing.assert_array_equal(found, decode_resized(content, (4, 5)))
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("window", ["auto", "full", (1000, 900), (100.0, 3000.0, "range")])
+def test_the_reader_knows_windows_and_shapes(window, fit):
+    intensity = resolve(window)
+    rule = PixelRule((7, 12), intensity.measured((78.0, 2566.0)) if intensity.is_open else intensity, fit)
+    for content in (LOSSLESS[name][0] for name in LOSSLESS if name.startswith(("png 16", "png 8"))):
+        np.testing.assert_array_equal(alone.read(content, facts_of(rule)), decode_resized(content, rule))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs TLMED_TEST_DATA, the folder of real images")
+@pytest.mark.parametrize("window", ["auto", (40, 400), "lung"])
+def test_the_reader_gives_the_pixels_of_tlmed_for_real_dicom(window):
+    files = sorted((SHARED / "ct-contrast-dicom").rglob("*.dcm"))[::7]
+    intensity = resolve(window)
+    rule = PixelRule((64, 64), intensity.measured((-1000.0, 900.0)) if intensity.is_open else intensity)
+    for file in files:
+        content = file.read_bytes()
+        np.testing.assert_array_equal(alone.read(content, facts_of(rule)), decode_resized(content, rule))
+    assert len(files) > 10
+
+
+def test_the_reader_refuses_what_it_would_show_otherwise():
+    deep = next(LOSSLESS[name][0] for name in LOSSLESS if name.startswith("png 16"))
+    for rule, said in (
+        (PixelRule((4, 5), resolve("lung")), "Hounsfield units"),
+        (PixelRule((4, 5), resolve((1, 99, "file"))), "a range of its own"),
+        (PixelRule((4, 5), spacing=0.5), "millimetres"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            alone.read(deep, facts_of(rule))
+
+
+CALIBRATION = {"method": "temperature", "split": "val", "n": 20}
+
+
+@pytest.mark.parametrize(
+    ("task", "rule"),
+    [
+        (SINGLE_LABEL, None),
+        (ORDINAL, None),
+        (SINGLE_LABEL, ExpectedCost(np.array([[0, 1, 1], [5, 0, 1], [9, 2, 0.0]]))),
+        (SINGLE_LABEL, LogitAdjustment(np.array([0.7, 0.2, 0.1]), 1.0)),
+    ],
+)
+def test_the_reader_decides_between_several_classes_as_the_run_does(task, rule):
+    scores = np.random.default_rng(0).dirichlet(np.ones(3), 200).astype("float32")
+    decision = Decision(None, {**CALIBRATION, "temperature": 1.7}, rule)
+    facts = facts_of(task=task, calibration={"temperature": 1.7}, decision=describe_decision(decision, None, task))
+    json.dumps(facts["decision"])
+    assert alone.answer(scores, facts) == [facts["classes"][i] for i in decision.choose(scores, None, task)]
+    np.testing.assert_allclose(alone.calibrate(scores, facts), decision.calibrate(scores.astype(float)), atol=1e-12)
+
+
+def test_the_reader_decides_by_thresholds_as_the_run_does():
+    random = np.random.default_rng(1)
+    two = Decision({"rule": "youden", "threshold": 0.3}, {**CALIBRATION, "temperature": 0.6})
+    scores = random.dirichlet(np.ones(2), 50)
+    facts = facts_of(classes=["ill", "well"], positive="ill", calibration={"temperature": 0.6})
+    facts["decision"] = describe_decision(two, "ill", SINGLE_LABEL)
+    main = positive_index(["ill", "well"], "ill")
+    chosen = two.choose(scores, main, SINGLE_LABEL)
+    assert alone.answer(scores, facts) == [facts["classes"][i] for i in chosen]
+    several = Decision(
+        None, {"method": "temperature"}, labels=(two, dataclasses.replace(two, calibration={"temperature": 2.0}))
+    )
+    scores = random.random((50, 2))
+    facts = facts_of(classes=["a", "b"], task=MULTI_LABEL, calibration={"temperature": [0.6, 2.0]})
+    facts["decision"] = describe_decision(several, None, MULTI_LABEL)
+    found = several.choose(scores, None, MULTI_LABEL)
+    assert alone.answer(scores, facts) == [[n for n, has in zip("ab", row, strict=True) if has] for row in found]
+    np.testing.assert_allclose(alone.calibrate(scores, facts), several.calibrate(scores), atol=1e-12)
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "top3"])
+@pytest.mark.parametrize(("task", "k", "main"), [(SINGLE_LABEL, 2, 0), (SINGLE_LABEL, 3, None), (MULTI_LABEL, 2, None)])
+def test_the_reader_pools_as_the_run_does(how, task, k, main):
+    classes = ["a", "b", "c"][:k]
+    scores = np.random.default_rng(2).dirichlet(np.ones(k), 5)
+    facts = facts_of(task=task, classes=classes, positive=None if main is None else classes[main], pooling={"how": how})
+    np.testing.assert_allclose(alone.pool(scores, facts), pool_scores(scores, np.zeros(5, int), how, main, task))
+
+
+def test_the_reader_needs_no_tlmed_and_no_tensorflow():
+    run = f"import sys, runpy; runpy.run_path({alone.__file__!r})"
+    code = f"{run}; print(sorted({{'tlmed', 'tensorflow'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert len(Path(alone.__file__).read_text().splitlines()) < 200
+
+
+# --- the models
+
+LIGHT = ("keras", "litert")
+PARAMETERS = [name if name in LIGHT else pytest.param(name, marks=pytest.mark.slow) for name in FORMATS]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_an_exported_model_answers_as_the_run_does(name, run, images, tmp_path):
+    form = FORMATS[name]
+    for package in form.packages:
+        pytest.importorskip(package)
+    found = export_run(run, form, tmp_path / "out")
+    facts = json.loads((tmp_path / "out" / "model.json").read_text())
+    assert facts["agreement"]["images"] == facts["agreement"]["read_by_reader"] == 12
+    assert facts["agreement"]["largest_difference"] < 1e-5
+    assert facts["input"]["dtype"] == ("float32" if name == "keras" else "uint8")
+    rows = [row for row in read_csv(run / "predictions.csv") if row["split"] == "test"]
+    pixels = np.stack([alone.read(images / row["path"], facts) for row in rows])
+    answers = form.open(tmp_path / "out" / facts["file"])(pixels)
+    np.testing.assert_allclose(answers["scores"][:, 0], [float(row["score_ill"]) for row in rows], atol=1e-5)
+    assert np.ptp(answers["scores"][:, 0]) > 0.01
+    calibrated = answers["calibrated"] if form.calibrates else alone.calibrate(answers["scores"], facts)
+    np.testing.assert_allclose(calibrated, alone.calibrate(answers["scores"], facts), atol=1e-5)
+    assert not np.allclose(calibrated, answers["scores"], atol=1e-3)
+    assert describe_export(found)[0].startswith(f"{form.file}: run on 12 test images")
+    assert str(images) not in (tmp_path / "out" / "model.json").read_text()
+
+
+def test_several_networks_become_one_model(images, tmp_path):
+    runs = [write_run(tmp_path / name, images, seed) for seed, name in enumerate("ab")]
+    both = write_ensemble(tmp_path / "both", make(*runs))
+    facts = export_run(both.path, FORMATS["litert"], tmp_path / "out").facts
+    assert [entry["weight"] for entry in facts["runs"]] == [0.5, 0.5]
+    first, second = (
+        {row["path"]: float(row["score_ill"]) for row in read_csv(folder / "predictions.csv") if row["split"] == "test"}
+        for folder in runs
+    )
+    pixels = np.stack([alone.read(images / path, facts) for path in first])
+    answers = FORMATS["litert"].open(tmp_path / "out" / facts["file"])(pixels)["scores"][:, 0]
+    np.testing.assert_allclose(answers, [(first[path] + second[path]) / 2 for path in first], atol=1e-5)
+
+
+def test_a_model_that_answers_otherwise_is_refused_and_nothing_stays(run, tmp_path):
+    def write_another(graph, path):
+        network(16, 9).save(path)
+
+    with pytest.raises(CheckFailed, match=r"within 0\.0001\. Received: model\.keras, which differs by up to "):
+        export_run(run, dataclasses.replace(FORMATS["keras"], write=write_another), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_terminal_says_what_was_written_and_force_replaces_only_what_was_made_here(run, tmp_path):
+    out = tmp_path / "out"
+    status, said, _ = here("export", run, "--format", "keras", "--out", out)
+    assert status == 0
+    assert "model.keras: run on 12 test images, it differs from the run by up to" in said
+    assert {path.name for path in out.iterdir()} == {"model.keras", "model.json", "read_images.py"}
+    model = keras.saving.load_model(out / "model.keras", safe_mode=True)
+    assert model.output_shape == (None, 2)
+    status, _, said = here("export", run, "--format", "keras", "--out", out)
+    assert (status, "--force writes over" in said) == (2, True)
+    assert here("export", run, "--format", "keras", "--out", out, "--force")[0] == 0
+    (out / "notes.txt").write_text("mine")
+    status, _, said = here("export", run, "--format", "keras", "--out", out, "--force")
+    assert (status, "as it was made" in said.replace("\n", " ")) == (2, True)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_what_cannot_be_exported_is_said_before_any_work(run, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        found = importlib.util.find_spec
+        patch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else found(name))
+        with pytest.raises(
+            InputError, match=r"pip install 'tlmed\[export\]'. Received: an installation without tf2onnx"
+        ):
+            export_run(run, FORMATS["onnx"], tmp_path / "out")
+    with pytest.raises(InputError, match="must not be a part of a run"):
+        export_run(run, FORMATS["keras"], run / "examples")
+    (tmp_path / "new").mkdir()
+    for file in run.iterdir():
+        (tmp_path / "new" / file.name).symlink_to(file)
+    (tmp_path / "new" / "UNFINISHED").write_text("training")
+    with pytest.raises(InputError, match="RUN must be complete"):
+        export_run(tmp_path / "new", FORMATS["keras"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert here("export", run, "--format", "onnx")[0] == 2

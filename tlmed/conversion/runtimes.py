@@ -1,0 +1,161 @@
+"""The formats that a run's model can be given in: who writes each, and who runs it."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tlmed.conversion.export_graph import IMAGES, SCORES, Graph
+from tlmed.errors import InputError
+from tlmed.features.engines import import_openvino
+from tlmed.words import join_names
+
+EXTRA = "export"
+BATCH_SIZE = 32
+_OPSET = 18  # the newest that tf2onnx writes
+INT8, FLOAT16 = QUANTIZED = ("int8", "float16")
+Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: What `--format` calls it.
+        file: The name of what is written: a file, or a folder.
+        packages: What writes it and runs it, by the names of modules, besides TensorFlow.
+        write: Writes a graph to a path.
+        open: Returns what runs a file over images, uint8 [n, height, width, 3]; it gives the outputs by name.
+        dtype: Of the images that it takes.
+        batch: How many images a call takes; None: any number.
+        calibrates: Whether calibrated probabilities come out of it; if not, `read_images.py` computes them.
+        quantized: How its numbers may be stored and computed shorter, of `QUANTIZED`.
+    """
+
+    name: str
+    file: str
+    packages: tuple[str, ...]
+    write: Callable[[Graph, Path], None]
+    open: Callable[[Path], Run]
+    dtype: str = "uint8"
+    batch: int | None = None
+    calibrates: bool = True
+    quantized: tuple[str, ...] = ()
+
+    def check_installed(self) -> None:
+        """Refuse a format whose packages are missing.
+
+        Raises:
+            InputError: With their names.
+        """
+        missing = [name for name in self.packages if importlib.util.find_spec(name.partition(".")[0]) is None]
+        if missing:
+            raise InputError(
+                f"`--format {self.name}` needs an extra: pip install 'tlmed[{EXTRA}]'. "
+                f"Received: an installation without {join_names(missing)}."
+            )
+
+
+def _in_batches(run: Callable[[np.ndarray], Mapping[str, np.ndarray]], size: int = BATCH_SIZE) -> Run:
+    """Return a function that runs images in batches of some size, the last one as it is."""
+
+    def run_all(images: np.ndarray) -> dict[str, np.ndarray]:
+        parts = [run(images[start : start + size]) for start in range(0, len(images), size)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return run_all
+
+
+def _write_saved_model(graph: Graph, path: Path) -> None:
+    module = tf.Module()
+    module.network = graph.network
+    spec = tf.TensorSpec((None, *graph.size, 3), tf.uint8, name=IMAGES)
+    module.serve = tf.function(graph.run, input_signature=[spec])
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+
+
+def _open_saved_model(path: Path) -> Run:
+    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+    return _in_batches(lambda images: {n: out.numpy() for n, out in serve(**{IMAGES: tf.constant(images)}).items()})
+
+
+def _write_onnx(graph: Graph, path: Path) -> None:
+    import onnx
+    import tf2onnx
+    from keras.src.export.tf2onnx_lib import patch_tf2onnx
+
+    patch_tf2onnx()  # as `keras.Model.export` does: tf2onnx 1.17 does not know NumPy 2
+    spec = tf.TensorSpec((None, *graph.size, 3), tf.uint8, name=IMAGES)
+    model, _ = tf2onnx.convert.from_function(tf.function(graph.run), input_signature=[spec], opset=_OPSET)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _open_onnx(path: Path) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return _in_batches(lambda images: dict(zip(names, session.run(names, {IMAGES: images}), strict=True)))
+
+
+def _write_litert(graph: Graph, path: Path) -> None:
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([graph.trace(1)], tf.Module()).convert())
+
+
+def open_litert(path: Path, threads: int | None = None) -> Run:
+    """Return what runs a LiteRT file, one image after another.
+
+    Args:
+        path: The file.
+        threads: How many compute; None: one for each core that this process may use.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=threads or len(os.sched_getaffinity(0)))
+    interpreter.allocate_tensors()
+    runner = interpreter.get_signature_runner()
+    return _in_batches(lambda images: {name: out.copy() for name, out in runner(**{IMAGES: images}).items()}, 1)
+
+
+def _write_openvino(graph: Graph, path: Path) -> None:
+    openvino = import_openvino()
+    model = openvino.convert_model(graph.trace(None))
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def _open_openvino(path: Path) -> Run:
+    openvino = import_openvino()
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}  # otherwise processors with AMX compute in bfloat16
+    model = openvino.Core().compile_model(path, "CPU", settings)
+    names = [output.get_any_name() for output in model.outputs]
+    return _in_batches(lambda images: dict(zip(names, model(images).values(), strict=True)))
+
+
+def _write_keras(graph: Graph, path: Path) -> None:
+    graph.network.save(path)
+
+
+def _open_keras(path: Path) -> Run:
+    network = keras.saving.load_model(path, safe_mode=True, compile=False)
+    return _in_batches(lambda images: {SCORES: np.asarray(network(images.astype("float32"), training=False))})
+
+
+FORMATS = {
+    form.name: form
+    for form in (
+        Format("saved-model", "saved_model", (), _write_saved_model, _open_saved_model),
+        Format("onnx", "model.onnx", ("tf2onnx", "onnx", "onnxruntime"), _write_onnx, _open_onnx),
+        Format("litert", "model.tflite", ("ai_edge_litert",), _write_litert, open_litert, batch=1, quantized=QUANTIZED),
+        Format("openvino", "model.xml", ("openvino",), _write_openvino, _open_openvino),
+        Format("keras", "model.keras", (), _write_keras, _open_keras, dtype="float32", calibrates=False),
+    )
+}
