@@ -2,10 +2,11 @@ import dataclasses
 import math
 import statistics
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
-from tlmed.advising import at_hand, climbing, work
+from tlmed.advising import at_hand, climbing, reasons, work
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.attempts import THAWING, Attempt, Log
 from tlmed.advising.nearest_sets import ExpectedGain
@@ -198,6 +199,18 @@ def test_where_there_is_no_time_to_try_all_layers_experience_decides_alone(scrip
         assert climbing.go_further(made, probe, expected(mean)).answer is probe
     _, made, probe = script({"probe-MobileNetV2": 0.53}, seconds=(100.0, 60.0), left=70.0)  # guessing
     assert climbing.go_further(made, probe, expected(0.02)).answer is probe
+
+
+def test_what_was_begun_and_stopped_is_not_called_untried():
+    stopped = Attempt(
+        "all layers", "whole-A", NETWORK, "all layers trained", decision="stopped", reason="late", seconds=9.0
+    )
+    assert "nothing was judged; whole-A was begun and not finished" in climbing._say_tried([stopped], stopped)
+    log = Log(Path(), attempts=[stopped])
+    assert reasons._explain_phases(log, stopped) == "Begun and not finished: all layers trained: late."
+    trusted = dataclasses.replace(stopped, seconds=None, decision="kept", reason="others gained")
+    log = Log(Path(), attempts=[trusted])
+    assert reasons._explain_phases(log, trusted) == "Taken without a trial: all layers trained: others gained."
 
 
 def test_thawing_leaves_time_for_all_layers_where_these_promise_more(script):

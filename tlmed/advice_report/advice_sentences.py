@@ -56,7 +56,20 @@ def say_answer(record: AdviceRecord) -> list[str]:
         first = f"The best that was found is {name}: {where}, its {metric} is {worth}."
     else:
         first = f"Use {name}: {where}, its {metric} is {worth}."
-    return [first, _say_sureness(answer)]
+    return [first, *_say_kept(answer), _say_sureness(answer)]
+
+
+def _say_kept(answer) -> list[str]:
+    """Say so where the last phase of the training did not give the result; nothing elsewhere."""
+    phases = answer.get("kept_phases")
+    if not phases:
+        return []
+    named = join_names([f"'{name}'" for name in dict.fromkeys(phases)])
+    whose = "Its result" if answer["path"] != ENSEMBLE else f"The result of {count(len(phases), 'network')} of it"
+    return [
+        f"{whose} is that of the phase {named}: on validation images no later phase was better, so what it trained was "
+        "not kept."
+    ]
 
 
 def _name_answer(answer) -> str:

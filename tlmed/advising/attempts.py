@@ -23,7 +23,7 @@ class Attempt:
         trial: What was trained; None where nothing was.
         score: How good it was.
         gain: How much better than another attempt.
-        seconds: Of training, all runs together.
+        seconds: Of training, all runs together; of what was stopped, until then.
         ended: When it ended, in seconds of the work.
         decision: "kept", "dropped", "not tried" or "stopped".
         reason: Of the decision.

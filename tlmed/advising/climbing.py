@@ -182,13 +182,18 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
             if best.step in (THAWING, WHOLE):
                 _drop(work, best, f"{each.name} took its place")
             best = each
-    tried = [each.name for each in work.log.of(WHOLE) if each.score is not None]
-    _say_further(
-        work,
-        f"Beyond thawing block by block, {join_names(tried) if tried else 'nothing'} was tried: "
-        f"{f'{best.name} is kept' if best.step == WHOLE else f'{best.name} stays'}.",
-    )
+    _say_further(work, _say_tried(work.log.of(WHOLE), best))
     return Choice(best, best)
+
+
+def _say_tried(attempts, best) -> str:
+    tried = [each.name for each in attempts if each.score is not None]
+    broken = [each.name for each in attempts if each.score is None and each.seconds]
+    left = f"; {join_names(broken)} was begun and not finished" if broken else ""
+    return (
+        f"Beyond thawing block by block, {join_names(tried) if tried else 'nothing'} was judged{left}: "
+        f"{f'{best.name} is kept' if best.step == WHOLE else f'{best.name} stays'}."
+    )
 
 
 def _say_further(work, sentence) -> None:

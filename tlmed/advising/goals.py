@@ -10,7 +10,9 @@ KAPPA = "quadratic_kappa"  # of grades alone
 _METRICS = ("auc", "accuracy", "f1", KAPPA)
 _SIDES = ("sensitivity", "specificity")
 _GOAL = re.compile(r"([a-z_0-9]+)\s*(?:>=\s*([0-9.]+))?")
-_FORMS = f"one of {', '.join(_METRICS)}, also with a least value such as auc>=0.9, or sensitivity>=0.95"
+_FORMS = (
+    f"one of {', '.join(_METRICS)}, also with a least value such as auc>=0.9, or sensitivity>=0.95 or specificity>=0.95"
+)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tlmed.advising.joint_answers import draw_seed, write_joint
 from tlmed.advising.team import train_cells
 from tlmed.advising.work import Work
 from tlmed.errors import InputError, RunFailed
-from tlmed.recipe import Cell, Recipe, to_json
+from tlmed.recipe import Cell, Recipe, from_json, to_json
 from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import (
     DECISION_JSON,
@@ -147,6 +147,10 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
     """Return what `advice.json` says of the answer."""
     found = METRICS_JSON.read(RunDir(path))
     entry = found["metrics"].get(work.metric) or {}
+    recipe = from_json(decision["recipe"])
+    members = [folder / RUN, *sorted((folder / MEMBERS).glob("*"))] if decision["path"] == ENSEMBLE else [path]
+    kept = [(METRICS_JSON.read(RunDir(member)).get("kept") or {}).get("name") for member in members]
+    early = [name for name in kept if name and name != recipe.phases[-1].name]
     return {
         "path": str(path.relative_to(folder)),
         "recipe": RECIPE_PY,
@@ -156,4 +160,5 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "n": found["n"],
         "metrics": found["metrics"],
         **({"members": decision["members"]} if decision["path"] == ENSEMBLE else {}),
+        **({"kept_phases": early} if early else {}),
     }

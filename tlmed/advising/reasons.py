@@ -30,11 +30,14 @@ def give_reasons(rules: Sequence[Mapping], log: Log, best: Attempt) -> dict[str,
 
 
 def _explain_phases(log, best) -> str:
-    told = [each for each in log.attempts if each.step != PROBES and (each.score is not None or each.decision == KEPT)]
-    said = [_explain(each) for each in told]
-    if not said:
-        return "Nothing but the head is trained: nothing else was tried."
-    return f"Judged on development images: {'; '.join(said)}."
+    told = [each for each in log.attempts if each.step != PROBES]
+    judged = [_explain(each) for each in told if each.score is not None]
+    broken = [f"{each.changes}: {each.reason}" for each in told if each.score is None and each.seconds]
+    trusted = [f"{each.changes}: {each.reason}" for each in told if each.score is None and each.decision == KEPT]
+    parts = [f"Judged on development images: {'; '.join(judged)}."] if judged else []
+    parts += [f"Begun and not finished: {'; '.join(broken)}."] if broken else []
+    parts += [f"Taken without a trial: {'; '.join(trusted)}."] if trusted else []
+    return " ".join(parts) or "Nothing but the head is trained: nothing else was tried."
 
 
 def _explain(each) -> str:

@@ -107,12 +107,15 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     if expected + max(own, work.reserve(best), held) > free:
         return work.log.add(each.decide(UNTRIED, _say_late(expected + own, free, held)))
     deadline = time.monotonic() + work.left - max(work.reserve(best), held)
+    begun = work.diary.seconds
     problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
+    if not problem:
+        return _judge(work, each, cells)
+    spent, ended = round(work.diary.seconds - begun, 3), work.diary.stamp(each.name)
+    each = dataclasses.replace(each, seconds=spent, ended=ended)  # time that it took is not hidden
     if problem == LATE:
         return work.log.add(each.decide(STOPPED, problem))
-    if problem:
-        return work.log.add(each.decide(DROPPED, f"it could not be trained: {problem}"))
-    return _judge(work, each, cells)
+    return work.log.add(each.decide(DROPPED, f"it could not be trained: {problem}"))
 
 
 def _time_answer(seconds: float) -> float:

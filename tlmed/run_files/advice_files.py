@@ -180,6 +180,7 @@ class Answer(TypedDict, total=False):
     method: str | None
     n: Required[int]
     members: int  # of an ensemble
+    kept_phases: list[str]  # of each network whose result is not that of its last phase
     metrics: dict[str, Entry]
 
 
