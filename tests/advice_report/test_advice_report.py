@@ -256,7 +256,7 @@ def test_nobody_is_told_to_use_what_learnt_nothing(folders, pages):
 def test_the_phase_that_answers_is_said_where_it_is_not_the_last():
     content = copy.deepcopy(COMPLETE)
     assert not any("phase" in said for said in say_answer(make(content)))
-    content["answer"]["kept_phases"] = ["head"]
+    content["answer"] |= {"path": "run", "kept_phases": ["head"]}
     assert say_answer(make(content))[1].startswith("Its result is that of the phase 'head': on validation images")
     content["answer"] |= {"path": "ensemble", "members": 3, "kept_phases": ["head", "head"]}
     assert say_answer(make(content))[1].startswith("The result of 2 networks of it is that of the phase 'head'")
