@@ -26,6 +26,7 @@ from tlmed.cli.serve_command import serve
 from tlmed.cli.status_command import status
 from tlmed.cli.sweep_command import sweep
 from tlmed.cli.train_command import train
+from tlmed.cli.watch_command import watch
 from tlmed.errors import CheckFailed, InputError, Interrupted, TlmedError
 from tlmed.screen import Screen
 
@@ -52,6 +53,7 @@ for _command in (
         evaluate,
         predict,
         serve,
+        watch,
         compare,
         ensemble,
         reproduce,
