@@ -21,11 +21,12 @@ from tests.dicom_reports.standard_tables import find_faults  # noqa: E402
 from tests.dicom_reports.test_structured_report import read, take  # noqa: E402
 from tlmed.cli.ensemble_command import ensemble  # noqa: E402
 from tlmed.cli.predict_command import predict  # noqa: E402
-from tlmed.data.sample_sources import Shown  # noqa: E402
+from tlmed.data.sample_sources import Shown, find_sources  # noqa: E402
 from tlmed.dicom_reports.class_codes import code_classes, read_code  # noqa: E402
-from tlmed.dicom_reports.image_answers import check_patients, divide_by_study  # noqa: E402
+from tlmed.dicom_reports.image_answers import _find_shown, check_patients, divide_by_study  # noqa: E402
 from tlmed.dicom_reports.report_folder import check_report_folder, writing_reports  # noqa: E402
 from tlmed.errors import InputError  # noqa: E402
+from tlmed.slicing import Slicing  # noqa: E402
 from tlmed.targets import make_mark  # noqa: E402
 
 OTHER = "1.2.826.0.1.8"
@@ -237,3 +238,15 @@ def test_several_networks_answer_without_pictures(finished, study, tmp_path, mon
     assert report.ManufacturerModelName == "2 networks: CifarNet"
     assert len(report.DeviceSerialNumber) == 64
     assert find_faults(tmp_path / "sr" / STUDY / "report.dcm") == {}
+
+
+def test_an_answer_for_a_volume_refers_to_the_planes_that_were_scored(tmp_path):
+    frames = np.zeros((5, 4, 4), np.uint8)
+    said = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": f"{STUDY}.1", "SOPInstanceUID": f"{STUDY}.1.1"}
+    (tmp_path / "a.dcm").write_bytes(write(frames, **said))
+    name = str(tmp_path / "a.dcm")
+    sources = find_sources([name], Slicing(3))
+    [shown] = _find_shown(sources, [f"{name}#plane={index}" for index in (1, 2, 3)])
+    assert shown.frames == (2, 3, 4)
+    [shown] = _find_shown(sources, [f"{name}#plane={index}" for index in range(5)])
+    assert shown.frames == ()  # all of it

@@ -72,7 +72,10 @@ def make_answers(answered: Answered, sources: Sources) -> list[ImageAnswer]:
     several = read_task(answered.panel.metrics) == MULTI_LABEL
     odd, notes = (_take_column(answered, name) for name in (UNUSUAL, NOTE))
     found = []
-    for unit, name in enumerate(answered.units):
+    samples = [[] for _ in answered.units]
+    for name, unit in zip(answered.names, answered.answers.members.tolist(), strict=True):
+        samples[unit].append(name)
+    for unit, names in enumerate(samples):
         hits = chosen[unit] == 1 if several else [column == chosen[unit] for column in range(len(classes))]
         numbers = zip(classes, hits, answered.answers.pooled[unit], answered.calibrated[unit], strict=True)
         scores = tuple(
@@ -80,16 +83,37 @@ def make_answers(answered: Answered, sources: Sources) -> list[ImageAnswer]:
             for label, hit, score, calibrated in numbers
         )
         p = odd[unit] if odd else ""
-        shown = _find_shown(sources, name)
+        shown = _find_shown(sources, names)
         found.append(ImageAnswer(scores, shown, notes[unit] if notes else "", None if p == "" else float(p)))
     return found
 
 
-def _find_shown(sources: Sources, name: str) -> tuple[Shown, ...]:
-    try:
-        return tuple(sources.find(name))
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"Images must stay as they are while they are reported. Received: '{name}'.") from error
+def _find_shown(sources: Sources, names: Sequence[str]) -> tuple[Shown, ...]:
+    """Return the images that samples of one answer show, each once, with all frames that one of them shows."""
+    found: dict[str, Shown] = {}
+    for name in names:
+        try:
+            shown = sources.find(name)
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(f"Images must stay as they are while they are reported. Received: '{name}'.") from error
+        for one in shown:
+            other = found.setdefault(one.image.instance, one)
+            found[one.image.instance] = Shown(one.image, join_frames(one, other))
+    return tuple(found.values())
+
+
+def join_frames(one: Shown, other: Shown) -> tuple[int, ...]:
+    """Return the frames that two samples of one image show; none where these are all.
+
+    >>> from types import SimpleNamespace
+    >>> image = SimpleNamespace(frames=3)
+    >>> join_frames(Shown(image, (3, 1)), Shown(image, (1,))), join_frames(Shown(image, (1, 2)), Shown(image, (3,)))
+    ((1, 3), ())
+    """
+    if not (one.frames and other.frames):
+        return ()
+    frames = tuple(sorted({*one.frames, *other.frames}))
+    return frames if len(frames) < one.image.frames else ()
 
 
 def _take_column(answered: Answered, name: str) -> list | None:
