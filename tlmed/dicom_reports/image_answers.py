@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from tlmed.data.readers.dicom_sources import SourceImage
 from tlmed.data.sample_sources import Shown, Sources
 from tlmed.errors import InputError
-from tlmed.evaluation.prediction_rows import NOTE
+from tlmed.evaluation.prediction_rows import NOTE, UNUSUAL
 from tlmed.inference import Answered
 from tlmed.metrics import positive_index
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import listed
 
-UNUSUAL = "unusual"  # the column of the p-value that tells images unlike those of training
 _NAMED = 3
 
 
