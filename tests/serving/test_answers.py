@@ -45,11 +45,14 @@ def test_an_answer_has_the_notes_of_predict(client, finished, tmp_path):
     pages = [Image.fromarray(draw(0, i)) for i in (98, 99)]
     pages[0].save(tmp_path / "more.tif", save_all=True, append_images=pages[1:])
     names = [tmp_path / name for name in ("plain.png", "more.tif")]
-    _, rows, _ = inference.predict(RunDir(finished.path), names)
+    predicted = inference.predict(RunDir(finished.path), names)
+    rows = predicted[1]
     replies = [post(client, name.read_bytes(), name.name).json() for name in names]
     assert [reply["answers"][0]["note"] for reply in replies] == [row[-1] for row in rows]
     assert rows[0][-1] == "a single colour"
     assert [reply["answers"][0]["prediction"] for reply in replies] == [row[1] for row in rows]
+    unusual = predicted[0].index("unusual")
+    assert [reply["answers"][0]["unusual"] for reply in replies] == [row[unusual] for row in rows]
     assert [len(reply["notes"]) for reply in replies] == [0, 1]
     assert "several pages" in replies[1]["notes"][0]
 
@@ -81,8 +84,8 @@ def test_an_explanation_is_of_the_class_that_was_asked_for(client, service, imag
 def test_dicom_is_read_as_in_training(client, service):
     content = save(make(draw(1, 5)[..., 0].astype("uint16"), 12, WindowCenter=60, WindowWidth=200))
     reply = post(client, content, "1.2.840").json()
-    scores = service.run.score([service.run.decode(content, "1.2.840")])[0]
-    assert list(reply["answers"][0]["scores"].values()) == pytest.approx(scores[0].tolist(), abs=1e-6)
+    scored = service.run.score([service.run.decode(content, "1.2.840")])[0]
+    assert list(reply["answers"][0]["scores"].values()) == pytest.approx(scored.scores[0].tolist(), abs=1e-6)
     np.testing.assert_array_equal(
         service.run.decode(content, "x").first.pixels[0], decode_resized(content, service.run.panel.first.rule)
     )
@@ -117,4 +120,4 @@ def test_what_answers_are_worth_is_what_the_run_wrote(client, finished, service)
     said = f"Probabilities are calibrated on {calibration['n']} validation images"
     assert worth["calibration"][0].startswith(said)
     assert "not a medical device" in worth["no_device"]
-    assert find_worth(service.run.panel) == service.worth
+    assert find_worth(service.run.panel, service.run.jury) == service.worth

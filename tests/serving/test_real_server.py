@@ -38,7 +38,11 @@ class Served:
             env=os.environ | {"COLUMNS": "200"},
         )
         self.said = b""
-        until(self._tells, 120)
+        try:
+            until(self._tells, 240)
+        except BaseException:
+            self.close()
+            raise
         self.port = int(re.search(rb"http://\S+?:(\d+)/", self.said)[1])
         self.address = f"http://127.0.0.1:{self.port}"
 
@@ -62,10 +66,16 @@ class Served:
         text = Path(f"/proc/{self.process.pid}/{file}").read_text()
         return int(re.search(rf"{name}:\s+(\d+)", text)[1])
 
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        said, _ = self.process.communicate(timeout=30)
-        return self.process.returncode, (self.said + said).decode()
+        said = self.process.stdout.read()
+        return self.process.wait(30), (self.said + said).decode()
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +86,11 @@ def run(finished):
 @pytest.fixture(scope="module")
 def server(run):
     server = Served(run)
-    yield server
-    status, said = server.end()
+    try:
+        yield server
+        status, said = server.end()
+    finally:
+        server.close()
     assert (status, said.count("\n")) == (0, 2)  # it said where it is, and that it ended, and nothing else
     assert said.endswith("Ended.\n")
 
@@ -179,8 +192,9 @@ def test_a_signal_ends_it_cleanly_and_what_was_asked_is_answered(run, number):
         time.sleep(0.3)
         line.sendall(GOOD[-1:])
         assert line.recv(2**16).startswith(b"HTTP/1.1 200")
-    said, _ = server.process.communicate(timeout=30)
-    assert (server.process.returncode, said) == (0, b"Ended.\n")
+    said = server.process.stdout.read()
+    assert (server.process.wait(30), said) == (0, b"Ended.\n")
+    server.close()
 
 
 def test_a_token_is_asked_for_beyond_this_machine(run):
@@ -193,6 +207,7 @@ def test_a_token_is_asked_for_beyond_this_machine(run):
         assert server.ask("POST", "/predict", GOOD, {"Authorization": f"Bearer {token}"})[0] == 200
     finally:
         status, said = server.end()
+        server.close()
     assert status == 0
     assert "TLS" in said
     assert token not in said

@@ -22,6 +22,8 @@ from tlmed.inference.member_scores import average_scores
 from tlmed.inference.panel import Panel, open_panel
 from tlmed.inference.scorer import Scorer, computing, load_scorer
 from tlmed.inference.unit_answers import FileAnswers, answer_files, join_notes
+from tlmed.inference.unlike_images import Jury, open_jury, pool_judgements
+from tlmed.novelty import join_judgements
 from tlmed.part_names import split_part
 from tlmed.rundir import RunDir
 from tlmed.serving.running_networks import MOST, compile_network
@@ -38,21 +40,37 @@ class Voter:
     Attributes:
         rule: How it sees images.
         share: Its part of the answer, above 0.
-        engine: Runs it: to class probabilities, or of a hybrid to features.
+        engine: Runs it: to d features and then class probabilities, or of a hybrid to features.
+        width: How many features there are, d.
         finish: Features to class probabilities; None where the engine gives them.
     """
 
     rule: PixelRule
     share: float
     engine: Engine
+    width: int
     finish: Callable[[np.ndarray], np.ndarray] | None
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return class probabilities [n, k] of uint8 [n, height, width, 3], n of any size."""
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return features [n, d] and class probabilities [n, k] of uint8 [n, height, width, 3], n of any size."""
         with computing():
             parts = [self.engine(images[start : start + MOST]) for start in range(0, len(images), MOST)]
         found = np.concatenate(parts)
-        return found if self.finish is None else self.finish(found)
+        features = found[:, : self.width]
+        return features, found[:, self.width :] if self.finish is None else self.finish(features)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What the networks say of the samples of one image.
+
+    Attributes:
+        scores: Class probabilities, float [n, k].
+        unusual: How unlike the training images they are, p-values, float [n]; None where the run cannot tell.
+    """
+
+    scores: np.ndarray
+    unusual: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +100,7 @@ class Answer:
         scores: By class, not calibrated.
         calibrated: Likewise, calibrated.
         note: What is odd about the values of the image; "" for nothing.
+        unusual: How unlike the training images it is, a p-value; None where the run cannot tell.
     """
 
     sample: str
@@ -89,6 +108,7 @@ class Answer:
     scores: Mapping[str, float]
     calibrated: Mapping[str, float]
     note: str
+    unusual: float | None
 
 
 @dataclass(frozen=True)
@@ -119,11 +139,13 @@ class ServedRun:
     Attributes:
         panel: What answers.
         voters: The networks with a share.
+        jury: What they know of their training images.
         limits: What of an upload is decoded.
     """
 
     panel: Panel
     voters: tuple[Voter, ...]
+    jury: Jury
     limits: Limits
 
     @property
@@ -169,44 +191,54 @@ class ServedRun:
         views = {rule: read_held(content, name, rule, slicing, self.limits) for rule in rules}
         return Decoded(views, views[self.panel.first.rule])
 
-    def score(self, images: Sequence[Decoded]) -> list[np.ndarray]:
-        """Return the class probabilities of the samples of each image, float [n, k], all computed together."""
+    def score(self, images: Sequence[Decoded]) -> list[Scored]:
+        """Return what the networks say of the samples of each image, all computed together."""
         found = [voter(np.concatenate([image.views[voter.rule].pixels for image in images])) for voter in self.voters]
         if len(found) > 1:
             shares = np.array([voter.share for voter in self.voters])
-            joined = average_scores(np.stack(found).astype(float), shares[:, None])
+            scores = average_scores(np.stack([own for _, own in found]).astype(float), shares[:, None])
         else:
-            joined = found[0]
-        if not np.isfinite(joined).all():
+            scores = found[0][1]
+        if not np.isfinite(scores).all():
             raise InputError("The network of RUN must give finite scores. Received: NaN or infinity for an image.")
-        return np.split(joined, np.cumsum([len(image) for image in images])[:-1])
+        ends = np.cumsum([len(image) for image in images])[:-1]
+        unusual = [None] * len(images) if self.jury.reason else np.split(self._judge(found), ends)
+        return [Scored(*pair) for pair in zip(np.split(scores, ends), unusual, strict=True)]
 
-    def answer(self, image: Decoded, scores: np.ndarray) -> tuple[list[Answer], FileAnswers]:
+    def _judge(self, found) -> np.ndarray:
+        knowing = zip(self.jury.known.values(), found, strict=True)
+        return join_judgements([known.judge(own) for known, (own, _) in knowing], list(self.jury.shares.values()))
+
+    def answer(self, image: Decoded, scored: Scored) -> tuple[list[Answer], FileAnswers]:
         """Return what the run answers for an image, by its threshold or its rule, and the same as numbers.
 
         Args:
             image: As it was decoded.
-            scores: Of its samples, float [n, k].
+            scored: What the networks said of it.
         """
-        found = answer_files(self.panel, image.first.names, scores)
+        found = answer_files(self.panel, image.first.names, scored.scores)
         notes = join_notes(note_tones(image.first.tones, self.usual), found.members)
-        return [self._say(found, row, note) for row, note in enumerate(notes)], found
+        units = [None] * len(notes)
+        if scored.unusual is not None:
+            units = pool_judgements(scored.unusual, found.members).tolist()
+        return [self._say(found, row, *pair) for row, pair in enumerate(zip(notes, units, strict=True))], found
 
-    def _say(self, found, row, note) -> Answer:
+    def _say(self, found, row, note, unusual) -> Answer:
         chosen, classes = found.chosen[row], self.classes
         named = tuple(name for name, has in zip(classes, chosen, strict=True) if has) if self.is_multi else ""
         tables = [
             dict(zip(classes, np.asarray(table[row], float).tolist(), strict=True))
             for table in (found.scores, found.calibrated)
         ]
-        return Answer(split_part(found.names[row])[1], named if self.is_multi else classes[chosen], *tables, note)
+        predicted = named if self.is_multi else classes[chosen]
+        return Answer(split_part(found.names[row])[1], predicted, *tables, note, unusual)
 
-    def explain(self, image: Decoded, scores: np.ndarray, found: FileAnswers, of: str | None = None) -> Explained:
+    def explain(self, image: Decoded, scored: Scored, found: FileAnswers, of: str | None = None) -> Explained:
         """Show where the evidence for a class lies, in the sample that speaks most for it.
 
         Args:
             image: As it was decoded.
-            scores: Of its samples, float [n, k].
+            scored: What the networks said of it.
             found: From `answer`; of several units the first one is explained.
             of: The class; None: the predicted one, or of several labels the one furthest above its threshold.
 
@@ -215,7 +247,7 @@ class ServedRun:
         """
         explainer = self.explainer
         label = self._choose(found) if of is None else list(self.classes).index(of)
-        row = int(find_telling(scores, found.members, np.full(len(found.names), label))[0])
+        row = int(find_telling(scored.scores, found.members, np.full(len(found.names), label))[0])
         pixels = image.views[self.panel.first.rule].pixels[row]
         with computing():
             heat = explainer(pixels[None], label)[0]
@@ -256,16 +288,15 @@ def open_served(run: RunDir, engine: str, limits: Limits, warn: Callable[[str], 
             _make_voter(member.rule, share, scorer, engine)
             for (member, share), scorer in zip(asked, scorers, strict=True)
         )
-    served = ServedRun(panel, voters, limits)
+    served = ServedRun(panel, voters, open_jury(panel), limits)
     for voter in voters:
         voter(np.zeros((1, *voter.rule.size, 3), np.uint8))  # the first image would pay for what first use makes
     return served
 
 
 def _make_voter(rule: PixelRule, share: float, scorer: Scorer, engine: str) -> Voter:
-    if scorer.network is not None:
-        return Voter(rule, share, compile_network(scorer.network, engine), None)
-    return Voter(rule, share, compile_network(scorer.features, engine), scorer.finish)
+    finish = None if scorer.network is not None else scorer.finish
+    return Voter(rule, share, compile_network(scorer.joint, engine), scorer.features.output_shape[-1], finish)
 
 
 def _write_png(pixels: np.ndarray) -> bytes:

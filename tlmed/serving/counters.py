@@ -19,6 +19,7 @@ class Counters:
         requests: Answers, by path and status.
         refusals: Uploads that were refused, by reason.
         predicted: Answers, by predicted class or label.
+        unusual: Images that are unlike those of training.
         seconds: From a request to its answer.
         batches: Images that were computed together.
         waiting: Images that wait to be computed.
@@ -28,6 +29,7 @@ class Counters:
     requests: Counter
     refusals: Counter
     predicted: Counter
+    unusual: Counter
     seconds: Histogram
     batches: Histogram
     waiting: Gauge
@@ -50,6 +52,7 @@ def open_counters() -> Counters:
         Counter("tlmed_requests", "Answers by path and status.", ["path", "status"], registry=registry),
         Counter("tlmed_refusals", "Uploads that were refused, by reason.", ["reason"], registry=registry),
         Counter("tlmed_predictions", "Answers by predicted class or label.", ["prediction"], registry=registry),
+        Counter("tlmed_unusual", "Answers for images unlike those of training.", registry=registry),
         Histogram("tlmed_predict_seconds", "From a request to its answer.", buckets=_SECONDS, registry=registry),
         Histogram("tlmed_batch_images", "Images that were computed together.", buckets=_IMAGES, registry=registry),
         Gauge("tlmed_waiting", "Images that wait to be computed.", registry=registry),

@@ -21,6 +21,10 @@ class AnswerReply(_Reply):
     scores: dict[str, float] = Field(description="By class: what the network gives, 0 to 1, not calibrated.")
     calibrated: dict[str, float] = Field(description="By class: calibrated probabilities.")
     note: str = Field(description="What is odd about the values of the image; empty for nothing.")
+    unusual: float | None = Field(
+        description="How unlike the training images it is: a conformal p-value, which is below 0.05 for 5 % of images "
+        "like them. Null where the run cannot tell."
+    )
 
 
 class ExplainedReply(_Reply):
@@ -62,6 +66,7 @@ class WorthReply(_Reply):
     thresholds: dict[str, float] = Field(description="From which score, not calibrated, a class is predicted.")
     decision: list[str]
     calibration: list[str]
+    unusual: list[str] = Field(description="Whether images unlike those of training are told, and how often wrongly.")
     cautions: list[str]
     no_device: str
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 
 from tlmed.data.held_files import TooManyPixels, TooManySamples, UnknownFormat
 from tlmed.errors import InputError, TlmedError, did_you_mean
-from tlmed.serving.answering import Decoded, Explained, ServedRun
+from tlmed.novelty import ALARM
+from tlmed.serving.answering import Decoded, Explained, Scored, ServedRun
 from tlmed.serving.batching import Batcher, Full, Stopped
 from tlmed.serving.counters import Counters, open_counters
 from tlmed.serving.refusals import MEGABYTE, HungUp, Refused, Upload, UploadLimits
@@ -88,17 +89,17 @@ class Service:
             upload = await read_upload(headers, receive, self.limits, take)
             enter(1)  # not before: a client that sends slowly would keep others out
             image = await self._run(_decode, self.run, upload)
-            scores = await self._score(receive, image)
-            answer = await self._run(_answer, self, upload.name, image, scores)
+            scored = await self._score(receive, image)
+            answer = await self._run(_answer, self, upload.name, image, scored)
             if asked.explain or asked.of is not None:
-                more = await self._run(_explain, self.run, image, scores, asked.of)
+                more = await self._run(_explain, self.run, image, scored, asked.of)
                 answer = answer.model_copy(update=more)
         return answer
 
     async def _run(self, work: Callable, *arguments) -> object:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
 
-    async def _score(self, receive: Receive, image: Decoded) -> object:
+    async def _score(self, receive: Receive, image: Decoded) -> Scored:
         """Wait for the scores of an image; where the client is gone meanwhile, they are not computed."""
         try:
             found: Future = self.batcher.submit(image, len(image))
@@ -134,7 +135,7 @@ def open_service(run: ServedRun, limits: UploadLimits, waiting: int = WAITING) -
     batcher = Batcher(run.score, MOST, waiting, counters.batches.observe)
     counters.waiting.set_function(lambda: len(batcher))
     threads = ThreadPoolExecutor(_THREADS, "images")
-    worth, held, places = find_worth(run.panel), Allowance(HELD), Allowance(waiting)
+    worth, held, places = find_worth(run.panel, run.jury), Allowance(HELD), Allowance(waiting)
     return Service(run, worth, limits, counters, batcher, threads, held, places)
 
 
@@ -164,12 +165,14 @@ def _decode(run: ServedRun, upload: Upload) -> Decoded:
         raise Refused(422, f"The image must be readable: {error}.", "image") from error
 
 
-def _answer(service: Service, name: str, image: Decoded, scores) -> PredictionReply:
-    answers, _ = service.run.answer(image, scores)
+def _answer(service: Service, name: str, image: Decoded, scored: Scored) -> PredictionReply:
+    answers, _ = service.run.answer(image, scored)
     for answer in answers:
         names = [answer.prediction] if isinstance(answer.prediction, str) else answer.prediction
         for predicted in names:
             service.counters.predicted.labels(predicted).inc()
+        if answer.unusual is not None and answer.unusual < ALARM:
+            service.counters.unusual.inc()
     return PredictionReply(
         file=name,
         answers=[AnswerReply(**asdict(answer)) for answer in answers],
@@ -180,10 +183,10 @@ def _answer(service: Service, name: str, image: Decoded, scores) -> PredictionRe
     )
 
 
-def _explain(run: ServedRun, image: Decoded, scores, of: str | None) -> dict:
-    _, found = run.answer(image, scores)
+def _explain(run: ServedRun, image: Decoded, scored: Scored, of: str | None) -> dict:
+    _, found = run.answer(image, scored)
     try:
-        explained = run.explain(image, scores, found, of)
+        explained = run.explain(image, scored, found, of)
     except TlmedError as error:
         return {"not_explained": str(error)}
     return {"explained": _write(explained)}

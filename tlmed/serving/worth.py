@@ -10,9 +10,12 @@ from tlmed.evaluation.decisions import METHOD
 from tlmed.evaluation.label_lines import name_mean
 from tlmed.evaluation.lines import describe_worse
 from tlmed.evaluation.pooling import say_pooling
+from tlmed.evaluation.unusual_lines import describe_lack, say_share
 from tlmed.inference.panel import Panel, describe_panel
+from tlmed.inference.unlike_images import Jury
+from tlmed.novelty import ALARM
 from tlmed.report.summary import list_doubts
-from tlmed.run_files import METRICS_JSON
+from tlmed.run_files import METRICS_JSON, NOVELTY_JSON
 from tlmed.synthetic import describe_learned
 from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import begin_sentence, count, thousandths
@@ -56,6 +59,7 @@ class Worth:
         thresholds: From which score, not calibrated, a class or label is predicted; nothing where another rule decides.
         decision: How classes are predicted, and who chose that; sentences.
         calibration: Whether probabilities are calibrated, and how; sentences.
+        unusual: Whether images unlike those of training are told, and how often wrongly; sentences.
         cautions: Reasons to doubt the answers; sentences.
         no_device: That this is no medical device.
     """
@@ -65,6 +69,7 @@ class Worth:
     thresholds: Mapping[str, float]
     decision: tuple[str, ...]
     calibration: tuple[str, ...]
+    unusual: tuple[str, ...]
     cautions: tuple[str, ...]
     no_device: str = NO_DEVICE
 
@@ -80,11 +85,12 @@ class Worth:
         return f"{self.scored_on}: {', '.join(said) or 'no score is defined'}. {self.calibration[0]}"
 
 
-def find_worth(panel: Panel) -> Worth:
+def find_worth(panel: Panel, jury: Jury) -> Worth:
     """Return what the answers of a run are worth, from what it wrote.
 
     Args:
         panel: What answers; of a cross-validation the scores are means over its folds.
+        jury: What the networks know of their training images.
     """
     result = METRICS_JSON.read(panel.run)
     n = count(result["n"], unit_of(result))
@@ -104,6 +110,7 @@ def find_worth(panel: Panel) -> Worth:
         _find_thresholds(panel),
         tuple(_say_decision(panel)),
         tuple(_say_calibration(panel)),
+        tuple(_say_unusual(panel, jury)),
         tuple(cautions),
     )
 
@@ -169,3 +176,14 @@ def _say_calibration(panel) -> list[str]:
     else:
         of = f" at temperature {thousandths(decision.temperature)}"
     return [f"Probabilities are calibrated on {n}: {METHOD}{of}.", say_effect(asked), *notes]
+
+
+def _say_unusual(panel, jury) -> list[str]:
+    """Say how images unlike those of training are marked, and how often images like them are."""
+    if jury.reason:
+        return describe_lack(jury.reason)
+    said = [
+        f"An image is marked as unlike the training images where p is below {ALARM:g}: one in 20 of others is, too."
+    ]
+    alarms = NOVELTY_JSON.find(panel.first.run).get("test") if panel.is_single else None
+    return said + ([f"Of the run's own test images these are {say_share(alarms)}."] if alarms else [])

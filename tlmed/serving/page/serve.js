@@ -1,6 +1,7 @@
 "use strict";
 // Sends images one after the other, and writes what the server answers. Texts are set as text, never as HTML.
 
+const ALARM = 0.05;  // below it, an image is unlike those of training
 const MOST_TRIES = 5;  // of an image that the server is too busy for
 
 const form = document.getElementById("form");
@@ -113,6 +114,15 @@ function show(reply, thresholds) {
   for (const answer of reply.answers) {
     const title = answer.sample ? `${answer.sample}: ${name(answer)}` : "Each class";
     article.querySelector(".numbers").append(tabulate(answer, thresholds, title));
+    if (answer.unusual !== null && answer.unusual < ALARM) {
+      const which = answer.sample ? `${answer.sample} is` : "This image is";
+      const warning = make("p", undefined, {class: "notice"});
+      warning.append(make("strong", "Unlike the training images. "));
+      warning.append(`${which} unlike any the network was trained on (p = ${write(answer.unusual)}): trust the answer less.`);
+      line.after(warning);
+    } else if (answer.unusual !== null && !several) {
+      article.querySelector(".notes").append(make("li", `Not unlike the training images (p = ${write(answer.unusual)}).`));
+    }
     if (answer.note) {
       const where = answer.sample ? `${answer.sample}: ` : "";
       article.querySelector(".notes").append(make("li", `${where}${answer.note}.`));
@@ -120,7 +130,8 @@ function show(reply, thresholds) {
   }
   showPictures(article.querySelector(".pictures"), reply);
   for (const note of reply.notes) article.querySelector(".notes").append(make("li", note));
-  return `${reply.file}: ${told}`;
+  const odd = reply.answers.some((answer) => answer.unusual !== null && answer.unusual < ALARM);
+  return `${reply.file}: ${told}${odd ? ", unlike the training images" : ""}`;
 }
 
 function pause(seconds) {
