@@ -45,7 +45,7 @@ class Browser:
         )
         os.close(ours[0])
         os.close(theirs[1])
-        self.asked, self.said, self._loaded = [], [], False
+        self.asked, self.said, self._loaded, self._choosers = [], [], False, []
         self._session = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -83,6 +83,8 @@ class Browser:
             self.said.append(json.dumps(about))
         elif kind == "Page.loadEventFired":
             self._loaded = True
+        elif kind == "Page.fileChooserOpened":
+            self._choosers.append(about["backendNodeId"])
         return found
 
     def open(self, address: str, width: int, height: int = 1100):
@@ -123,19 +125,15 @@ class Browser:
         for kind in ("dragEnter", "dragOver", "drop"):
             self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
-    def choose(self, files: list[Path]):
-        """Answer the file dialog that opens next."""
+    def expect_choice(self):
+        """Let the next file dialog be answered by `choose`."""
         self.call("Page.setInterceptFileChooserDialog", enabled=True)
-        self._files = [str(file) for file in files]
 
-    def finish_choice(self):
-        """Wait for the file dialog, and answer it."""
-        while True:
-            found = self._receive(10)
-            if found.get("method") == "Page.fileChooserOpened":
-                node = found["params"]["backendNodeId"]
-                self.call("DOM.setFileInputFiles", files=self._files, backendNodeId=node)
-                return
+    def choose(self, files: list[Path]):
+        """Answer the file dialog that opened, or that opens now."""
+        while not self._choosers:
+            self._receive(20)
+        self.call("DOM.setFileInputFiles", files=[str(file) for file in files], backendNodeId=self._choosers.pop())
 
     def shoot(self, file: Path):
         """Write a picture of the whole page."""

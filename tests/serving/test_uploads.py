@@ -44,6 +44,7 @@ BAD = {
     "table": (b"path,label\nx.png,ill\n", "x.csv", 415, "The file must be an image"),
     "truncated": (JPEG[: len(JPEG) // 2], "x.jpg", 422, "runcated"),
     "bomb": (bomb(5000), "x.png", 413, "5,000 x 5,000 pixels; at most 1,000,000"),
+    "larger bomb": (bomb(14_000), "x.png", 413, "more than 100,000,000 pixels"),
     "large": (bytes(2**20 + 1), "x.png", 413, "at most 1 MB"),
     "slide": (GOOD, "x.svs", 422, "data.tile"),
     "folders up": (GOOD, "../../etc/passwd", 400, "must be a name alone"),

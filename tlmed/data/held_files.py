@@ -1,5 +1,6 @@
 """Image files that somebody sent: read from memory, by the rules for training images, and never written to a disk."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,6 +15,7 @@ from tlmed.data.samples import take_samples
 from tlmed.data.table import Table
 from tlmed.slicing import WHOLE, Slicing
 
+_TOO_LARGE = re.compile(r"it has (a side of )?more than [\d,]+ (pixels|voxels)")  # in the words of the readers
 _ALL = sys.maxsize  # bytes of memory for pixels: with any limit, what goes beyond it lies in a file
 
 
@@ -93,7 +95,8 @@ def read_held(
         raise TooManySamples(f"it gives {len(table):,} samples; at most {limits.samples:,} are answered here")
     _, broken, found = read_all(table, rule, _ALL)
     if broken:
-        raise ValueError(next(iter(broken.values())))
+        reason = next(iter(broken.values()))
+        raise TooManyPixels(reason) if _TOO_LARGE.match(reason) else ValueError(reason)
     rows = np.arange(len(table))
     extras = describe_extras(table.paths, found.extras)
     return HeldImages(table.paths, found.take(rows), found.tones, found.formats[0], (*dict.fromkeys(extras),))

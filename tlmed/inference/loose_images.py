@@ -149,7 +149,7 @@ def answer(
     formats, extras = ([part[row] for row in files.rows] for part in (files.pixels.formats, files.pixels.extras))
     odd = describe_tones(names, tones, usual=usual)
     odd += describe_unwindowed(names, tones, formats, files.pixels.rule.intensity)
-    flat = _describe_flat(names, settings.channels)
+    flat = describe_flat(names, settings.channels)
     for warning in (*files.notes, *flat, *odd, *describe_extras(names, extras)):
         voice.warn(warning)
     pooling = panel.pooling
@@ -219,8 +219,16 @@ def _read(panel, paths, skip_bad) -> tuple[list[str], dict[PixelRule, FileImages
     return [name for name in names if name in common], views, list(broken.items())
 
 
-def _describe_flat(names, channels) -> list[str]:
-    """Say which files are no volumes, where the run shows three planes of a volume as one image."""
+def describe_flat(names: Sequence[str], channels: str) -> list[str]:
+    """Say which files are no volumes, where the run shows three planes of a volume as one image.
+
+    Args:
+        names: Of the samples.
+        channels: `data.channels` of the run.
+
+    >>> describe_flat(["a.nii#views", "b.png"], "views")[0].partition(",")[0]
+    '1 of 2 images (b.png) is no volume'
+    """
     flat = [name for name in names if not split_part(name)[1]] if channels == VIEWS else []
     if not flat:
         return []

@@ -4,7 +4,7 @@ import tlmed.tensorflow_start
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +17,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.explanations import Explainer, overlay
 from tlmed.evaluation.pooling import find_telling
 from tlmed.features.engines import Engine
-from tlmed.inference.loose_images import read_usual
+from tlmed.inference.loose_images import describe_flat, read_usual
 from tlmed.inference.member_scores import average_scores
 from tlmed.inference.panel import Panel, open_panel
 from tlmed.inference.scorer import Scorer, computing, load_scorer
@@ -189,7 +189,9 @@ class ServedRun:
         rules = dict.fromkeys([self.panel.first.rule, *(voter.rule for voter in self.voters)])
         slicing = self.panel.recipe.data.slicing
         views = {rule: read_held(content, name, rule, slicing, self.limits) for rule in rules}
-        return Decoded(views, views[self.panel.first.rule])
+        first = views[self.panel.first.rule]
+        flat = describe_flat(first.names, self.panel.recipe.data.channels)
+        return Decoded(views, replace(first, notes=(*first.notes, *flat)))
 
     def score(self, images: Sequence[Decoded]) -> list[Scored]:
         """Return what the networks say of the samples of each image, all computed together."""
