@@ -46,6 +46,14 @@ def test_a_goal_is_reached_if_the_whole_interval_reaches_it(low, high, said):
     assert said in sentence
 
 
+def test_a_goal_of_one_side_says_what_the_other_is_worth():
+    found = {"sensitivity": bounds(1.0, 0.9, 1.0), "specificity": bounds(0.067, 0.01, 0.3)}
+    (sentence,) = say_goal(read_goal("sensitivity>=0.8"), found)
+    assert sentence.endswith("; at that threshold the specificity is 0.067 (95 % interval 0.010 to 0.300).")
+    assert "at that threshold the sensitivity is 1.000" in say_goal(read_goal("specificity>=0.9"), found)[0]
+    assert "threshold" not in say_goal(read_goal("auc>=0.9"), {**found, "auc": bounds(0.9, 0.8, 0.95)})[0]
+
+
 def test_a_goal_without_a_least_value_needs_no_sentence_and_one_that_is_not_measured_says_so():
     assert say_goal(read_goal("auc"), {"auc": bounds(0.9, 0.8, 0.95)}) == []
     assert "could not be judged" in say_goal(read_goal("auc>=0.9"), {})[0]

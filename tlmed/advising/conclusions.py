@@ -10,6 +10,7 @@ from tlmed.words import count, thousandths
 
 _WORTH = 0.01  # of AUC: less is not worth collecting images for
 _MANY_LABELS = 0.01  # of the images, from which on labels that may be wrong are what to look at next
+_OTHER_SIDE = {"sensitivity": "specificity", "specificity": "sensitivity"}
 _WIDE = 0.1  # width of an interval from which on more test images are what is needed
 
 
@@ -68,12 +69,21 @@ def say_goal(goal: Goal, metrics: Mapping) -> list[str]:
     name = name_inline(goal.target)
     if value is None:
         return [f"The goal {goal.text} could not be judged: the {name} is not defined on the test images."]
-    shown = _show(value, low, high)
+    shown = f"{_show(value, low, high)}{_say_price(goal, metrics)}"
     if low is not None and low >= goal.least:
         return [f"The goal {goal.text} is reached: the {name} is {shown}."]
     if high is not None and high < goal.least:
         return [f"The goal {goal.text} is not reached: the {name} is {shown}."]
     return [f"Whether the goal {goal.text} is reached cannot be told: the {name} is {shown}."]
+
+
+def _say_price(goal, metrics) -> str:
+    """Say what the other side of a threshold is worth: a sensitivity alone is reached by calling all images ill."""
+    other = _OTHER_SIDE.get(goal.target, "")
+    entry = metrics.get(other) or {}
+    if entry.get("value") is None:
+        return ""
+    return f"; at that threshold the {other} is {_show(entry['value'], entry.get('low'), entry.get('high'))}"
 
 
 def list_next(

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from tlmed.advice_report import describe_advice, read_advice
+from tlmed.advice_report import describe_advice, read_advice, write_advice_page
 from tlmed.advising import opening
 from tlmed.advising.advice_rules import apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
@@ -70,13 +70,18 @@ def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "
         RunFailed: If what was decided cannot be trained.
         Interrupted, Terminated: If it was asked to stop; the same request goes on.
     """
+    done = is_complete(request.folder)
+    if done:  # what is complete was made within its own budget
+        request = dataclasses.replace(request, budget=read_advice_json(request.folder).get("budget"))
     with open_diary(request) as diary:
         story = Story(request, diary, command)
         try:
             _tell(story, screen, voice)
         except (TlmedError, KeyboardInterrupt) as error:
             story.stopped = " ".join(error.faults) if isinstance(error, TlmedError) else "Stopped by Ctrl-C."
-            if story.data and not is_complete(request.folder):  # what is complete is not replaced by what is not
+            if done:  # what is complete is not replaced by what is not; doubts about it belong on its page
+                write_advice_page(request.folder, read_advice(request.folder))
+            elif story.data:
                 screen.say(f"Page: {write_all(story)}")
             raise
         page = write_all(story)

@@ -1,0 +1,48 @@
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.advice_report.samples import COMPLETE, write_sample
+from tlmed.advising import course
+from tlmed.advising.request import Request
+from tlmed.errors import InputError
+from tlmed.recipe import load_recipe
+from tlmed.run_files.advice_files import read_advice_json
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Give the requests that were told, and let each end as a test says."""
+    seen = []
+
+    def tell(story, screen, voice):
+        seen.append(story.request)
+        raise InputError("the decision was changed")
+
+    monkeypatch.setattr(course, "_tell", tell)
+    monkeypatch.setattr(course, "open_diary", lambda request: contextlib.nullcontext())
+    return seen
+
+
+def ask(folder: Path, budget: float):
+    request = Request(load_recipe("feature_extractor"), folder, budget=budget)
+    with pytest.raises(InputError):
+        course.make_advice(request, None, None)
+
+
+def test_a_complete_advice_keeps_its_own_budget_whatever_the_command_says(told, tmp_path):
+    folder = write_sample(tmp_path, COMPLETE)
+    ask(folder, 60.0)
+    assert told[0].budget == COMPLETE["budget"] == read_advice_json(folder)["budget"] != 60.0
+
+
+def test_doubts_about_a_complete_advice_come_on_its_page(told, tmp_path):
+    folder = write_sample(tmp_path, COMPLETE)
+    decision = folder / "decision.json"
+    decision.write_text(json.dumps({**json.loads(decision.read_text()), "edited": True}))
+    before = read_advice_json(folder)
+    ask(folder, 60.0)
+    assert read_advice_json(folder) == before
+    assert "decision.json" in (folder / "advice.html").read_text().partition("<h2")[0]
