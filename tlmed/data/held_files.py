@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from tlmed.data.decode_and_resize import PixelRule
-from tlmed.data.extras import describe_extras
 from tlmed.data.readers import find_reader, read_facts, read_plane
 from tlmed.data.reading import read_all
 from tlmed.data.samples import take_samples
@@ -98,8 +97,10 @@ def read_held(
         reason = next(iter(broken.values()))
         raise TooManyPixels(reason) if _TOO_LARGE.match(reason) else ValueError(reason)
     rows = np.arange(len(table))
-    extras = describe_extras(table.paths, found.extras)
-    return HeldImages(table.paths, found.take(rows), found.tones, found.formats[0], (*dict.fromkeys(extras),))
+    notes = sorted(
+        {said.format(images="The file", hold="holds") for own in found.extras for said in own if "{" in said}
+    )
+    return HeldImages(table.paths, found.take(rows), found.tones, found.formats[0], tuple(notes))
 
 
 def _check_form(content: bytes, limits: Limits) -> None:
