@@ -92,7 +92,7 @@ def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepa
     check_report_folder(wanted.folder, wanted.paths, wanted.force)
     panel = open_panel(run)
     if wanted.overlay:
-        panel.refuse_several(f"The pictures of `{OPTION}`, which `--no-overlay` leaves out,")
+        panel.refuse_several(f"The picture that `{OPTION}` makes of each answer, and `--no-overlay` does not,")
     codes = code_classes(panel.metrics["classes"], {**(panel.recipe.data.codes or {}), **wanted.codes})
     sources = find_sources(wanted.paths, panel.recipe.data.slicing)
     check_patients(sources.images.values())
