@@ -1,6 +1,7 @@
 """The page of a server, its description for programs, and what it counts."""
 
 import dataclasses
+import importlib.util
 import itertools
 import re
 import shutil
@@ -14,8 +15,9 @@ from tests.serving.conftest import LIMITS
 from tests.serving.test_answers import post
 from tests.serving.test_uploads import GOOD
 from tlmed.errors import InputError
+from tlmed.features.engines import CannotConvert, OpenVino
 from tlmed.rundir import RunDir
-from tlmed.serving.running_networks import compile_network
+from tlmed.serving.running_networks import choose_engine, compile_network
 from tlmed.serving.service import Asked
 from tlmed.serving.web_page import open_page
 
@@ -133,15 +135,38 @@ def test_without_an_explanation_there_is_a_reason(service, client, monkeypatch):
     assert Asked().explain is False
 
 
-def test_engines_give_the_same_scores(served, images):
-    network, voter = served.panel.scorer.network, served.voters[0]
+@pytest.mark.parametrize("name", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow), "tensorflow"])
+def test_engines_give_the_same_scores(served, images, name):
+    voter, scorer = served.voters[0], served.panel.scorer
+    if name != "tensorflow":
+        voter = dataclasses.replace(voter, engine=compile_network(scorer.joint, name))
+    assert voter.engine.name == name
     pixels = served.decode(next((images / "benign").iterdir()).read_bytes(), "x.png").first.pixels
     several = np.concatenate([np.roll(pixels, 3 * shift, axis=1) for shift in range(40)])
-    wanted = network.predict(several, verbose=0)
-    fast = dataclasses.replace(voter, engine=compile_network(served.panel.scorer.joint, "openvino"))
-    assert (fast.engine.name, voter.engine.name) == ("openvino", "tensorflow")
-    for each in (fast, voter):
-        for amount in (1, 3, 40):
-            features, scores = each(several[:amount])
-            assert scores == pytest.approx(wanted[:amount], abs=1e-6)
-            assert features.shape == (amount, voter.width)
+    wanted = scorer.network.predict(several, verbose=0)
+    for amount in (1, 3, 40):
+        features, scores = voter(several[:amount])
+        assert scores == pytest.approx(wanted[:amount], abs=1e-6)
+        assert features.shape == (amount, voter.width)
+
+
+def test_the_engine_is_the_fastest_that_is_installed(monkeypatch):
+    there = {"openvino", "onnxruntime", "onnx", "tf2onnx"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in there or None)
+    assert choose_engine("auto") == "openvino"
+    there.remove("openvino")
+    assert choose_engine("auto") == "onnxruntime"
+    with pytest.raises(InputError, match=r"pip install 'tlmed\[fast\]'. Received: no openvino"):
+        choose_engine("openvino")
+    there.remove("onnx")
+    assert choose_engine("auto") == choose_engine("keras") == "keras"
+
+
+def test_an_engine_that_cannot_run_a_network_leaves_it_to_keras(served, monkeypatch):
+    def fail(self):
+        raise CannotConvert("no such operation")
+
+    monkeypatch.setattr(OpenVino, "prepare", fail)
+    assert compile_network(served.panel.scorer.joint, "auto").name == "tensorflow"
+    with pytest.raises(InputError, match=r"`--engine keras` runs any\. .* no such operation"):
+        compile_network(served.panel.scorer.joint, "openvino")

@@ -9,10 +9,13 @@ import zlib
 
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from tests.conftest import draw
 from tests.serving.conftest import LIMITS
 from tests.serving.test_answers import post
+from tlmed.serving.application import make_application
+from tlmed.serving.guarding import Rules
 from tlmed.serving.refusals import HungUp, Refused, UploadLimits
 from tlmed.serving.uploads import Allowance, read_upload
 
@@ -201,3 +204,17 @@ def test_reasons_have_one_form_for_whatever_is_asked(client):
     assert [reply.status_code for reply in replies] == [404, 405, 422]
     assert all(list(json.loads(reply.content)) == ["reason"] for reply in replies)
     assert "`explain`" in replies[2].json()["reason"]
+
+
+def test_a_fault_of_the_server_is_a_reason_too_and_nothing_stays_taken(service, monkeypatch):
+    client = TestClient(make_application(service, Rules()), "http://localhost", raise_server_exceptions=False)
+
+    def fail(*arguments):
+        raise RuntimeError("secret: /home/me")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(service.run), "decode", fail)
+        reply = post(client, GOOD)
+    assert (reply.status_code, list(reply.json()), "secret" in reply.text) == (500, ["reason"], False)
+    assert (service.places.held, service.allowance.held) == (0, 0)
+    assert post(client, GOOD).status_code == 200

@@ -13,7 +13,7 @@ from tlmed.errors import InputError
 from tlmed.rundir import find_run
 from tlmed.screen import Screen
 
-ENGINES = ("auto", "keras", "openvino")  # their module imports TensorFlow
+ENGINES = ("auto", "keras", "openvino", "onnxruntime")  # their module imports TensorFlow
 _NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 

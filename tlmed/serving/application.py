@@ -87,6 +87,10 @@ def _add_errors(app: FastAPI) -> None:
         faults = (f"`{fault['loc'][-1]}`: {fault['msg']}" for fault in error.errors())
         return reply(422, f"The parameters must be as /openapi.json says. Received: {'; '.join(faults)}.")
 
+    @app.exception_handler(Exception)
+    async def admit(request: Request, error: Exception) -> JSONResponse:  # Starlette raises it again, for the log
+        return reply(500, "The server failed at this request, and lives; what it printed says where.")
+
     @app.exception_handler(HungUp)
     async def hang_up(request: Request, error: HungUp) -> Response:
         return Response(status_code=499)  # nobody reads it

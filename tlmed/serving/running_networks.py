@@ -2,17 +2,24 @@
 
 import tlmed.tensorflow_start
 
+import importlib.metadata
 import importlib.util
+import warnings
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tlmed.errors import InputError
 from tlmed.features.engines import CannotConvert, Engine, OpenVino, TensorFlow
 
-AUTO, KERAS, OPENVINO = "auto", "keras", "openvino"
-ENGINES = (AUTO, KERAS, OPENVINO)
+AUTO, KERAS, OPENVINO, ONNX = "auto", "keras", "openvino", "onnxruntime"
+ENGINES = (AUTO, KERAS, OPENVINO, ONNX)
 MOST = 16  # images that pass through a network together
+# What an engine needs, and the extra that brings it; the first that is there is chosen where nobody asks.
+_NEEDED = {OPENVINO: (("openvino",), "fast"), ONNX: (("onnxruntime", "onnx", "tf2onnx"), "export")}
+_OPSET = 18  # the newest that tf2onnx writes
+_ONNX_ERRORS = (RuntimeError, ValueError, TypeError, NotImplementedError, ImportError, AttributeError)
 
 
 class AnyNumber(TensorFlow):
@@ -30,8 +37,43 @@ class AnyNumber(TensorFlow):
         return lambda images: [output.numpy() for output in run(tf.constant(images))]
 
 
+class OnnxRuntime(Engine):
+    """Run the network in ONNX Runtime on the CPU, for any number of images."""
+
+    name = ONNX
+
+    def __init__(self, network: keras.Model, batch_size: int):
+        super().__init__(network, batch_size)
+        self.step, self.version = 1, importlib.metadata.version("onnxruntime")
+
+    def _compile(self):
+        try:
+            import onnxruntime
+            import tf2onnx
+            from keras.src.export.tf2onnx_lib import patch_tf2onnx
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # it asks NumPy whether it has what it once had
+                patch_tf2onnx()  # as `keras.Model.export` does: tf2onnx 1.17 does not know NumPy 2
+            network, dtype = self.prefix, self.prefix.inputs[0].dtype
+            run = tf.function(lambda images: tf.nest.flatten(network(tf.cast(images, dtype), training=False)))
+            spec = tf.TensorSpec((None, *network.input_shape[1:]), tf.uint8, name="images")
+            model, _ = tf2onnx.convert.from_function(run, input_signature=[spec], opset=_OPSET)
+            session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+            tried = session.run(None, {"images": np.zeros((2, *network.input_shape[1:]), np.uint8)})
+        except _ONNX_ERRORS as error:
+            raise CannotConvert(str(error).strip().split("\n")[-1] or type(error).__name__) from error
+        shapes = [tuple(output.shape[1:]) for output in keras.tree.flatten(network.outputs)]
+        if [output.shape[1:] for output in tried] != shapes:  # another order of outputs would mix features up
+            raise CannotConvert(f"outputs {[output.shape[1:] for output in tried]} instead of {shapes}")
+        return lambda images: session.run(None, {"images": images})
+
+
+_ENGINES = {KERAS: AnyNumber, OPENVINO: OpenVino, ONNX: OnnxRuntime}
+
+
 def choose_engine(wanted: str) -> str:
-    """Return the engine that serves: OpenVINO where it is installed and there is no GPU, unless one is asked for.
+    """Return the engine that serves: the one asked for, or on a processor OpenVINO or ONNX Runtime if installed.
 
     Args:
         wanted: Of `ENGINES`.
@@ -39,15 +81,19 @@ def choose_engine(wanted: str) -> str:
     Raises:
         InputError: It is not installed.
     """
-    installed = importlib.util.find_spec("openvino") is not None
-    if wanted == OPENVINO and not installed:
+    if wanted == AUTO:
+        found = () if tf.config.list_physical_devices("GPU") else _NEEDED
+        return next((name for name in found if not _find_missing(name)), KERAS)
+    if missing := _find_missing(wanted):
         raise InputError(
-            "`--engine openvino` needs a package that is not installed: `pip install 'tlmed[fast]'`. "
-            "Received: --engine openvino."
+            f"`--engine {wanted}` needs an extra: pip install 'tlmed[{_NEEDED[wanted][1]}]'. "
+            f"Received: no {', '.join(missing)}."
         )
-    if wanted != AUTO:
-        return wanted
-    return OPENVINO if installed and not tf.config.list_physical_devices("GPU") else KERAS
+    return wanted
+
+
+def _find_missing(name: str) -> list[str]:
+    return [package for package in _NEEDED.get(name, ((),))[0] if importlib.util.find_spec(package) is None]
 
 
 def compile_network(network: keras.Model, wanted: str) -> Engine:
@@ -55,23 +101,22 @@ def compile_network(network: keras.Model, wanted: str) -> Engine:
 
     Args:
         network: On raw images.
-        wanted: Of `ENGINES`. "auto" falls back to Keras where OpenVINO cannot run the network; the engine says which
-            it is by its `name`.
+        wanted: Of `ENGINES`. "auto" falls back to Keras where the engine cannot run the network; `name` of what is
+            returned says which it is.
 
     Raises:
-        InputError: OpenVINO was asked for by name, and is not installed or cannot run the network.
+        InputError: The engine was asked for by name, and is not installed or cannot run the network.
     """
-    if choose_engine(wanted) == OPENVINO:
-        try:
-            engine = OpenVino(network, MOST)
-            engine.prepare()
-            return engine
-        except CannotConvert as error:
-            if wanted == OPENVINO:
-                raise InputError(
-                    "`--engine openvino` must be able to run the network; `--engine keras` runs any. "
-                    f"Received: {error}."
-                ) from error
+    name = choose_engine(wanted)
+    try:
+        engine = _ENGINES[name](network, MOST)
+        engine.prepare()
+        return engine
+    except CannotConvert as error:
+        if wanted != AUTO:
+            raise InputError(
+                f"`--engine {wanted}` must be able to run the network; `--engine keras` runs any. Received: {error}."
+            ) from error
     engine = AnyNumber(network, MOST)
     engine.prepare()
     return engine
