@@ -18,6 +18,7 @@ from tlmed.advice_report.advice_sentences import (
     say_answer,
     say_cost,
     say_data,
+    say_experience,
     say_gain,
     say_gate,
     say_goal,
@@ -251,6 +252,16 @@ def test_nobody_is_told_to_use_what_learnt_nothing(folders, pages):
         assert "tlmed predict" not in text
         assert "tlmed data show /home/anna/busi" in text
     assert "tlmed predict" in Reader(pages["one-backbone"]).text
+
+
+def test_an_order_is_called_that_of_experience_only_where_experience_compares():
+    content = {**COMPLETE, "experience": {"used": True, "rows": 130, "nearest": [], "order": ["A", "B"]}}
+    told = content["experience"]
+    assert say_experience(make(content)).startswith("What was tried first follows from 130 results")
+    told["compared"] = []
+    assert "compare none of these networks" in say_experience(make(content))
+    told |= {"order": ["A", "B", "C"], "compared": ["A", "B"]}
+    assert say_experience(make(content)).endswith("The order: A, B, C. Of C they tell nothing.")
 
 
 def test_the_phase_that_answers_is_said_where_it_is_not_the_last():

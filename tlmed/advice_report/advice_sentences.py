@@ -205,10 +205,17 @@ def say_experience(record: AdviceRecord) -> str:
     if not experience["used"]:
         return f"Results on other data did not decide what was tried first.{order}"
     results = count(experience["rows"], "result") if "rows" in experience else "results"
+    compared = experience.get("compared")
+    if compared == []:
+        return (
+            f"The {results} on other data compare none of these networks with each other, and decided no order.{order}"
+        )
     said = f"What was tried first follows from {results} on other data"
     if nearest := experience.get("nearest"):
         said += f", of which {join_names(nearest)} {'is' if len(nearest) == 1 else 'are'} most alike"
-    return f"{said}.{order}"
+    others = [name for name in experience.get("order", ()) if compared is not None and name not in compared]
+    left = f" Of {join_names(others)} they tell nothing." if others else ""
+    return f"{said}.{order}{left}"
 
 
 def list_shortcuts(record: AdviceRecord) -> list[str]:

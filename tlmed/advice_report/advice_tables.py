@@ -29,6 +29,7 @@ _FACTS = {
     "gray": "gray",
     "mean": "mean gray level, 0 to 255",
     "deviation": "standard deviation of the gray levels of an image",
+    "features": "network whose features describe the images, here and in the learning curve",
     "intrinsic_dimension": "intrinsic dimension of the features",
     "nearest_neighbour_auc": "AUC of the nearest image of another group",
     "detail": "detail that an image keeps when it is made smaller",

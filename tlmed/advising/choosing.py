@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.experience import Experience, read_experience
-from tlmed.advising.nearest_sets import ExpectedGain, expect_gain, find_nearest, order_backbones
+from tlmed.advising.nearest_sets import ExpectedGain, expect_gain, find_nearest, list_compared, order_backbones
 from tlmed.advising.work import Work
 from tlmed.errors import InputError
 
@@ -36,11 +36,14 @@ def choose_networks(work: Work, fingerprint: Mapping) -> tuple[list[Network], di
     by_name = {network.name: network for network in networks}
     order = order_backbones(rows, fingerprint, list(by_name))
     told = {"used": True, "rows": len(rows), "nearest": list_nearest(rows, fingerprint), "order": order}
+    told["compared"] = list_compared(rows, fingerprint, order)
     return [by_name[name] for name in order], told
 
 
 def expect(work: Work, fingerprint: Mapping, kind: str, over: str) -> ExpectedGain | None:
     """Return what a kind of training gained over another on images that are alike; None where too little is known.
+
+    A gain of another metric than that of the goal counts for nothing.
 
     Args:
         work: The work.
@@ -50,7 +53,7 @@ def expect(work: Work, fingerprint: Mapping, kind: str, over: str) -> ExpectedGa
     """
     if not work.request.experience:
         return None
-    found = expect_gain(read_experience(work.request.experience), fingerprint, kind, over)
+    found = expect_gain(read_experience(work.request.experience), fingerprint, kind, over, work.metric)
     return found if found.mean is not None and found.sets >= _LEAST_SETS else None
 
 

@@ -125,9 +125,10 @@ def _say_images(curve, answer) -> list[dict]:
     if curve is not None:
         now, later = curve["points"][-1], curve["forecast"][0]
         more = later["auc"] - now["auc"]
+        whose = f" on the features of {curve['features']}" if curve.get("features") else ""
         expected = (
-            f"{thousandths(later['auc'])} for a linear head with {later['times']} times as many images (90 % interval "
-            f"{thousandths(later['low'])} to {thousandths(later['high'])}), now {thousandths(now['auc'])}"
+            f"{thousandths(later['auc'])} for a linear head{whose} with {later['times']} times as many images (90 % "
+            f"interval {thousandths(later['low'])} to {thousandths(later['high'])}), now {thousandths(now['auc'])}"
         )
         helps = "More images would help" if more >= _WORTH else "More images of the same kind would add little"
         said.append({"what": "images", "says": f"{helps}: the learning curve expects an AUC of {expected}."})

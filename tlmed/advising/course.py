@@ -129,10 +129,11 @@ def _look(request, diary, subject, voice) -> None:
     fingerprint = describe_development(request.recipe, seen.images, seen.course.evidence)
     rules = apply_rules(fingerprint, request.budget, request.given)
     curve = seen.found.figures.get("forecast")
+    told = {} if seen.course.evidence.features is None else {"features": str(request.recipe.backbone)}
     diary.note(
         gate=describe_gate(seen.found, request.accept),
-        curve=None if curve is None else dict(curve),
-        fingerprint=fingerprint.to_json(),
+        curve=None if curve is None else {**curve, **told},
+        fingerprint={**fingerprint.to_json(), **told},
         rules=[rule.to_json() for rule in rules],
         faults=find_faults(fingerprint),
     )
@@ -149,7 +150,8 @@ def say_fingerprint(found: Mapping) -> str:
     if found["groups"]:
         parts.append(f"{count(found['groups'], 'patient')} (groups)")
     if near is not None:
-        parts.append(f"the nearest image tells the class with AUC {near:.2f}")
+        by = f", by features of {found['features']}," if found.get("features") else ""
+        parts.append(f"the nearest image{by} tells the class with AUC {near:.2f}")
     return f"Development images: {', '.join(parts)}."
 
 

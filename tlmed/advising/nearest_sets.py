@@ -159,12 +159,22 @@ def order_backbones(
             alone tells little of which is best once its blocks are thawed.
         metric: In which the table has to hold their scores.
     """
+    known = _rate_backbones(rows, fingerprint, at_hand, kind, metric)
+    return sorted(at_hand, key=lambda name: (name not in known, -known.get(name, 0.0)))  # equal ones: cheap first
+
+
+def list_compared(rows: Iterable[Experience], fingerprint: Mapping, at_hand: Sequence[str]) -> list[str]:
+    """Return the backbones that the table compares with others at hand; see `order_backbones` for the arguments."""
+    known = _rate_backbones(rows, fingerprint, at_hand, None, _AUC)
+    return [name for name in at_hand if name in known]
+
+
+def _rate_backbones(rows, fingerprint, at_hand, kind, metric) -> dict[str, float]:
     keys = {_read_name(name): name for name in reversed(at_hand)}
     chosen = [row for row in rows if kind in (None, row.kind) and row.metric == metric]
     nearest = find_nearest(chosen, fingerprint)
     worth = estimate_worth(nearest, lambda row: (row.backbone, row.weights), keys, lambda row: row.recipe)
-    known = {keys[key]: value for key, value in worth.items()}
-    return sorted(at_hand, key=lambda name: (name not in known, -known.get(name, 0.0)))  # equal ones: cheap first
+    return {keys[key]: value for key, value in worth.items()}
 
 
 def _read_name(name: str) -> tuple[str, str]:

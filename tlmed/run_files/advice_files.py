@@ -65,6 +65,7 @@ class AdvisedFingerprint(TypedDict, total=False):
     gray: bool | None
     intrinsic_dimension: float | None
     nearest_neighbour_auc: float | None
+    features: str  # the network whose features the two numbers above are of
     detail: dict[str, float]  # image size to the share of the detail that it keeps, 0..1
     modality: str | None
 
@@ -85,6 +86,7 @@ class UsedExperience(TypedDict, total=False):
     rows: int
     nearest: list[str]  # the data sets that are most alike
     order: list[str]  # what was tried first
+    compared: list[str]  # the networks among these that the results compare; the others follow as they were given
 
 
 class DevelopmentScore(TypedDict, total=False):
@@ -155,6 +157,7 @@ class Curve(TypedDict, total=False):
     points: Required[list[CurvePoint]]
     fit: Required[Law]
     forecast: Required[list[CurvePoint]]
+    features: str  # the network whose features it is of
     sentences: list[str]
 
 
