@@ -184,6 +184,11 @@ def test_a_refused_body_is_read_to_its_end():
     assert left == []
 
 
+def test_who_asks_first_whether_to_send_is_told_no():
+    with pytest.raises(Refused, match="at most 1 MB"):
+        send(headers={"expect": "100-continue", "content-length": str(2**24)})  # nothing is received
+
+
 def test_an_upload_never_becomes_a_file(client, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a temporary file")

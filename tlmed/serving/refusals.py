@@ -41,7 +41,7 @@ class UploadLimits:
 
     bytes: int = 64 * MEGABYTE
     idle: float = 10.0
-    whole: float = 60.0
+    whole: float = 120.0
 
 
 @dataclass(frozen=True)

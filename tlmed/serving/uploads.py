@@ -72,7 +72,8 @@ async def read_upload(
             sink.write(chunk)
         return sink.finish()
     except Refused:
-        await body.drain()
+        if body.begun or "expect" not in headers:  # who asks first whether to send (`Expect: 100-continue`) is told no
+            await body.drain()
         raise
 
 
@@ -80,7 +81,7 @@ class _Body:
     """The chunks of a body, with a limit of time."""
 
     def __init__(self, receive: Receive, limits: UploadLimits):
-        self._receive, self._limits, self._ended = receive, limits, False
+        self._receive, self._limits, self._ended, self.begun = receive, limits, False, False
         self._until = time.monotonic() + limits.whole
 
     def __aiter__(self) -> "_Body":
@@ -103,6 +104,7 @@ class _Body:
             ) from None
         if message["type"] == "http.disconnect":
             raise HungUp
+        self.begun = True
         self._ended = not message.get("more_body", False)
         return message.get("body", b"")
 

@@ -85,23 +85,48 @@ function picture(source, alternative, caption) {
   return figure;
 }
 
-function showPictures(place, reply) {
+function showPictures(place, reply, file) {
   const found = reply.explained;
   if (found === null) {
-    place.append(make("p", `No picture of the evidence: ${reply.not_explained}`, {class: "soft"}));
+    place.replaceChildren(make("p", `No picture of the evidence: ${reply.not_explained}`, {class: "soft"}));
     return;
   }
   const part = found.sample ? ` (${found.sample})` : "";
   const evidence = found.empty
     ? `Nothing in the image speaks for ${found.of} (${found.method}).`
     : `Where the evidence for ${found.of} lies: the more, the yellower (${found.method}).`;
-  place.append(
+  place.replaceChildren(
     picture(found.image, `${reply.file}${part} as the network sees it`, `What the network sees${part}`),
     picture(found.overlay, `${reply.file}${part} with the evidence for ${found.of} in colour`, evidence),
+    chooser(place, reply, file),
   );
 }
 
-function show(reply, thresholds) {
+// Lets somebody see the evidence for another class: the file is sent again, as the server kept nothing.
+function chooser(place, reply, file) {
+  const label = make("label", "Evidence for ");
+  const select = make("select");
+  for (const name of Object.keys(reply.answers[0].scores)) {
+    select.append(make("option", name, name === reply.explained.of ? {selected: ""} : {}));
+  }
+  select.addEventListener("change", async () => {
+    said.textContent = `Looking for the evidence for ${select.value} ...`;
+    const [answer, other] = await ask(file, `explain_class=${encodeURIComponent(select.value)}`);
+    if (answer?.ok) {
+      showPictures(place, other, file);
+      place.querySelector("select")?.focus();
+      said.textContent = `${file.name}: the evidence for ${other.explained?.of ?? select.value} is shown.`;
+    } else {
+      said.textContent = other.reason;
+    }
+  });
+  label.append(select);
+  const line = make("p");
+  line.append(label);
+  return line;
+}
+
+function show(reply, thresholds, file) {
   const article = addResult(reply.file);
   const several = reply.answers.length > 1;
   const line = article.querySelector(".said");
@@ -128,7 +153,7 @@ function show(reply, thresholds) {
       article.querySelector(".notes").append(make("li", `${where}${answer.note}.`));
     }
   }
-  showPictures(article.querySelector(".pictures"), reply);
+  showPictures(article.querySelector(".pictures"), reply, file);
   for (const note of reply.notes) article.querySelector(".notes").append(make("li", note));
   const odd = reply.answers.some((answer) => answer.unusual !== null && answer.unusual < ALARM);
   return `${reply.file}: ${told}${odd ? ", unlike the training images" : ""}`;
@@ -138,23 +163,26 @@ function pause(seconds) {
   return new Promise((done) => setTimeout(done, 1000 * seconds));
 }
 
-async function send(file) {
-  if (file.size > mostBytes) return refuse(file.name, "The file is larger than the server takes.");
+// Returns the answer and its content; no answer where the server cannot be reached. A busy server is asked again.
+async function ask(file, query) {
   const body = new FormData();
   body.append("file", file, file.name);
   for (let tried = 1; ; tried += 1) {
-    let answer;
-    let reply;
     try {
-      answer = await fetch("predict?explain=true", {method: "POST", body});
-      reply = await answer.json();
+      const answer = await fetch(`predict?${query}`, {method: "POST", body});
+      const reply = await answer.json();
+      if (answer.status !== 503 || tried === MOST_TRIES) return [answer, reply];
+      await pause(Number(answer.headers.get("Retry-After")) || 1);
     } catch {
-      return refuse(file.name, "The server cannot be reached, or the file cannot be read.");
+      return [null, {reason: "The server cannot be reached, or the file cannot be read."}];
     }
-    if (answer.ok) return show(reply, await findThresholds());
-    if (answer.status !== 503 || tried === MOST_TRIES) return refuse(file.name, reply.reason);
-    await pause(Number(answer.headers.get("Retry-After")) || 1);
   }
+}
+
+async function send(file) {
+  if (file.size > mostBytes) return refuse(file.name, "The file is larger than the server takes.");
+  const [answer, reply] = await ask(file, "explain=true");
+  return answer?.ok ? show(reply, await findThresholds(), file) : refuse(file.name, reply.reason);
 }
 
 let known = null;
