@@ -126,6 +126,14 @@ def test_an_image_without_a_valid_uid_is_refused(keyword, value):
         read_source(save(made))
 
 
+def test_a_value_of_a_wrong_length_is_damage_and_no_error_of_pydicom():
+    content = write(PIXELS, **{**UIDS, "SOPInstanceUID": "1.2.3"})
+    damaged = content.replace(b"\x08\0\x18\0UI", b"\x08\0\x18\0UL")  # of 4 bytes each, and it has 6
+    assert damaged != content
+    with pytest.raises(Unread, match="SOPInstanceUID in its header is damaged"):
+        read_source(damaged)
+
+
 def test_other_files_are_refused_by_name(tmp_path):
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     (tmp_path / "b.dcm").write_bytes(write(PIXELS, SOPInstanceUID="1.2.3"))

@@ -6,6 +6,7 @@ from tests.data.readers.mutants import LARGEST, check, check_mutants
 from tests.data.readers.test_dicom_peers import list_packaged, list_slices
 from tlmed.data.readers import dicom
 from tlmed.data.readers.dicom_file import is_dicom, read_patient
+from tlmed.data.readers.dicom_sources import find_frames, read_source
 
 
 def load_seeds():
@@ -35,6 +36,8 @@ def test_damaged_files_end_in_a_reason():
             dicom.count_planes,
             dicom.DICOM.remarks,
             read_patient,
+            read_source,
+            lambda damaged: find_frames(damaged, "axial", (0,)),
             lambda damaged: dicom.read_plane(damaged, 0),
         ):
             check(function, damaged)

@@ -128,8 +128,17 @@ def only_reasons(reason: str) -> Iterator[None]:
         reason: What to say instead.
     """
     _hush()
-    with replace_reasons(reason):
-        yield
+    try:
+        with replace_reasons(reason):
+            yield
+    except _find_length_error():  # pydicom's own error for a value of a wrong length, which is no ValueError
+        raise Unread(reason) from None
+
+
+@functools.cache
+def _find_length_error() -> type[Exception]:
+    with _IMPORTING:
+        return importlib.import_module("pydicom.errors").BytesLengthException
 
 
 def _hush() -> None:
