@@ -24,7 +24,8 @@ from tlmed.rundir import WORKER, RunDir
 from tlmed.sealed import DamagedFile, read_facts
 from tlmed.words import count
 
-_RUNNING, _STOPPED = "running", "stopped"  # states of a cell; the second is in no table: its process has ended
+_RUNNING, _COMPLETE = "running", "complete"  # states of a cell
+_STOPPED = "stopped"  # is in no table: the process of the cell has ended
 
 
 def describe_status(run: RunDir) -> list[str]:
@@ -63,8 +64,7 @@ def describe_study(folder: Path) -> list[str]:
     rows, owners = read_cells(folder), read_owners(folder)
     age = find_age(folder, owners)
     places = {row["cell"]: _say_place(folder, row, owners, age) for row in rows if row["state"] == _RUNNING}
-    stopped = [name for name, said in places.items() if said.startswith(_STOPPED)]
-    counts = Counter(_STOPPED if row["cell"] in stopped else row["state"] for row in rows)
+    counts = Counter(_find_state(row, places) for row in rows)
     said = ", ".join(f"{counts[state]} {state}" for state in (*CELL_STATES, _STOPPED) if counts[state])
     earlier = sum(row["reason"] == EARLIER for row in rows)
     more = f" ({earlier} {EARLIER})" if earlier else ""
@@ -76,12 +76,21 @@ def describe_study(folder: Path) -> list[str]:
     return [*lines, *describe_missing(find_missing(folder, rows))]
 
 
+def _find_state(row, places) -> str:
+    said = places.get(row["cell"], "")
+    return next((state for state in (_STOPPED, _COMPLETE) if said.startswith(state)), row["state"])
+
+
 def _say_place(folder, row, owners, age) -> str:
     """Return how far a cell is that was trained when the table was written, or that its process has ended."""
     owner = next((each for each in owners if row["cell"] in each.cells), None)
     if owner is None:  # a process that has no file in this directory, or an earlier version, trains it
+        run = RunDir(folder / row["run"])
+        if run.exists and run.complete:  # its process ended before it wrote the table
+            return "complete, which the table does not say yet"
+        if owners and all(each.has_ended for each in owners):
+            return f"{_STOPPED}, or trained elsewhere: no process works on it here"
         if age <= GRACE_SECONDS:
-            run = RunDir(folder / row["run"])
             return f"{say_progress(run) or 'running'}{'' if run.is_running else ' elsewhere'}"
         return f"{_STOPPED}, or trained elsewhere: the table is {describe_seconds(age)} old"
     named = f"process {owner.process.pid} of {owner.process.host}" if owner.process else "its process"

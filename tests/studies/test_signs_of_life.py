@@ -10,6 +10,7 @@ import time
 import pytest
 from sqlalchemy import text
 
+from tlmed import status
 from tlmed.run_files.owner_files import GRACE_SECONDS, describe_process, read_owners
 from tlmed.run_files.study_files import CELL_COLUMNS, write_cells, write_study
 from tlmed.status import describe_study
@@ -169,3 +170,17 @@ def test_status_believes_a_table_without_a_process_no_longer_than_it_is_new(tmp_
     assert said == "cell: stopped, or trained elsewhere: the table is 3 min 20 s old"
     make_study(tmp_path, cell="complete")
     assert "sign of life" not in " ".join(describe_study(tmp_path))
+
+
+def test_status_sees_what_a_killed_process_did_not_write(tmp_path, monkeypatch):
+    make_study(tmp_path, cell="running")
+    ended = type("Ended", (), {"cells": ("other",), "age": 1.0, "has_ended": True, "process": None})()
+    monkeypatch.setattr(status, "read_owners", lambda folder: [ended])
+    head, said, _ = describe_study(tmp_path)
+    assert head.endswith("1 stopped.")
+    assert said == "cell: stopped, or trained elsewhere: no process works on it here"
+    monkeypatch.setattr(status.RunDir, "exists", True)
+    monkeypatch.setattr(status.RunDir, "complete", True)
+    head, said, *_ = describe_study(tmp_path)
+    assert head.endswith("1 complete.")
+    assert said == "cell: complete, which the table does not say yet"

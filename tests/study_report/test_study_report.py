@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from tests.comparison.test_comparison import THREE, TWO, edit, write_run
 from tlmed.cli.entry import cli
 from tlmed.errors import InputError
+from tlmed.run_files.check_summary import CheckSummary
 from tlmed.run_files.study_files import (
     CELL_COLUMNS,
     SCORE_COLUMNS,
@@ -25,6 +26,7 @@ from tlmed.run_files.study_files import (
 from tlmed.screen import to_lines
 from tlmed.study_report import analyse, conclude, describe_study_scores, read_study_scores, warn
 from tlmed.study_report.study_page import make_study_page
+from tlmed.study_report.study_sentences import describe_cells
 
 SKILLS = {"good": 0.9, "fair": 0.5, "poor": 0.1}
 
@@ -164,6 +166,37 @@ def test_leaks_are_told_wherever_the_study_is_shown(tmp_path):
     assert warn(analysis.scores)[0].startswith(said)
     assert said in make_study_page(analysis)
     assert f"Warning: {said}" in "\n".join(to_lines(describe_study_scores(analysis)))
+
+
+def test_faults_of_the_data_are_told_of_the_cell_that_has_most_of_them(tmp_path):
+    folder = write_study_of(tmp_path / "study", {"good": 0.9, "poor": 0.1}, folds=2, seeds=1)
+    scores = read_study_scores(folder)
+
+    def check(errors, cells):
+        for row, fold in cells:
+            (result,) = scores.results[row][fold]
+            found = CheckSummary({"near-copy": errors}, {}, 80, errors, ("train",))
+            scores.results[row][fold] = (replace(result, check=found),)
+
+    scores = replace(scores, results=[list(row) for row in scores.results])
+    check(3, [(0, 0), (0, 1)])
+    check(7, [(1, 1)])
+    worst = scores.results[1][1][0].path.name
+    (said,) = warn(scores)
+    assert said.startswith(
+        f"The data have errors in 3 cells of 4, most in {worst}: The check of the data found 7 errors"
+    )
+    check(7, [(0, 0), (0, 1), (1, 0)])
+    assert warn(scores)[0].startswith("The check of the data found 7 errors")
+
+
+def test_positive_classes_that_differ_are_all_named(tmp_path):
+    folder = write_study_of(tmp_path / "study", {"good": 0.9, "poor": 0.1}, folds=0, seeds=1)
+    analysis = analyse(read_study_scores(folder))
+    results = [list(row) for row in analysis.scores.results]
+    for row, positive in zip(results, ("benign", "normal"), strict=True):
+        row[0][0].metrics["positive"] = positive
+    assert "Positive class: benign or normal, as the configuration says." in describe_cells(analysis)
 
 
 def test_a_class_that_a_cell_could_not_measure_is_told(tmp_path):

@@ -13,6 +13,7 @@ from tlmed.status import describe_seconds
 from tlmed.studies.crew import Crew
 
 PROBE = "probe"  # what the cells of probes name in place of a recipe
+_MORE = 1.5  # times a budget that was too small
 DRAWS_EACH = 2  # trainings of a candidate on average: all have one draw, half of them two, a quarter four
 
 
@@ -98,11 +99,12 @@ def describe_shortage(crew: Crew, state: SearchState) -> dict[str, float]:
         forecast and by what complete cells have shown of it; `enough`: a budget in which one can be judged.
     """
     correction = crew.forecasts.correction
+    # No less than has just failed, whatever the forecast says: a machine may be busy with other work.
     # The same command forecasts anew, before it has seen any cell: it refuses less than its forecast.
     return {
         "budget": crew.order.budget,
         "training": _find_shortest(state) * correction,
-        "enough": _need(crew, state) * max(1.0, correction),
+        "enough": max(_need(crew, state) * max(1.0, correction), _MORE * crew.order.budget),
     }
 
 

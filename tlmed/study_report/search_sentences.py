@@ -12,7 +12,12 @@ from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
 BEST = 10  # candidates that a table shows
-_STATES = {"complete": "judged on all draws", "pruned": "given up", "failed": "failed", "running": "not judged yet"}
+_STATES = {
+    "complete": "judged on all draws",
+    "pruned": "given up",
+    "failed": "failed",
+    "running": "not judged on all draws yet",
+}
 
 
 def describe_search(record: SearchRecord, few: bool = False) -> list[str | Table]:

@@ -46,17 +46,20 @@ def warn(scores: StudyScores) -> list[str]:
             f"In {count(len(hidden), 'cell')} of {len(results)}, it cannot be told whether training or validation "
             f"knows test images or their patients: of up to {most['undecided']} of {most['n']}."
         )
-    faults = {
-        number: said
-        for number, cells in zip(scores.folds, scores.results[0], strict=True)
-        for said in say_errors(cells[0].check)
-    }
-    if faults:
-        number, said = next(iter(faults.items()))
-        sentences.append(
-            f"Fold {number}, one of {count(len(faults), 'fold')} like it: {said}" if scores.has_folds else said
-        )
-    return [*sentences, *find_unmeasured(scores)]
+    return [*sentences, *_say_faults(results), *find_unmeasured(scores)]
+
+
+def _say_faults(results) -> list[str]:
+    """Say what the check of the data found where it found most; cells differ in their images and their splits."""
+    faulty = [(said, result) for result in results for said in say_errors(result.check)]
+    if not faulty:
+        return []
+    said, worst = max(faulty, key=lambda pair: (pair[1].check.repeated, sum(pair[1].check.errors.values())))
+    if len(faulty) == len(results) and len({each for each, _ in faulty}) == 1:
+        return [said]
+    return [
+        f"The data have errors in {count(len(faulty), 'cell')} of {len(results)}, most in {worst.path.name}: {said}"
+    ]
 
 
 def find_unmeasured(scores: StudyScores) -> list[str]:
@@ -153,6 +156,8 @@ def describe_cells(analysis: Analysis) -> str:
         else f"one split and {count(seeds, 'seed')}"
     )
     tested = len({path for of_fold in scores.results[0] for path in of_fold[0].of("test")})
-    first = scores.results[0][0][0].metrics
-    positive = f" Positive class: {first['positive']}." if first.get("positive") else ""
+    chosen = dict.fromkeys(row[0][0].metrics.get("positive") for row in scores.results)
+    named = [str(name) for name in chosen if name]
+    differs = ", as the configuration says" if len(named) > 1 else ""
+    positive = f" Positive class: {' or '.join(named)}{differs}." if named else ""
     return f"{count(m, 'configuration')}, {divided} of each; {count(tested, 'test image')}.{positive}"
