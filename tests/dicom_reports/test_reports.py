@@ -155,6 +155,25 @@ def test_images_that_are_no_dicom_are_refused_before_anything_is_computed(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_folder_of_a_study_may_hold_earlier_reports_but_no_doses(finished, study, reported, tmp_path):
+    folder, _ = reported
+    shutil.copytree(study, tmp_path / "study")
+    shutil.copy(folder / STUDY / "report.dcm", tmp_path / "study")
+    asked = (finished.path, tmp_path / "study", "--dicom-sr", tmp_path / "sr", "--no-overlay", "--out", tmp_path / "p")
+    with pytest.raises(InputError, match="none of the standard's classes"):
+        call(*asked)
+    done = call(*asked, "--skip-bad")
+    assert "report.dcm left out" in done.output
+    assert "Reported 3 answers in 2 studies" in done.output
+    image = pydicom.dcmread(study / "0.dcm")
+    image.SOPClassUID, image.SOPInstanceUID = pydicom.uid.RTDoseStorage, "1.2.9"
+    image.save_as(tmp_path / "study" / "dose.dcm")
+    shutil.rmtree(tmp_path / "sr")
+    with pytest.raises(InputError, match=r"dose\.dcm' \(its SOP class"):
+        call(*asked, "--skip-bad", "--force")
+    assert not (tmp_path / "sr").exists()
+
+
 def test_a_missing_extra_is_said_in_one_line(finished, study, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "highdicom", None)
     with pytest.raises(InputError, match=r"pip install '\.\[dicom\]'"):

@@ -70,8 +70,8 @@ def predict(run, paths, out, skip_bad, explain, method, block, labels, dicom_sr,
     voice = open_voice(screen, "inference")
     from tlmed import inference
 
-    explained = {"overlay": overlay, "method": method, "block": block}
-    report = _prepare_reports(run, screen, voice, dicom_sr, codes, paths=paths, force=force, **explained)
+    asked = {"paths": paths, "skip_bad": skip_bad, "force": force, "overlay": overlay, "method": method, "block": block}
+    report = _prepare_reports(run, screen, voice, dicom_sr, codes, **asked)
     with screen.busy("Explaining images" if explain else "Predicting images"):
         answered = inference.answer(run, paths, skip_bad, explain, method, block, force, voice, labels)
     header, rows = answered.columns, answered.rows

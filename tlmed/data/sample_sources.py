@@ -1,13 +1,13 @@
 """From samples back to files: which files, and which frames of them, a sample shows, for reports that refer to them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from tlmed.data.pipeline import find_files
-from tlmed.data.readers.dicom_sources import SourceImage, find_frames, read_source
+from tlmed.data.readers.dicom_sources import NoImage, SourceImage, find_frames, read_source
 from tlmed.data.readers.reader import naming_extra
 from tlmed.data.series import Series
 from tlmed.data.table import Table
@@ -43,12 +43,24 @@ class Sources:
         series: The files of each series that counts as one volume, by the name of the volume.
         files: The paths that the rows of a series mean.
         slicing: How files became samples.
+        others: Files that are no images for a report, and why: most studies hold some, such as earlier reports.
     """
 
     images: Mapping[str, SourceImage]
     series: Mapping[str, Series]
     files: tuple[str, ...]
     slicing: Slicing | Tiling
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse samples of files that are no images for a report, although they have pixels.
+
+        Raises:
+            InputError: With the files.
+        """
+        found = dict.fromkeys(split_part(name)[0] for name in names)
+        if faults := {name: self.others[name] for name in found if name in self.others}:
+            raise _refuse(faults)
 
     def find(self, name: str) -> list[Shown]:
         """Return the images that a sample, a file or a volume shows.
@@ -77,34 +89,38 @@ class Sources:
         return [self.files[row] for row in rows]
 
 
-def find_sources(paths: Sequence[str | Path], slicing: Slicing | Tiling) -> Sources:
+def find_sources(paths: Sequence[str | Path], slicing: Slicing | Tiling, skip_bad: bool = False) -> Sources:
     """Read which images files are, before anything is computed; only headers are parsed.
 
     Args:
         paths: Files and folders, as for `read_files`.
         slicing: How files become samples.
+        skip_bad: Pass over DICOM files of other kinds than images; of most of them nothing will be predicted.
 
     Raises:
         InputError: Some are no DICOM, or do not say which image they are and of which study; or two are the same image.
     """
     names, _ = find_files(paths)
-    images, faults = {}, {}
+    images, faults, others = {}, {}, {}
     with naming_extra("DICOM files", "dicom"):
         for name in names:
             try:
                 images[name] = read_source(read_regular(name))
             except (OSError, ValueError) as error:
-                faults[name] = str(error)
+                (others if skip_bad and isinstance(error, NoImage) else faults)[name] = str(error)
     if faults:
-        named = listed((f"'{name}' ({why})" for name, why in faults.items()), _NAMED)
-        raise InputError(
-            "Only DICOM images that name their study, series, class and instance can be reported to it. "
-            f"Received: {named}."
-        )
+        raise _refuse(faults)
     _check_apart(images)
     table = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, lambda row: read_regular(names[row]))
     series = list_series(table, slicing) if isinstance(slicing, Slicing) else []
-    return Sources(images, {each.path: each for each in series}, names, slicing)
+    return Sources(images, {each.path: each for each in series}, names, slicing, others)
+
+
+def _refuse(faults: Mapping[str, str]) -> InputError:
+    named = listed((f"'{name}' ({why})" for name, why in faults.items()), _NAMED)
+    return InputError(
+        f"Only DICOM images that name their study, series, class and instance can be reported to it. Received: {named}."
+    )
 
 
 def _check_apart(images: Mapping[str, SourceImage]) -> None:

@@ -43,6 +43,7 @@ class Wanted:
         method: How these are found, as for `tlmed.inference.predict`; None: as there.
         block: Likewise.
         force: Whether earlier reports may be replaced.
+        skip_bad: Whether files that cannot be read are left out.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Wanted:
     method: str | None = None
     block: str | None = None
     force: bool = False
+    skip_bad: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,7 @@ def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepa
     if wanted.overlay:
         panel.refuse_several(f"The picture that `{OPTION}` makes of each answer, and `--no-overlay` does not,")
     codes = code_classes(panel.metrics["classes"], {**(panel.recipe.data.codes or {}), **wanted.codes})
-    sources = find_sources(wanted.paths, panel.recipe.data.slicing)
+    sources = find_sources(wanted.paths, panel.recipe.data.slicing, wanted.skip_bad)
     check_patients(sources.images.values())
     emptied = Counter(keyword for image in sources.images.values() for keyword in image.emptied)
     for keyword, amount in emptied.items():
@@ -113,8 +115,10 @@ def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT)
         voice: Where to say what was written.
 
     Raises:
-        InputError: Images of one answer are of several studies, or files cannot be written; then none is.
+        InputError: Images of one answer are of several studies, something was answered that is no image for a report,
+            or files cannot be written; then none is.
     """
+    prepared.sources.check(answered.names)
     wanted, answers = prepared.wanted, make_answers(answered, prepared.sources)
     studies = divide_by_study(answers)
     with writing_reports(wanted.folder, wanted.paths, wanted.force) as folder:

@@ -32,6 +32,10 @@ _SEXES = ("M", "F", "O")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9](([0-5][0-9]|60)(\.[0-9]{1,6})?)?)?")
 
 
+class NoImage(Unread):
+    """Why a DICOM file is no image that a report may refer to."""
+
+
 @dataclass(frozen=True)
 class SourceImage:
     """What a DICOM file says of itself.
@@ -64,7 +68,7 @@ def read_source(content: bytes) -> SourceImage:
         content: A file.
 
     Raises:
-        Unread: It is no DICOM, is damaged, or does not say which image it is, and of which study.
+        Unread: It is no DICOM, is damaged, or does not say which image it is, and of which study; or `NoImage`.
         ImportError: pydicom is not installed.
     """
     if not is_dicom(content[:352]):
@@ -74,7 +78,7 @@ def read_source(content: bytes) -> SourceImage:
     if missing := [keyword for keyword, uid in zip(_REFERENCES, uids, strict=True) if not _is_uid(uid)]:
         raise Unread(f"it has no valid {' and no valid '.join(missing)}")
     if not _is_image(uids[_REFERENCES.index("SOPClassUID")]):
-        raise Unread("its SOP class is none of the standard's classes of medical images, or a retired one")
+        raise NoImage("its SOP class is none of the standard's classes of medical images, or a retired one")
     said = {keyword: _read(header, keyword) for keyword in REPEATED}
     emptied = tuple(keyword for keyword, text in said.items() if text and not _is_valid(keyword, text))
     repeated = {keyword: "" if keyword in emptied else text for keyword, text in said.items()}
