@@ -71,6 +71,13 @@ def test_more_images_are_advised_only_where_the_curve_still_rises(later, said):
     assert said in steps[0]["says"]
 
 
+def test_a_curve_at_guessing_advises_no_images():
+    guessing = curve(0.6)
+    guessing["points"][0] |= {"auc": 0.55, "low": 0.48, "high": 0.62}
+    (first, _) = list_next(STEPS, GATE, {**guessing, "features": "MobileNetV2"}, ANSWER, 500)
+    assert "cannot tell: a linear head on the features of MobileNetV2 is not above guessing yet" in first["says"]
+
+
 def test_a_shortcut_comes_first_then_labels():
     gate = {"shortcuts": ["black border"], "kinds": {"label": 20}, "page": "check.html"}
     assert [each["what"] for each in list_next(STEPS, gate, None, ANSWER, 500)] == ["shortcut", "labels", "scanner"]
@@ -107,7 +114,7 @@ def test_of_what_was_not_tried_no_score_is_claimed():
     found = bounds(0.8, 0.7, 0.9)
     sure = " ".join(say_sure(STEPS, {"metric": "auc", "value": 0.8}, ANSWER, "2026-01-01T00:00:00+00:00", "thaw2-A"))
     assert "What was decided was not tried" in sure
-    assert "thaw2-A had an AUC 0.800" in sure
+    assert "thaw2-A had AUC 0.800" in sure
     verdict = judge_learnable(found, bounds(0.85, 0.75, 0.95), "thaw2-A")
     assert "on the development images (of thaw2-A) and" in verdict["says"][0]
     assert "that of thaw2-A was" in judge_learnable(found, bounds(0.6, 0.4, 0.8), "thaw2-A")["says"][0]

@@ -12,6 +12,11 @@ from tlmed.recipe import load_recipe
 from tlmed.run_files.advice_files import read_advice_json
 
 
+class Silent:
+    def say(self, line):
+        pass
+
+
 @pytest.fixture
 def told(monkeypatch):
     """Give the requests that were told, and let each end as a test says."""
@@ -46,3 +51,19 @@ def test_doubts_about_a_complete_advice_come_on_its_page(told, tmp_path):
     ask(folder, 60.0)
     assert read_advice_json(folder) == before
     assert "decision.json" in (folder / "advice.html").read_text().partition("<h2")[0]
+
+
+def test_an_error_does_not_take_back_the_steps_that_were_written_down(monkeypatch, tmp_path):
+    folder = write_sample(tmp_path, {**COMPLETE, "state": "stopped", "answer": None, "verdict": None})
+
+    def tell(story, screen, voice):
+        story.data, story.gate = COMPLETE["data"], COMPLETE["gate"]
+        raise InputError("the decision was changed")
+
+    monkeypatch.setattr(course, "_tell", tell)
+    diary = type("Diary", (), {"seconds": 5.0})()
+    monkeypatch.setattr(course, "open_diary", lambda request: contextlib.nullcontext(diary))
+    monkeypatch.setattr(course.Story, "to_json", lambda story: {**read_advice_json(folder), "steps": story.steps})
+    with pytest.raises(InputError):
+        course.make_advice(Request(load_recipe("feature_extractor"), folder), Silent(), None)
+    assert read_advice_json(folder)["steps"] == COMPLETE["steps"]

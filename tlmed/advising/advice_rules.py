@@ -220,8 +220,9 @@ def _rule_patients(found: Fingerprint, given) -> Rule:
         )
         return Rule("patients", says, source)
     says = (
-        f"{count(found.images, 'image')} of {count(found.groups, 'patient')} (groups): the images of one are never "
-        "divided between training and what judges it."
+        f"{count(found.images, 'image')} of {count(found.groups, 'patient')} (groups): wherever an advice divides "
+        "images, those of one stay together. A given test split stays as it is; the check names patients in it who "
+        "stand elsewhere too."
     )
     return Rule("patients", says, source)
 

@@ -122,13 +122,23 @@ def list_next(
 
 def _say_images(curve, answer) -> list[dict]:
     said = []
-    if curve is not None:
+    if curve is not None and curve["points"][-1]["low"] <= CHANCE:
+        now = curve["points"][-1]
+        said.append(
+            {
+                "what": "images",
+                "says": "Whether more images would help, the learning curve cannot tell: a linear head"
+                f"{_say_whose(curve)} is not above guessing yet (AUC {thousandths(now['auc'])}, 95 % interval "
+                f"{thousandths(now['low'])} to {thousandths(now['high'])}).",
+            }
+        )
+    elif curve is not None:
         now, later = curve["points"][-1], curve["forecast"][0]
         more = later["auc"] - now["auc"]
-        whose = f" on the features of {curve['features']}" if curve.get("features") else ""
+        interval = f"90 % interval {thousandths(later['low'])} to {thousandths(later['high'])}"
         expected = (
-            f"{thousandths(later['auc'])} for a linear head{whose} with {later['times']} times as many images (90 % "
-            f"interval {thousandths(later['low'])} to {thousandths(later['high'])}), now {thousandths(now['auc'])}"
+            f"{thousandths(later['auc'])} for a linear head{_say_whose(curve)} with {later['times']} times as many "
+            f"images ({interval}), now {thousandths(now['auc'])}"
         )
         helps = "More images would help" if more >= _WORTH else "More images of the same kind would add little"
         said.append({"what": "images", "says": f"{helps}: the learning curve expects an AUC of {expected}."})
@@ -139,6 +149,10 @@ def _say_images(curve, answer) -> list[dict]:
         )
         said.append({"what": "images", "says": text})
     return said
+
+
+def _say_whose(curve) -> str:
+    return f" on the features of {curve['features']}" if curve.get("features") else ""
 
 
 def _list_tried(steps) -> list[Mapping]:
@@ -182,11 +196,11 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, at: str,
         return [
             *said,
             f"What was decided was not tried on the development images: the budget had no time for it. {untried} had "
-            f"an {score} there; that training all layers is better was found on other images, and is not known of "
+            f"{score} there; that training all layers is better was found on other images, and is not known of "
             "these.",
         ]
     if len(compared) == 1:
-        return [*said, f"One option was tried; on the development images it had an {score}."]
+        return [*said, f"One option was tried; on the development images it had {score}."]
     return [
         *said,
         f"{count(len(compared), 'option')} were compared on the development images. The score there of the one that "

@@ -82,11 +82,17 @@ def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "
             if done:  # what is complete is not replaced by what is not; doubts about it belong on its page
                 write_advice_page(request.folder, read_advice(request.folder))
             elif story.data:
+                story.steps = story.steps or _read_steps(request.folder)
                 screen.say(f"Page: {write_all(story)}")
             raise
         page = write_all(story)
         screen.show([*describe_advice(read_advice(request.folder)), f"Page: {page}"])
     return request.folder
+
+
+def _read_steps(folder) -> list:
+    """Return the steps that an earlier command wrote down, where this one ended before it came to them."""
+    return read_advice_json(folder)["steps"] if is_advice(folder) else []
 
 
 def _tell(story: Story, screen: Screen, voice: Voice) -> None:
@@ -238,7 +244,10 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     folder = work.request.folder
     opening.check_seal(folder, decision)
     story.steps, story.experience = decision["steps"], decision["experience"]
-    work.screen.say(f"Decided: {decision['attempt']}, sealed in {folder / DECISION}. Now the test images are opened.")
+    if "opened" not in work.diary.done:
+        work.screen.say(
+            f"Decided: {decision['attempt']}, sealed in {folder / DECISION}. Now the test images are opened."
+        )
     path = opening.open_test(work, from_json(decision["recipe"]), decision)
     at = work.diary.done.get("opened") or opening.now()
     work.diary.note(opened=at)
