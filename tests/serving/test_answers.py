@@ -102,6 +102,8 @@ def test_what_is_held_in_memory_is_read_with_the_limits_of_training_and_of_its_o
         read_held(volume, "x.dcm", rule, planes, Limits(samples=3))
     with pytest.raises(TooManyPixels, match="it has 40 x 40 pixels; at most 1,599"):
         read_held(volume, "x.dcm", rule, planes, Limits(pixels=1599))
+    with pytest.raises(TooManyPixels, match="9 planes of 40 x 40 pixels; at most 12,800 pixels"):
+        read_held(save(make(np.zeros((9, 40, 40), np.uint8), 8)), "x.dcm", rule, planes, Limits(pixels=1600))
     with pytest.raises(UnknownFormat, match="it is no readable picture"):
         read_held(b"%PDF-1.4 ...", "x.png", rule)
 

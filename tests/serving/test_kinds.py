@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 import tlmed
 from tests.conftest import SMALL, draw
 from tests.data.readers.dicom_files import make, save
+from tests.data.test_series import make_slice
 from tests.ensembles.test_ensembles import ensemble
 from tests.run.test_multi_label_run import make_recipe, source
 from tests.serving.conftest import LIMITS
@@ -148,6 +149,9 @@ def test_a_volume_has_one_answer_where_the_run_pools_and_one_for_each_plane_wher
     assert [answer["sample"] for answer in compare(single, client, files)] == [f"plane={i}" for i in range(3)] * 4
     Image.fromarray(draw(0, 0)).save(tmp_path / "flat.png")
     compare(single, client, [tmp_path / "flat.png"])
+    plane = make_slice(draw(0, 0)[..., 0], 3.0)
+    assert "one plane of a series" in post(client, plane, "IM1").json()["notes"][0]
+    assert post(client, files[0].read_bytes()).json()["notes"] == []
 
 
 def test_a_run_of_tiles_and_a_changed_run_are_refused(finished, tmp_path):

@@ -8,12 +8,13 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from tlmed.data.decode_and_resize import PixelRule
-from tlmed.data.readers import find_reader, read_facts, read_plane
+from tlmed.data.readers import count_planes, find_reader, read_facts, read_plane
 from tlmed.data.reading import read_all
 from tlmed.data.samples import take_samples
 from tlmed.data.table import Table
 from tlmed.slicing import WHOLE, Slicing
 
+DEEP = 8  # a volume is decoded whole: this times the pixels of a plane
 _TOO_LARGE = re.compile(r"it has (a side of )?more than [\d,]+ (pixels|voxels)")  # in the words of the readers
 _ALL = sys.maxsize  # bytes of memory for pixels: with any limit, what goes beyond it lies in a file
 
@@ -35,7 +36,7 @@ class Limits:
     """What may be decoded of one file; None: as much as readers allow for any image.
 
     Attributes:
-        pixels: Of one plane, by the header, before it is decoded.
+        pixels: Of one plane, by the header, before it is decoded; all planes of a volume may have `DEEP` times as many.
         samples: That a file gives.
     """
 
@@ -87,7 +88,7 @@ def read_held(
     """
     ending = PurePath(name).suffix.lower()
     called = f"image{ending if ending.isascii() and ending[1:].isalnum() else ''}"
-    _check_form(content, limits)
+    _check_form(content, limits, slicing.wanted)
     files = Table("upload", (called,), np.zeros(1, np.int64), (), None, None, lambda row: content, root=Path())
     table = take_samples(files, slicing, is_settled=True)
     if limits.samples is not None and len(table) > limits.samples:
@@ -103,7 +104,7 @@ def read_held(
     return HeldImages(table.paths, found.take(rows), found.tones, found.formats[0], tuple(notes))
 
 
-def _check_form(content: bytes, limits: Limits) -> None:
+def _check_form(content: bytes, limits: Limits, planes: bool) -> None:
     """Refuse, by its first bytes and its header, what is no image, or too large a one."""
     if find_reader(content) is None:
         try:
@@ -111,6 +112,11 @@ def _check_form(content: bytes, limits: Limits) -> None:
         except ValueError as error:
             raise UnknownFormat(str(error)) from None
     facts = read_facts(content)
-    if limits.pixels is not None and facts.height * facts.width > limits.pixels:
-        size = f"{facts.height:,} x {facts.width:,}"
+    if limits.pixels is None:
+        return
+    size, area = f"{facts.height:,} x {facts.width:,}", facts.height * facts.width
+    if area > limits.pixels:
         raise TooManyPixels(f"it has {size} pixels; at most {limits.pixels:,} are decoded here")
+    if planes and (count := count_planes(content)) * area > DEEP * limits.pixels:
+        most = f"{DEEP * limits.pixels:,}"
+        raise TooManyPixels(f"it has {count:,} planes of {size} pixels; at most {most} pixels are decoded here")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.held_files import HeldImages, Limits, read_held
+from tlmed.data.readers import find_slice
 from tlmed.data.tones import note_tones
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations import Explainer, overlay
@@ -31,6 +32,10 @@ from tlmed.slicing import Tiling
 from tlmed.tasks import MULTI_LABEL, read_task
 
 MOST_SAMPLES = 256  # of a file: planes of a volume
+_ONE_OF_SERIES = (
+    "The file is one plane of a series and is answered alone, where the run learned from whole series: `tlmed predict` "
+    "reads those from a folder."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,8 +195,10 @@ class ServedRun:
         slicing = self.panel.recipe.data.slicing
         views = {rule: read_held(content, name, rule, slicing, self.limits) for rule in rules}
         first = views[self.panel.first.rule]
-        flat = describe_flat(first.names, self.panel.recipe.data.channels)
-        return Decoded(views, replace(first, notes=(*first.notes, *flat)))
+        notes = [*first.notes, *describe_flat(first.names, self.panel.recipe.data.channels)]
+        if slicing.wanted and len(first.names) == 1 and find_slice(content) is not None:
+            notes.append(_ONE_OF_SERIES)
+        return Decoded(views, replace(first, notes=tuple(notes)))
 
     def score(self, images: Sequence[Decoded]) -> list[Scored]:
         """Return what the networks say of the samples of each image, all computed together."""

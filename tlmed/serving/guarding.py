@@ -16,7 +16,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 _OPEN = ("/health",)  # paths that ask for no token: whether a server lives is no secret
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 HEADERS = {
     "Content-Security-Policy": _POLICY,
