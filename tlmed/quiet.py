@@ -12,10 +12,11 @@ from pathlib import Path
 
 from tlmed.errors import InputError, RunFailed
 
-# How absl and TensorFlow's own logging begin a line, and two lines that they begin otherwise.
+# How absl and TensorFlow's own logging begin a line, two lines that they begin otherwise, and those of LiteRT.
 _NOISE = re.compile(
     rb"[IWE]\d{4} \d\d:\d\d:\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] "
     rb"|WARNING: All log messages before absl|To enable the following instructions: "
+    rb"|INFO: Created TensorFlow Lite |fully_quantize: "
 )
 SPACE = 5 * 2**29  # bytes of address space for TensorFlow 2.21, Keras and a small network: 2.5 GB
 

@@ -12,17 +12,21 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.cli.test_cli import here
 from tests.conftest import write_images
 from tests.data.test_data_images import LOSSLESS
 from tests.ensembles.test_ensembles import TWO, make, network, write_member
-from tlmed.conversion import FORMATS, describe_export, export_run
+from tlmed.conversion import FORMATS, Request, describe_export, export_run
 from tlmed.conversion import reference_reader as alone
+from tlmed.conversion.channel_equalizing import equalize, find_links
+from tlmed.conversion.export_graph import Graph
 from tlmed.conversion.model_facts import describe_decision
+from tlmed.conversion.quantization_loss import check_loss, describe_loss
 from tlmed.data.decode_and_resize import PixelRule, decode_resized
 from tlmed.ensembles import write_ensemble
-from tlmed.errors import CheckFailed, InputError
+from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
 from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.pooling import pool_scores
@@ -35,6 +39,7 @@ from tlmed.whole_files import read_csv
 
 SHARED = Path(os.environ.get("TLMED_TEST_DATA", "/nowhere"))
 SPLITS = ("train", "val", "test", "test")
+SEED = 2
 
 
 def write_run(folder, images, seed=0):
@@ -65,7 +70,8 @@ def images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(images, tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("runs") / "run", images)
+    """Give a run whose network tells the classes apart better than chance."""
+    return write_run(tmp_path_factory.mktemp("runs") / "run", images, SEED)
 
 
 def facts_of(rule=None, **fields):
@@ -194,7 +200,7 @@ def test_an_exported_model_answers_as_the_run_does(name, run, images, tmp_path):
     form = FORMATS[name]
     for package in form.packages:
         pytest.importorskip(package)
-    found = export_run(run, form, tmp_path / "out")
+    found = export_run(run, Request(form), tmp_path / "out")
     facts = json.loads((tmp_path / "out" / "model.json").read_text())
     assert facts["agreement"]["images"] == facts["agreement"]["read_by_reader"] == 12
     assert facts["agreement"]["largest_difference"] < 1e-5
@@ -214,7 +220,7 @@ def test_an_exported_model_answers_as_the_run_does(name, run, images, tmp_path):
 def test_several_networks_become_one_model(images, tmp_path):
     runs = [write_run(tmp_path / name, images, seed) for seed, name in enumerate("ab")]
     both = write_ensemble(tmp_path / "both", make(*runs))
-    facts = export_run(both.path, FORMATS["litert"], tmp_path / "out").facts
+    facts = export_run(both.path, Request(FORMATS["litert"]), tmp_path / "out").facts
     assert [entry["weight"] for entry in facts["runs"]] == [0.5, 0.5]
     first, second = (
         {row["path"]: float(row["score_ill"]) for row in read_csv(folder / "predictions.csv") if row["split"] == "test"}
@@ -230,7 +236,7 @@ def test_a_model_that_answers_otherwise_is_refused_and_nothing_stays(run, tmp_pa
         network(16, 9).save(path)
 
     with pytest.raises(CheckFailed, match=r"within 0\.0001\. Received: model\.keras, which differs by up to "):
-        export_run(run, dataclasses.replace(FORMATS["keras"], write=write_another), tmp_path / "out")
+        export_run(run, Request(dataclasses.replace(FORMATS["keras"], write=write_another)), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -258,14 +264,135 @@ def test_what_cannot_be_exported_is_said_before_any_work(run, tmp_path, monkeypa
         with pytest.raises(
             InputError, match=r"pip install 'tlmed\[export\]'. Received: an installation without tf2onnx"
         ):
-            export_run(run, FORMATS["onnx"], tmp_path / "out")
+            export_run(run, Request(FORMATS["onnx"]), tmp_path / "out")
     with pytest.raises(InputError, match="must not be a part of a run"):
-        export_run(run, FORMATS["keras"], run / "examples")
+        export_run(run, Request(FORMATS["keras"]), run / "examples")
     (tmp_path / "new").mkdir()
     for file in run.iterdir():
         (tmp_path / "new" / file.name).symlink_to(file)
     (tmp_path / "new" / "UNFINISHED").write_text("training")
     with pytest.raises(InputError, match="RUN must be complete"):
-        export_run(tmp_path / "new", FORMATS["keras"], tmp_path / "out")
+        export_run(tmp_path / "new", Request(FORMATS["keras"]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert here("export", run, "--format", "onnx")[0] == 2
+
+
+# --- shorter numbers
+
+LAYERS = keras.layers
+
+
+def uneven_network():
+    """Return a network whose channels differ a thousandfold, and where large constants cancel."""
+    keras.utils.set_random_seed(3)
+    images = keras.Input((16, 16, 3), name="images")
+    values = LAYERS.Conv2D(8, 3, use_bias=False, name="stem")(LAYERS.Rescaling(1 / 127.5, -1)(images))
+    values = LAYERS.ReLU(6)(LAYERS.BatchNormalization(name="stem_norm")(values))
+    values = LAYERS.DepthwiseConv2D(3, use_bias=False, name="deep")(LAYERS.ZeroPadding2D()(values))
+    values = LAYERS.ReLU()(LAYERS.BatchNormalization(name="deep_norm")(values))
+    values = LAYERS.Conv2D(6, 1, use_bias=False, name="narrow")(values)
+    values = LAYERS.Conv2D(8, 1, use_bias=False, name="wide")(LAYERS.BatchNormalization(name="narrow_norm")(values))
+    values = LAYERS.ReLU()(LAYERS.BatchNormalization(name="wide_norm")(values))
+    scores = LAYERS.Dense(2, activation="softmax", name="scores")(LAYERS.GlobalAveragePooling2D()(values))
+    network = keras.Model(images, scores)
+    sizes = np.geomspace(1, 0.005, 8).astype("float32")
+    network.get_layer("stem_norm").set_weights([sizes, 0.1 * sizes, np.zeros(8), np.ones(8)])
+    network.get_layer("deep").set_weights([network.get_layer("deep").get_weights()[0] / sizes[:, None]])
+    constants = np.linspace(4, 9, 6)
+    network.get_layer("narrow_norm").set_weights([np.ones(6), constants, np.zeros(6), np.ones(6)])
+    moved = constants @ network.get_layer("wide").get_weights()[0][0, 0]
+    network.get_layer("wide_norm").set_weights([np.ones(8), np.zeros(8), moved, np.full(8, 0.05)])
+    return network
+
+
+def channels_of(network, name, pixels):
+    values = keras.Model(network.inputs, network.get_layer(name).output).predict(pixels, verbose=0)
+    return values.reshape(-1, values.shape[-1])
+
+
+def test_equalizing_changes_no_answer_and_makes_channels_alike():
+    network, pixels = uneven_network(), np.random.default_rng(0).integers(256, size=(24, 16, 16, 3)).astype("uint8")
+    links = [(link.first.name, link.second.name) for link in find_links(network)]
+    assert links == [("stem", "deep"), ("deep", "narrow"), ("narrow", "wide")]
+    same = equalize(network, pixels)
+    floats = pixels.astype("float32")
+    np.testing.assert_allclose(same.predict(floats, verbose=0), network.predict(floats, verbose=0), atol=1e-5)
+    spread = [np.ptp(np.log(channels_of(model, "re_lu", floats).max(axis=0))) for model in (network, same)]
+    assert spread[0] > np.log(50)
+    assert spread[1] < np.log(3)
+    means = [np.abs(channels_of(model, "narrow_norm", floats).mean(axis=0)).max() for model in (network, same)]
+    assert means[0] > 4
+    assert means[1] < 0.01
+    np.testing.assert_array_equal(network.get_layer("stem_norm").get_weights()[0][0], 1)  # the original is as it was
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # TensorFlow's debugger uses an interpreter that TensorFlow gives up
+def test_equalizing_is_what_makes_integers_of_8_bits_answer_like_floats(tmp_path, monkeypatch):
+    pytest.importorskip("ai_edge_litert")
+    network, pixels = uneven_network(), np.random.default_rng(0).integers(256, size=(24, 16, 16, 3)).astype("uint8")
+    monkeypatch.setattr("tlmed.conversion.short_numbers.ROUGH", np.inf)
+    wanted, litert = network.predict(pixels.astype("float32"), verbose=0), FORMATS["litert"]
+    errors = []
+    for change in (equalize, lambda network, images: network):
+        monkeypatch.setattr("tlmed.conversion.short_numbers.equalize", change)
+        litert.shorter["int8"](Graph(network, 1.0), tmp_path / "model.tflite", pixels)
+        errors.append(np.abs(litert.open(tmp_path / "model.tflite")(pixels)["scores"] - wanted).mean())
+    assert errors[0] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("litert", "float16"),
+        pytest.param("litert", "int8", marks=pytest.mark.slow),
+        pytest.param("openvino", "float16", marks=pytest.mark.slow),
+    ],
+)
+def test_shorter_numbers_are_kept_if_they_cost_little(name, kind, run, tmp_path):
+    for package in FORMATS[name].packages:
+        pytest.importorskip(package)
+    found = export_run(run, Request(FORMATS[name], kind, most=0.05), tmp_path / "out")
+    assert found.facts["quantized"]["to"] == kind
+    assert found.facts["auc_loss"]["value"] <= 0.05
+    assert found.facts["auc_loss"]["n"] == 12
+    assert any("of the AUC, and changed" in line for line in describe_export(found))
+
+
+def test_a_loss_is_judged_by_itself_and_shown_with_its_interval(run, tmp_path):
+    loss = {"value": 0.004, "low": -0.002, "high": 0.01, "changed": 3, "n": 117}
+    check_loss(loss, 0.005, "int8")
+    said = describe_loss(loss, 0.005)
+    assert said[0] == "Shorter numbers cost 0.0040 (-0.0020 to 0.0100) of the AUC, and changed 3 of 117 test answers."
+    assert "do not show that the loss is no larger than 0.005" in said[1]
+    assert len(describe_loss(loss, 0.01)) == 1
+    with pytest.raises(CheckFailed, match=r"may lose 0\.003 of the AUC .* Received: a loss of 0\.0040 \(-0\.0020 to"):
+        check_loss(loss, 0.003, "int8")
+    with pytest.raises(InputError, match=r"`--quantize int8` goes with --format litert\. Received: --format onnx"):
+        export_run(run, Request(FORMATS["onnx"], "int8"), tmp_path / "out")
+
+
+def test_shorter_numbers_that_spoil_the_answers_are_refused_and_nothing_stays(run, tmp_path):
+    def write_turned(graph, path, images):
+        turned = keras.Model(graph.network.inputs, graph.network.outputs[0][:, ::-1])
+        FORMATS["keras"].write(Graph(turned, 1.0), path)
+        return {}
+
+    form = dataclasses.replace(FORMATS["keras"], shorter={"int8": write_turned})
+    with pytest.raises(CheckFailed, match=r"numbers of int8 may lose 0\.005 of the AUC"):
+        export_run(run, Request(form, "int8"), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layer_that_a_converter_does_not_know_is_one_line_and_nothing_stays(run, tmp_path, monkeypatch):
+    def write_sorted(graph, path):
+        make = lambda pixels: keras.ops.sort(tf.py_function(lambda t: t, [graph.network(pixels)], tf.float32))  # noqa: E731
+        function = graph.trace(1, make)
+        path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module()).convert())
+
+    form = dataclasses.replace(FORMATS["litert"], write=write_sorted)
+    with pytest.raises(
+        RunFailed, match=r"made of operations that LiteRT has; another format may have them\. Received: "
+    ):
+        export_run(run, Request(form), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ from tlmed.screen import Screen
 KERAS = "keras"
 MODELS = ("saved-model", "onnx", "litert", "openvino", KERAS)
 FORMATS = ("requirements", "card", *MODELS)
+QUANTIZED = ("int8", "float16")
 
 
 @click.command(short_help="Write a run's model for other runtimes, its packages, or a model card.")
@@ -19,10 +20,12 @@ FORMATS = ("requirements", "card", *MODELS)
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What to write.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write it here; by default a text is printed.")
 @click.option("--hashes", is_flag=True, help="requirements: ask pip's index for the SHA-256 of every file.")
+@click.option("--quantize", type=click.Choice(QUANTIZED), help="litert, openvino: numbers of fewer bits.")
+@click.option("--max-loss", type=click.FloatRange(0, 1), help="What --quantize may cost of the AUC; by default 0.005.")
 @click.option("--data", metavar="SOURCE", help="A model's test images, if they are not where they were in training.")
 @force
 @debug
-def export(run, form, out, hashes, data, force):
+def export(run, form, out, hashes, quantize, max_loss, data, force):
     """Write RUN for others: its packages, for pip, a model card, or its model for another runtime.
 
     A model is written into the folder --out, with `model.json` (classes, sizes, threshold, temperature) and
@@ -35,11 +38,18 @@ def export(run, form, out, hashes, data, force):
         raise click.UsageError("--hashes goes with --format requirements.")
     if data is not None and form not in MODELS:
         raise click.UsageError(f"--data goes with --format {', '.join(MODELS)}.")
+    if quantize is not None and form not in MODELS:
+        raise click.UsageError("--quantize goes with --format litert or openvino.")
+    if max_loss is not None and quantize is None:
+        raise click.UsageError("--max-loss goes with --quantize.")
     if form in MODELS:
         if out is None:
             raise click.UsageError(f"--format {form} goes with --out FOLDER{' or FILE.keras' * (form == KERAS)}.")
         alone = form == KERAS and out.suffix == ".keras"
-        _write_network(run, out, force) if alone else _write_model(run, form, out, data, force)
+        if alone and quantize is None:
+            _write_network(run, out, force)
+        else:
+            _write_model(run, {"name": form, "quantize": quantize, "most": max_loss, "source": data}, out, force)
         return
     from tlmed.export import check_target, save, write_card, write_requirements
 
@@ -66,13 +76,14 @@ def _write_network(run, out, force) -> None:
     screen.say(f"Written: {out}")
 
 
-def _write_model(run, form, out, data, force) -> None:
+def _write_model(run, asked, out, force) -> None:
     screen = Screen(sys.stdout, waits=False)
     find_run(run, several=True)  # before TensorFlow, which takes seconds to load
     voice = open_voice(screen, "conversion")
-    from tlmed.conversion import FORMATS, describe_export, export_run
+    from tlmed.conversion import FORMATS, Request, describe_export, export_run
 
-    exported = export_run(run, FORMATS[form], out, force, data, voice)
+    given = {name: value for name, value in asked.items() if value is not None and name != "name"}
+    exported = export_run(run, Request(FORMATS[asked["name"]], **given), out, force, voice)
     for line in describe_export(exported):
         screen.say(line)
     screen.say(f"Written: {out}")

@@ -2,7 +2,7 @@
 
 import tlmed.tensorflow_start
 
-from tlmed.conversion.exporting import Exported, describe_export, export_run
+from tlmed.conversion.exporting import MOST_LOSS, Exported, Request, describe_export, export_run
 from tlmed.conversion.runtimes import FORMATS, Format
 
-__all__ = ["FORMATS", "Exported", "Format", "describe_export", "export_run"]
+__all__ = ["FORMATS", "MOST_LOSS", "Exported", "Format", "Request", "describe_export", "export_run"]

@@ -7,23 +7,48 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.lite.python.convert import ConverterError
 
 from tlmed.conversion.conversion_check import TOLERANCE, check_agreement, expect_scores, measure_difference, run_tested
 from tlmed.conversion.export_folder import check_export_folder, write_companions, writing_folder
-from tlmed.conversion.export_graph import Graph
+from tlmed.conversion.export_graph import SCORES, Graph
 from tlmed.conversion.model_facts import describe_model
+from tlmed.conversion.quantization_loss import check_loss, choose_images, describe_loss, measure_loss
 from tlmed.conversion.runtimes import Format
 from tlmed.conversion.tested_images import Tested, read_tested
 from tlmed.ensembles import join_networks
 from tlmed.errors import RunFailed, TlmedError
 from tlmed.inference.panel import Panel, open_panel
+from tlmed.quiet import quiet_stderr
 from tlmed.rundir import find_run
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count
 
-# What converters raise for what they cannot do; each has errors of its own, many of them plain Exceptions.
+MOST_LOSS = 0.005  # of the AUC
+# Raised by converters for what they cannot do; TensorFlow Lite's own error is an Exception that it does not export.
+_CONVERTER_ERRORS = (
+    *(ValueError, TypeError, RuntimeError, NotImplementedError, AttributeError, KeyError, IndexError),
+    *(tf.errors.OpError, ConverterError),
+)
 _NAMES = {"saved-model": "a SavedModel", "onnx": "ONNX", "litert": "LiteRT", "openvino": "OpenVINO", "keras": "Keras"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a model is to be written.
+
+    Attributes:
+        form: The format, of `tlmed.conversion.runtimes.FORMATS`.
+        quantize: "int8" or "float16": numbers of fewer bits; None: single precision.
+        most: How much of the AUC these may cost on test images.
+        source: Where the run's images lie now; None: where they were.
+    """
+
+    form: Format
+    quantize: str | None = None
+    most: float = MOST_LOSS
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,46 +64,43 @@ class Exported:
     facts: dict
 
 
-def export_run(
-    run: str | Path,
-    form: Format,
-    folder: Path,
-    force: bool = False,
-    source: str | None = None,
-    voice: Voice = SILENT,
-) -> Exported:
+def export_run(run: str | Path, request: Request, folder: Path, force: bool = False, voice: Voice = SILENT) -> Exported:
     """Write a run's model in a format, with `model.json` and `read_images.py`, whole or not at all.
 
     After writing, the model is run by its own runtime on the run's test images, as `read_images.py` reads them, and
-    compared with what the run wrote down.
+    compared with what the run wrote down. With shorter numbers, the AUC is compared.
 
     Args:
         run: The directory of a run, a cross-validation or an ensemble; complete. Several networks become one graph.
-        form: The format, of `tlmed.conversion.runtimes.FORMATS`.
+        request: How it is written.
         folder: Where to write; new or empty.
         force: Write over an earlier export.
-        source: Where the run's images lie now; None: where they were.
         voice: Where to say what is done.
 
     Raises:
         InputError: A package is missing, the run is unfinished, its networks cannot be one, or its images are gone.
-        CheckFailed: The model answers otherwise than the run.
+        CheckFailed: The model answers otherwise than the run, or shorter numbers cost too much.
         RunFailed: The converter cannot do it.
     """
-    found = find_run(run, several=True)
-    form.check_installed()
+    form, found = request.form, find_run(run, several=True)
+    form.check_possible(request.quantize)
     check_export_folder(folder, force)
     panel = open_panel(found)
     with voice.busy("Loading the network"):
         graph = open_graph(panel, voice)
     facts = describe_model(panel, form)
     with voice.busy("Reading test images"):
-        tested = read_tested(panel, facts, source)
+        tested = read_tested(panel, facts, request.source)
     with writing_folder(folder, force) as part:
         with voice.busy(f"Converting to {_NAMES[form.name]}"), converting(form):
-            form.write(graph, part / form.file)
+            if request.quantize is None:
+                form.write(graph, part / form.file)
+            else:
+                images = choose_images(panel, request.source)
+                facts["quantized"] = {"to": request.quantize}
+                facts["quantized"] |= form.shorter[request.quantize](graph, part / form.file, images)
         with voice.busy("Trying the model on test images"):
-            facts = facts | {"agreement": _try(form, part, graph, tested, panel, facts)}
+            facts |= _try(request, part, graph, tested, panel, facts)
         write_companions(part, facts)
     return Exported(folder, facts)
 
@@ -96,45 +118,42 @@ def open_graph(panel: Panel, voice: Voice = SILENT) -> Graph:
 
 @contextlib.contextmanager
 def converting(form: Format) -> Iterator[None]:
-    """Turn what a converter raises into one clear line, and keep its warnings from the user.
+    """Turn what a converter raises into one clear line, and keep its warnings and logs from the user.
 
     Raises:
         RunFailed: It cannot convert the network.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    failed = None
+    with quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             yield
-    except (TlmedError, OSError):
-        raise
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-        NotImplementedError,
-        AttributeError,
-        KeyError,
-        tf.errors.OpError,
-    ) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
+        except (TlmedError, OSError):
+            raise
+        except _CONVERTER_ERRORS as error:
+            failed = error
+    if failed is not None:
+        said = str(failed).strip().splitlines() or [type(failed).__name__]
         raise RunFailed(
             f"The network must be made of operations that {_NAMES[form.name]} has; another format may have them. "
             f"Received: {said[0]}."
-        ) from error
+        ) from failed
 
 
-def _try(form, part, graph, tested: Tested, panel, facts) -> dict:
+def _try(request, part, graph, tested: Tested, panel, facts) -> dict:
     """Return what `model.json` says of the comparison, if the model passes."""
+    form = request.form
     with converting(form):
         answers = run_tested(form.open(part / form.file), tested, facts, form)
-    difference = measure_difference(answers, expect_scores(graph, tested, panel.decision))
-    check_agreement(form, difference, tested)
-    return {
-        "images": len(tested.paths),
-        "read_by_reader": tested.alone,
-        "largest_difference": difference,
-        "tolerance": TOLERANCE,
-    }
+    expected = expect_scores(graph, tested, panel.decision)
+    difference = measure_difference(answers, expected)
+    found = {"images": len(tested.paths), "read_by_reader": tested.alone, "largest_difference": difference}
+    if request.quantize is None:
+        check_agreement(form, difference, tested)
+        return {"agreement": {**found, "tolerance": TOLERANCE}}
+    loss = measure_loss(panel, tested, expected[SCORES], answers[SCORES])
+    check_loss(loss, request.most, request.quantize)
+    return {"agreement": found, "auc_loss": {**loss, "most": request.most}}
 
 
 def describe_export(exported: Exported) -> list[str]:
@@ -143,6 +162,8 @@ def describe_export(exported: Exported) -> list[str]:
     found, form = facts["agreement"], facts["format"]
     images = count(found["images"], "test image")
     lines = [f"{facts['file']}: run on {images}, it differs from the run by up to {found['largest_difference']:.1e}."]
+    if "auc_loss" in facts:
+        lines += describe_loss(facts["auc_loss"], facts["auc_loss"]["most"])
     if others := found["images"] - found["read_by_reader"]:
         lines.append(
             f"`read_images.py` does not read {others:,} of them, which are in a form that it does not know: read such "

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.conversion.export_graph import IMAGES, SCORES, Graph
+from tlmed.conversion.short_numbers import write_float16, write_int8
 from tlmed.errors import InputError
 from tlmed.features.engines import import_openvino
 from tlmed.words import join_names
@@ -35,7 +36,8 @@ class Format:
         dtype: Of the images that it takes.
         batch: How many images a call takes; None: any number.
         calibrates: Whether calibrated probabilities come out of it; if not, `read_images.py` computes them.
-        quantized: How its numbers may be stored and computed shorter, of `QUANTIZED`.
+        shorter: How its numbers may be shorter, of `QUANTIZED`: what writes such a graph to a path, given some training
+            images, and returns what `model.json` says of it.
     """
 
     name: str
@@ -46,14 +48,22 @@ class Format:
     dtype: str = "uint8"
     batch: int | None = None
     calibrates: bool = True
-    quantized: tuple[str, ...] = ()
+    shorter: Mapping[str, Callable[[Graph, Path, np.ndarray], dict]] = field(default_factory=dict)
 
-    def check_installed(self) -> None:
-        """Refuse a format whose packages are missing.
+    def check_possible(self, quantize: str | None = None) -> None:
+        """Refuse a format whose packages are missing, or that has no such numbers.
+
+        Args:
+            quantize: One of `QUANTIZED`, or None.
 
         Raises:
             InputError: With their names.
         """
+        if quantize is not None and quantize not in self.shorter:
+            able = [form.name for form in FORMATS.values() if quantize in form.shorter]
+            raise InputError(
+                f"`--quantize {quantize}` goes with --format {' or '.join(able)}. Received: --format {self.name}."
+            )
         missing = [name for name in self.packages if importlib.util.find_spec(name.partition(".")[0]) is None]
         if missing:
             raise InputError(
@@ -126,10 +136,15 @@ def open_litert(path: Path, threads: int | None = None) -> Run:
     return _in_batches(lambda images: {name: out.copy() for name, out in runner(**{IMAGES: images}).items()}, 1)
 
 
-def _write_openvino(graph: Graph, path: Path) -> None:
+def _write_openvino(graph: Graph, path: Path, is_short: bool = False) -> None:
     openvino = import_openvino()
     model = openvino.convert_model(graph.trace(None))
-    openvino.save_model(model, path, compress_to_fp16=False)
+    openvino.save_model(model, path, compress_to_fp16=is_short)
+
+
+def _write_openvino_float16(graph: Graph, path: Path, images: np.ndarray) -> dict:
+    _write_openvino(graph, path, is_short=True)
+    return {}
 
 
 def _open_openvino(path: Path) -> Run:
@@ -154,8 +169,15 @@ FORMATS = {
     for form in (
         Format("saved-model", "saved_model", (), _write_saved_model, _open_saved_model),
         Format("onnx", "model.onnx", ("tf2onnx", "onnx", "onnxruntime"), _write_onnx, _open_onnx),
-        Format("litert", "model.tflite", ("ai_edge_litert",), _write_litert, open_litert, batch=1, quantized=QUANTIZED),
-        Format("openvino", "model.xml", ("openvino",), _write_openvino, _open_openvino),
+        Format(
+            *("litert", "model.tflite", ("ai_edge_litert",), _write_litert, open_litert),
+            batch=1,
+            shorter={INT8: write_int8, FLOAT16: write_float16},
+        ),
+        Format(
+            *("openvino", "model.xml", ("openvino",), _write_openvino, _open_openvino),
+            shorter={FLOAT16: _write_openvino_float16},
+        ),
         Format("keras", "model.keras", (), _write_keras, _open_keras, dtype="float32", calibrates=False),
     )
 }
