@@ -32,10 +32,13 @@ from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.pooling import pool_scores
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import write_predictions
+from tlmed.heads.hybrid import Search, fit_classifier, predict_probabilities
+from tlmed.heads.skops_files import save_classifier
 from tlmed.intensity import resolve, to_json
 from tlmed.metrics import positive_index
+from tlmed.sections import Hybrid
 from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
-from tlmed.whole_files import read_csv
+from tlmed.whole_files import read_csv, write_json
 
 SHARED = Path(os.environ.get("TLMED_TEST_DATA", "/nowhere"))
 SPLITS = ("train", "val", "test", "test")
@@ -396,3 +399,59 @@ def test_a_layer_that_a_converter_does_not_know_is_one_line_and_nothing_stays(ru
     ):
         export_run(run, Request(form), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+# --- hybrids
+
+
+def write_hybrid(folder, images, name):
+    """Write a finished hybrid: the means of colours, and a classifier of scikit-learn."""
+    write_run(folder, images, SEED)
+    whole = network(16, SEED)
+    features = keras.Model(whole.inputs, whole.get_layer("means").output)
+    features.save(folder / "model.keras")
+    rows = read_csv(folder / "splits.csv")
+    pixels = np.stack([decode_resized((images / row["path"]).read_bytes(), (16, 16)) for row in rows])
+    found, labels = features.predict(pixels, verbose=0), np.array([TWO.index(row["label"]) for row in rows])
+    classifier = fit_classifier(found, labels, None, Search(Hybrid(name, folds=2))).classifier
+    save_classifier(classifier, folder / "classifier.skops")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    write_json(folder / "metrics.json", metrics | {"classifier": {"name": name}})
+    kept = [i for i, row in enumerate(rows) if row["split"] != "train"]
+    names, splits = [rows[i]["path"] for i in kept], [rows[i]["split"] for i in kept]
+    scores = predict_probabilities(classifier, found[kept], 2)
+    written = Predictions(names, splits, labels[kept], scores, labels[kept], TWO)
+    write_predictions(folder / "predictions.csv", written)
+    return folder
+
+
+def test_hybrids_are_refused_where_their_classifier_is_no_network(images, tmp_path):
+    folder = write_hybrid(tmp_path / "run", images, "GaussianNB")
+    for request in (Request(FORMATS["litert"]), Request(FORMATS["keras"])):
+        with pytest.raises(InputError, match=r"must go to --format onnx, without --quantize\. Received: .*run with"):
+            export_run(folder, request, tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["GaussianNB", "RandomForest", "MLP"])
+def test_a_hybrid_becomes_one_onnx_graph(name, images, tmp_path):
+    for package in FORMATS["onnx"].packages:
+        pytest.importorskip(package)
+    folder = write_hybrid(tmp_path / "run", images, name)
+    facts = export_run(folder, Request(FORMATS["onnx"]), tmp_path / "out").facts
+    assert facts["agreement"]["largest_difference"] < 1e-4
+    assert set(facts["runs"][0]["sha256"]) == {"model.keras", "classifier.skops"}
+    rows = read_csv(folder / "predictions.csv")
+    pixels = np.stack([alone.read(images / row["path"], facts) for row in rows])
+    answers = FORMATS["onnx"].open(tmp_path / "out" / "model.onnx")(pixels)
+    np.testing.assert_allclose(answers["scores"][:, 0], [float(row["score_ill"]) for row in rows], atol=1e-5)
+    np.testing.assert_allclose(answers["calibrated"], alone.calibrate(answers["scores"], facts), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_classifier_that_is_not_converted_is_one_line(images, tmp_path):
+    pytest.importorskip("skl2onnx")
+    folder = write_hybrid(tmp_path / "run", images, "LogisticRegression")
+    with pytest.raises(InputError, match=r"one that skl2onnx converts\. Received: .*run with LogisticRegression: "):
+        export_run(folder, Request(FORMATS["onnx"]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -9,7 +9,12 @@ import tensorflow as tf
 
 from tlmed.metrics.calibration import LEAST_PROBABILITY
 
-IMAGES, SCORES, CALIBRATED = "images", "scores", "calibrated"  # the names of the input and the outputs
+IMAGES, SCORES, CALIBRATED, FEATURES = (
+    "images",
+    "scores",
+    "calibrated",
+    "features",
+)  # the names of the input and the outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +24,7 @@ class Graph:
     Attributes:
         network: From raw RGB images, float [batch, height, width, 3], 0..255, to scores, float [batch, k].
         temperature: By which the logarithms of scores are divided to calibrate them; of several labels one for each.
-            None: scores are all that the graph gives, as the features of a hybrid.
+            None: the network gives the features of a hybrid, and no scores.
         several: Whether an image may have several labels.
     """
 
@@ -50,8 +55,9 @@ class Graph:
         """Return the outputs by name, of images [batch, height, width, 3]; see `trace`."""
         pixels = tf.cast(images, tf.float32)
         scores = tf.cast(self.network(pixels, training=False) if make is None else make(pixels), tf.float32)
-        found = {SCORES: scores}
-        return found if self.temperature is None else found | {CALIBRATED: self._calibrate(scores)}
+        if self.temperature is None:
+            return {FEATURES: scores}
+        return {SCORES: scores, CALIBRATED: self._calibrate(scores)}
 
     def _calibrate(self, scores: tf.Tensor) -> tf.Tensor:
         """Do what `Decision.calibrate` does."""

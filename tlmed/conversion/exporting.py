@@ -12,13 +12,15 @@ from tensorflow.lite.python.convert import ConverterError
 from tlmed.conversion.conversion_check import TOLERANCE, check_agreement, expect_scores, measure_difference, run_tested
 from tlmed.conversion.export_folder import check_export_folder, write_companions, writing_folder
 from tlmed.conversion.export_graph import SCORES, Graph
+from tlmed.conversion.hybrid_graph import check_hybrid, is_hybrid
 from tlmed.conversion.model_facts import describe_model
 from tlmed.conversion.quantization_loss import check_loss, choose_images, describe_loss, measure_loss
 from tlmed.conversion.runtimes import Format
 from tlmed.conversion.tested_images import Tested, read_tested
 from tlmed.ensembles import join_networks
-from tlmed.errors import RunFailed, TlmedError
+from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.inference.panel import Panel, open_panel
+from tlmed.inference.scorer import load_model
 from tlmed.quiet import quiet_stderr
 from tlmed.rundir import find_run
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -85,6 +87,7 @@ def export_run(run: str | Path, request: Request, folder: Path, force: bool = Fa
     form, found = request.form, find_run(run, several=True)
     form.check_possible(request.quantize)
     check_export_folder(folder, force)
+    _check_kind(found, request)
     panel = open_panel(found)
     with voice.busy("Loading the network"):
         graph = open_graph(panel, voice)
@@ -93,7 +96,9 @@ def export_run(run: str | Path, request: Request, folder: Path, force: bool = Fa
         tested = read_tested(panel, facts, request.source)
     with writing_folder(folder, force) as part:
         with voice.busy(f"Converting to {_NAMES[form.name]}"), converting(form):
-            if request.quantize is None:
+            if graph.temperature is None:
+                form.write_hybrid(graph, part / form.file, found, panel.decision.temperature)
+            elif request.quantize is None:
                 form.write(graph, part / form.file)
             else:
                 images = choose_images(panel, request.source)
@@ -105,12 +110,28 @@ def export_run(run: str | Path, request: Request, folder: Path, force: bool = Fa
     return Exported(folder, facts)
 
 
+def _check_kind(run, request) -> None:
+    """Refuse a hybrid where only networks can be written."""
+    if not is_hybrid(run):
+        return
+    check_hybrid(run)
+    if request.form.write_hybrid is None or request.quantize is not None:
+        raise InputError(
+            "A hybrid, whose last part is a classifier of scikit-learn, must go to --format onnx, without --quantize. "
+            f"Received: {run.path} with --format {request.form.name}."
+        )
+
+
 def open_graph(panel: Panel, voice: Voice = SILENT) -> Graph:
-    """Return the networks of a run as one graph with their temperature.
+    """Return the networks of a run as one graph with their temperature; of a hybrid its network, without one.
 
     Raises:
         InputError: As `join_networks`.
     """
+    if is_hybrid(panel.run):
+        for sentence in panel.check_intact():
+            voice.warn(sentence)
+        return Graph(load_model(panel.run), None)
     decision, several = panel.decision, read_task(panel.metrics) == MULTI_LABEL
     temperature = [it.temperature for it in decision.labels] if several else decision.temperature
     return Graph(join_networks(panel.run.path, voice), temperature, several)

@@ -11,9 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.conversion.export_graph import IMAGES, SCORES, Graph
+from tlmed.conversion.hybrid_graph import join_classifier
 from tlmed.conversion.short_numbers import write_float16, write_int8
 from tlmed.errors import InputError
 from tlmed.features.engines import import_openvino
+from tlmed.rundir import RunDir
 from tlmed.words import join_names
 
 EXTRA = "export"
@@ -38,6 +40,8 @@ class Format:
         calibrates: Whether calibrated probabilities come out of it; if not, `read_images.py` computes them.
         shorter: How its numbers may be shorter, of `QUANTIZED`: what writes such a graph to a path, given some training
             images, and returns what `model.json` says of it.
+        write_hybrid: Writes a graph of features with the classifier of a run, whose scores have a temperature; None: it
+            has no such classifiers.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Format:
     batch: int | None = None
     calibrates: bool = True
     shorter: Mapping[str, Callable[[Graph, Path, np.ndarray], dict]] = field(default_factory=dict)
+    write_hybrid: Callable[[Graph, Path, RunDir, float], None] | None = None
 
     def check_possible(self, quantize: str | None = None) -> None:
         """Refuse a format whose packages are missing, or that has no such numbers.
@@ -96,7 +101,21 @@ def _open_saved_model(path: Path) -> Run:
 
 
 def _write_onnx(graph: Graph, path: Path) -> None:
+    _save_onnx(_make_onnx(graph), path)
+
+
+def _write_onnx_hybrid(graph: Graph, path: Path, run: RunDir, temperature: float) -> None:
+    _save_onnx(join_classifier(_make_onnx(graph), run, temperature, _OPSET), path)
+
+
+def _save_onnx(model, path: Path) -> None:
     import onnx
+
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _make_onnx(graph: Graph):
     import tf2onnx
     from keras.src.export.tf2onnx_lib import patch_tf2onnx
 
@@ -105,8 +124,7 @@ def _write_onnx(graph: Graph, path: Path) -> None:
     model, _ = tf2onnx.convert.from_function(tf.function(graph.run), input_signature=[spec], opset=_OPSET)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
+    return model
 
 
 def _open_onnx(path: Path) -> Run:
@@ -168,7 +186,10 @@ FORMATS = {
     form.name: form
     for form in (
         Format("saved-model", "saved_model", (), _write_saved_model, _open_saved_model),
-        Format("onnx", "model.onnx", ("tf2onnx", "onnx", "onnxruntime"), _write_onnx, _open_onnx),
+        Format(
+            *("onnx", "model.onnx", ("tf2onnx", "onnx", "onnxruntime", "skl2onnx"), _write_onnx, _open_onnx),
+            write_hybrid=_write_onnx_hybrid,
+        ),
         Format(
             *("litert", "model.tflite", ("ai_edge_litert",), _write_litert, open_litert),
             batch=1,
