@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 PUBLIC = {
     "tlmed.advising.advice.advise",
     "tlmed.cli.evaluate_command.evaluate",
+    "tlmed.cli.export_command.export",
     "tlmed.cli.predict_command.predict",
     "tlmed.cli.reproduce_command.reproduce",
     "tlmed.cli.serve_command.serve",
