@@ -97,7 +97,7 @@ def test_what_is_held_in_memory_is_read_with_the_limits_of_training_and_of_its_o
     planes = Slicing("all")
     held = read_held(volume, "x.dcm", rule, planes)
     assert held.names == tuple(f"image.dcm#plane={i}" for i in range(4))
-    assert (len(held.pixels), held.family) == (4, "DICOM")
+    assert held.pixels.shape == (4, *rule.size, 3)
     with pytest.raises(TooManySamples, match="it gives 4 samples; at most 3"):
         read_held(volume, "x.dcm", rule, planes, Limits(samples=3))
     with pytest.raises(TooManyPixels, match="it has 40 x 40 pixels; at most 1,599"):

@@ -55,14 +55,12 @@ class HeldImages:
         names: What each is called, "image.png" or "image.nii#plane=3".
         pixels: uint8 [n, height, width, 3].
         tones: Of each, `TONES` [n].
-        family: The family of files, such as "DICOM".
         notes: Sentences on what of the file is not used as it is stored.
     """
 
     names: tuple[str, ...]
     pixels: np.ndarray
     tones: np.ndarray
-    family: str
     notes: tuple[str, ...]
 
 
@@ -101,7 +99,7 @@ def read_held(
     notes = sorted(
         {said.format(images="The file", hold="holds") for own in found.extras for said in own if "{" in said}
     )
-    return HeldImages(table.paths, found.take(rows), found.tones, found.formats[0], tuple(notes))
+    return HeldImages(table.paths, found.take(rows), found.tones, tuple(notes))
 
 
 def _check_form(content: bytes, limits: Limits, planes: bool) -> None:
