@@ -297,10 +297,11 @@ def open_served(run: RunDir, engine: str, limits: Limits, warn: Callable[[str], 
             _make_voter(member.rule, share, scorer, engine)
             for (member, share), scorer in zip(asked, scorers, strict=True)
         )
-    served = ServedRun(panel, voters, open_jury(panel), limits)
-    for voter in voters:
-        voter(np.zeros((1, *voter.rule.size, 3), np.uint8))  # the first image would pay for what first use makes
-    return served
+    jury = open_jury(panel)
+    for (member, _), voter in zip(asked, voters, strict=True):
+        # The first image would pay for what first use makes, and find what does not fit.
+        jury.note(member, voter(np.zeros((1, *voter.rule.size, 3), np.uint8))[0])
+    return ServedRun(panel, voters, jury, limits)
 
 
 def _make_voter(rule: PixelRule, share: float, scorer: Scorer, engine: str) -> Voter:

@@ -145,23 +145,16 @@ def _add_facts(app: FastAPI, service: Service) -> None:
 def _add_page(app: FastAPI, service: Service) -> None:
     page = open_page(service.run, service.worth, service.limits)
 
-    @app.get("/", include_in_schema=False)
-    async def show_page() -> Response:
-        return Response(page, media_type="text/html; charset=utf-8")
-
+    app.add_api_route("/", _show(page.encode(), "text/html; charset=utf-8"), include_in_schema=False)
     for name, (content, kind) in FILES.items():
-
-        def show_file(content: bytes = content, kind: str = kind) -> Response:
-            return Response(content, media_type=kind)
-
-        app.add_api_route(f"/{name}", _without_arguments(show_file), include_in_schema=False)
+        app.add_api_route(f"/{name}", _show(content, kind), include_in_schema=False)
 
 
-def _without_arguments(show: Callable[[], Response]) -> Callable:
-    async def answer() -> Response:
-        return show()
+def _show(content: bytes, kind: str) -> Callable:
+    async def show() -> Response:
+        return Response(content, media_type=kind)
 
-    return answer
+    return show
 
 
 def _counting(app: FastAPI, counters: Counters) -> Callable:

@@ -11,6 +11,7 @@ from tlmed.serving.refusals import Refused, Upload, UploadLimits, check_name, re
 
 _FIELD = "file"
 AROUND = 2**16  # bytes of a form around the file
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a form that is none is answered, and no news
 
 
 def open_sink(headers: dict[str, str], limits: UploadLimits) -> "PlainBody | FormBody":
@@ -37,9 +38,6 @@ def open_sink(headers: dict[str, str], limits: UploadLimits) -> "PlainBody | For
         return FormBody(boundary, limits)
     except FormParserError:
         raise _no_form() from None
-
-
-logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a form that is none is answered, and no news
 
 
 class PlainBody:

@@ -151,6 +151,10 @@ def _say_aim(point: Mapping, asked: Mapping) -> str:
 
     >>> _say_aim({"rule": "youden", "n": 40}, {})
     'chosen on 40 validation images for the largest sum of sensitivity and specificity (Youden 1950)'
+    >>> _say_aim({"rule": "costs", "n": 40, "prevalence": 0.02}, {})
+    'chosen on 40 validation images for the least cost of errors at a prevalence of 0.02'
+    >>> _say_aim({"rule": "sensitivity>=0.95", "n": 40}, {}), _say_aim({"rule": "fixed", "n": None}, {})
+    ('chosen on 40 validation images for sensitivity>=0.95', 'as the recipe says')
     """
     if point["rule"] in _AS_STATED:
         return _AS_STATED[point["rule"]]
@@ -158,7 +162,8 @@ def _say_aim(point: Mapping, asked: Mapping) -> str:
     if "cutoff" in point:
         cutoff = thousandths(point["cutoff"])
         return f"a calibrated probability of {cutoff}, by {name_rule(point)}, calibrated{where}"
-    return f"chosen{where} {_AIMS.get(point['rule'], f'for {name_rule(point)}')}"
+    aim = _AIMS.get(point["rule"], f"for {point['rule']}")
+    return f"chosen{where} {aim}{name_rule(point).removeprefix(point['rule'])}"
 
 
 def _say_calibration(panel) -> list[str]:
