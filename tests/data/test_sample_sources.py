@@ -32,12 +32,10 @@ def name_instances(folder):
 
 
 def test_an_image_says_which_it_is_and_what_a_report_repeats():
-    content = write(
-        PIXELS, **UIDS, PatientName="Müller^Eva", PatientID=" 7 ", Modality="CT", SpecificCharacterSet="ISO_IR 100"
-    )
+    content = write(PIXELS, **UIDS, PatientName="Müller^Eva", PatientID=" 7 ", SpecificCharacterSet="ISO_IR 100")
     found = read_source(content)
     assert (found.study, found.series, found.instance) == tuple(UIDS.values())
-    assert (found.modality, found.frames, found.emptied) == ("CT", 1, ())
+    assert (found.frames, found.emptied) == (1, ())
     assert (found.repeated["PatientName"], found.repeated["PatientID"]) == ("Müller^Eva", "7")
     assert found.repeated["StudyDate"] == ""
 
@@ -176,7 +174,7 @@ def numbers(shown):
     ],
 )
 def test_planes_of_a_series_are_files(tmp_path, slicing, part, expected):
-    write_series(tmp_path / "s", planes=4, Modality="CT")
+    write_series(tmp_path / "s", planes=4)
     name_instances(tmp_path / "s")
     sources = find_sources([tmp_path], slicing)
     names, _, _ = read_files([tmp_path], SIZE, slicing=slicing)

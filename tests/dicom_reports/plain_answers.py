@@ -16,7 +16,7 @@ SCORES = {"benign": (0.1234567890123456789, 1 / 3), "malignant": (0.876543210987
 def make_image(number=1, study=STUDY, sop_class=CT, frames=1, **repeated):
     said = {"PatientName": "Doe^Jane", "PatientID": "7", "PatientBirthDate": "19700102", "PatientSex": "F", **repeated}
     return SourceImage(
-        study, f"{study}.1", sop_class, f"{study}.1.{number}", "CT", frames, {**dict.fromkeys(REPEATED, ""), **said}
+        study, f"{study}.1", sop_class, f"{study}.1.{number}", frames, {**dict.fromkeys(REPEATED, ""), **said}
     )
 
 

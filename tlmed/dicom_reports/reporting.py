@@ -167,4 +167,4 @@ def _capture(prepared: Prepared, overlay: Overlay, place: tuple[str, int, str]):
 def _refer(made: "Dataset") -> "Dataset":
     """Return what a report needs to refer to a picture, without its pixels."""
     uids = (made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPClassUID, made.SOPInstanceUID)
-    return make_evidence(SourceImage(*map(str, uids), "OT", 1, {}))
+    return make_evidence(SourceImage(*map(str, uids), 1, {}))

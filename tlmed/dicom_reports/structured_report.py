@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tlmed.data.readers.dicom_sources import SourceImage
+from tlmed.data.readers.dicom_sources import OPTIONAL, SourceImage
 from tlmed.dicom_reports.answering_software import MAKER, WARNING, Software
 from tlmed.dicom_reports.class_codes import SCHEME, SCHEME_NAME, ClassCode, name_code
 from tlmed.dicom_reports.image_answers import ClassScore, ImageAnswer
@@ -39,7 +39,7 @@ def make_evidence(image: SourceImage) -> "Dataset":
     made = Dataset()
     made.SpecificCharacterSet = UTF_8
     for keyword, text in image.repeated.items():
-        if text or not keyword.startswith(("Issuer", "PatientIdentity", "Deidentification")):  # those are optional
+        if text or keyword not in OPTIONAL:
             setattr(made, keyword, text)
     made.StudyInstanceUID, made.SeriesInstanceUID = image.study, image.series
     made.SOPClassUID, made.SOPInstanceUID = image.sop_class, image.instance

@@ -23,9 +23,10 @@ _DEMANDED = (
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
 )
 # An ID is one of its issuer's; and who takes the identity away says how (type 1C). Both are false without the other.
-_ISSUER, _REMOVED = "IssuerOfPatientID", ("PatientIdentityRemoved", "DeidentificationMethod")
-REPEATED = (*_DEMANDED, _ISSUER, *_REMOVED)
-_ASKED = (*_REFERENCES, *REPEATED, "Modality", "NumberOfFrames", "SpecificCharacterSet")
+_REMOVED = ("PatientIdentityRemoved", "DeidentificationMethod")
+OPTIONAL = ("IssuerOfPatientID", *_REMOVED)
+REPEATED = (*_DEMANDED, *OPTIONAL)
+_ASKED = (*_REFERENCES, *REPEATED, "NumberOfFrames", "SpecificCharacterSet")
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5, 9.1
 _LONGEST_UID = 64
 _SEXES = ("M", "F", "O")
@@ -45,7 +46,6 @@ class SourceImage:
         series: That of its series.
         sop_class: That of its class, such as CT images.
         instance: Its own.
-        modality: "CT", for example; "" if it does not say so.
         frames: How many frames it has.
         repeated: What else a report repeats, text by keyword; "" for what the file does not say.
         emptied: Keywords of what is left empty there because the file says it in no form that the standard allows.
@@ -55,7 +55,6 @@ class SourceImage:
     series: str
     sop_class: str
     instance: str
-    modality: str
     frames: int
     repeated: Mapping[str, str]
     emptied: tuple[str, ...] = ()
@@ -84,7 +83,7 @@ def read_source(content: bytes) -> SourceImage:
     repeated = {keyword: "" if keyword in emptied else text for keyword, text in said.items()}
     if not all(repeated[keyword] for keyword in _REMOVED):
         repeated |= dict.fromkeys(_REMOVED, "")
-    return SourceImage(*uids, _read(header, "Modality"), count_frames(header), repeated, emptied)
+    return SourceImage(*uids, count_frames(header), repeated, emptied)
 
 
 def find_frames(content: bytes, axis: str, planes: tuple[int, ...]) -> tuple[int, ...]:
