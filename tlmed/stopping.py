@@ -17,6 +17,15 @@ def listen() -> None:
         signal.signal(number, handle)
 
 
+def end() -> None:
+    """Let a further SIGINT or SIGTERM end the process at once: what it was asked to save is saved.
+
+    An exception that is raised while Python cleans up would end nothing, and be printed with a traceback.
+    """
+    for number in _HANDLERS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _interrupt(number, frame):
     _stop(Interrupted, "Stopped by Ctrl-C.")
 

@@ -71,6 +71,7 @@ for _command in (
 def main() -> None:
     """Run the command line; whatever goes wrong is one line that starts with `Error:`, and an exit status."""
     if status := _run():
+        stopping.end()
         if status not in (CheckFailed.exit_status, InputError.exit_status):
             # Threads of TensorFlow may still be reading images for the pipeline that the error left behind. If it went
             # only when Python ends, it would wait for them forever: they cannot run Python any more.

@@ -43,13 +43,16 @@ _MEANING = {
     "same": "It may be the label in other words, or a finer one: is it known only after the diagnosis?",
 }
 _CURE = {
-    FILE: "Get both classes from each source, or save all images in one way (size, format, depth) from the originals.",
-    HEADER: "Get both classes from each device, compare them within one, and report scores for each.",
-    FRAME_PART: "Look at borders and corners of images of both classes; crop or cover them in all images alike.",
-    BRIGHTNESS: "Look at images of both classes side by side; show all by the same window (`data.window`).",
+    FILE: "Get all classes from each source, or save all images in one way (size, format, depth) from the originals.",
+    HEADER: "Get all classes from each device, compare them within one, and report scores for each.",
+    FRAME_PART: "Look at borders and corners of images of all classes; crop or cover them in all images alike.",
+    BRIGHTNESS: "Look at images of all classes side by side.",
     NAME: "Find out where the images of each class come from, and look at what else differs.",
     COLUMN: "Take as many images of each class from each of its values, or report scores for each value.",
 }
+# Of more than 8 bits; what has less was made gray levels by somebody else, perhaps by several windows.
+_WINDOW = " Show all by the same window (`data.window`)."
+_BYTE = 8
 _SAME_CURE = "If so, all is well: leave it out of what predicts. If not, treat it as a shortcut."
 
 
@@ -177,8 +180,18 @@ def _tell(evidence: Evidence, battery: Battery, found: Significance, told: _Told
         f"{text} {_MEANING['same' if is_same else kind]}",
         _pick_files(evidence, battery, told),
         ERROR if is_entire else WARNING,
-        _SAME_CURE if is_same else _CURE[COLUMN if kind == "listed" else first.family],
+        _SAME_CURE if is_same else _find_cure(evidence, COLUMN if kind == "listed" else first.family, battery.is_multi),
     )
+
+
+def _find_cure(evidence, family, is_multi) -> str:
+    """Return what can be done; of labels, images with and without them are what classes are to others."""
+    cure = _CURE[family]
+    if is_multi:
+        cure = cure.replace("all classes", "images with and without the label", 1).replace("images of images", "images")
+        cure = cure.replace("of each class", "with and without the label")
+    deep = family == BRIGHTNESS and any(file.bits > _BYTE for file in evidence.files)
+    return cure + _WINDOW * deep
 
 
 def _name_question(battery: Battery, told: _Told) -> str:

@@ -118,6 +118,10 @@ def _tell_acquisition(content, titles) -> Answer:
     return Answer(say_attributes(content.recipe), "Devices, settings and protocols")
 
 
+def _name_strata(metrics) -> str:
+    return "label" if read_task(metrics) == MULTI_LABEL else "class"
+
+
 def _tell_partition(content, titles) -> Answer:
     said = describe_splits(content.environment, content.recipe).capitalize()
     if not said:
@@ -126,7 +130,7 @@ def _tell_partition(content, titles) -> Answer:
     how = (
         ""
         if made == ()
-        else ": at random, stratified by class, groups and identical files kept whole, "
+        else f": at random, stratified by {_name_strata(content.metrics)}, groups and identical files kept whole, "
         f"seed {find_split_seed(content.recipe)}"
     )
     left = "" if made == SPLITS else "How the given ones were assigned"
