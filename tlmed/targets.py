@@ -72,6 +72,36 @@ def check_targets(
         )
 
 
+def check_new_folder(folder: Path, is_own: Callable[[Path], bool], force: bool = False) -> None:
+    """Refuse a folder that a command cannot fill: it must be new or empty, or with `--force` its own.
+
+    Args:
+        folder: It is not made here.
+        is_own: What tells a file that the command made from any other.
+        force: Whether `--force` was given.
+
+    Raises:
+        InputError: It is a file or of a run, cannot be made or written to, or holds something.
+    """
+    check_folder(folder, ())
+    check_folder(folder.resolve().parent, ())  # where it is written before it gets its name
+    if is_of_run(folder):
+        raise InputError(f"`--out` must not be in the directory of a run. Received: {folder}.")
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not found:
+        return
+    if not force:
+        raise InputError(
+            "`--out` must be a new or empty folder; --force writes over one that the same command made. "
+            f"Received: {folder}, which holds {listed((path.name for path in found), _NAMED)}."
+        )
+    if other := [path.name for path in found if path.is_symlink() or not path.is_file() or not is_own(path)]:
+        raise InputError(
+            "`--out` must be a new or empty folder, or with --force one that holds nothing but what the same command "
+            f"wrote. Received: {folder} with {listed(other, _NAMED)}."
+        )
+
+
 def _find_broken_rule(path: Path, is_own, force, read) -> str:
     """Return the rule that writing to a path would break; "" if it may be written."""
     if path.exists() and _identify(path) in read:

@@ -36,6 +36,37 @@ def atomic(path: str | Path):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(path: str | Path):
+    """Yield a new folder beside `path` to write to; it becomes `path` when the block ends without an error.
+
+    What was at `path` before is then gone. After any error it is as it was, and nothing else stays.
+
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     with atomic_folder(Path(place) / "notes") as part:
+    ...         _ = (part / "a.txt").write_text("done")
+    ...     os.listdir(place), os.listdir(Path(place) / "notes")
+    (['notes'], ['a.txt'])
+    """
+    path = Path(path).resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    part, before = folder / path.name, folder / "before"
+    try:
+        part.mkdir()
+        yield part
+        if path.exists():
+            os.replace(path, before)
+        try:
+            os.replace(part, path)
+        except OSError:
+            if before.exists():
+                os.replace(before, path)
+            raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic(path) as part:

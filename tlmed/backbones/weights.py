@@ -10,6 +10,7 @@ from tlmed.backbones import applications, keras_cache, widths
 from tlmed.backbones.applications import Application
 from tlmed.backbones.in_domain_files import resolve_in_domain
 from tlmed.backbones.origins import Origin, branch_prefix, load_file, load_run, refuse_file
+from tlmed.backbones.shared_folders import is_shared, resolve_shared
 from tlmed.backbones.weight_files import GRAPHS, find_graph, find_misfit, outline_graph
 from tlmed.backbones.weight_packages import PACKAGES, Package
 from tlmed.errors import InputError, did_you_mean
@@ -31,7 +32,8 @@ def resolve(application: Application, weights: str, image_size: tuple[int, int],
     Args:
         application: The backbone.
         weights: A name in `NAMES`, a path to a `.h5` or `.weights.h5` file, a finished run directory, the name of an
-            entry in `tlmed.in_domain` with a path after a colon, or any `WeightSource.name`.
+            entry in `tlmed.in_domain` with a path after a colon, `hf:` and a shared folder, or any
+            `WeightSource.name`.
         image_size: Height and width in pixels, on which Keras's file may depend.
         branch: Which of several backbones it is, from 0; None for a single one.
 
@@ -47,12 +49,19 @@ def resolve(application: Application, weights: str, image_size: tuple[int, int],
         return _resolve_named_package(application, package)
     if entry := in_domain.find(weights):
         return resolve_in_domain(application, entry, weights, image_size)
+    if is_shared(weights):
+        return resolve_shared(application.name, weights, _drawer(application), GRAPHS, branch)
     if weights.startswith(_HUB):
         raise InputError(
             f"`weights` '{_HUB}...' must go with a backbone of keras-hub: write backbone={weights!r} and "
             f"weights='own'. Received: backbone={application.name!r}, weights={weights!r}."
         )
     return _resolve_path(application, weights, image_size, branch)
+
+
+@functools.cache
+def _drawer(application):
+    return lambda graph, image_size: GRAPHS[graph](application, image_size)
 
 
 def fetch(application: Application, origin: Origin, weights: str) -> Origin:
@@ -151,7 +160,8 @@ def _resolve_path(application, weights, image_size, branch):
     imagenet = "'imagenet', 'imagenet/keras', " if application.has_imagenet else ""
     raise InputError(
         f"`weights` of {application.name} must be {imagenet}{_own_weights(application)}'none', "
-        f"{_name_in_domain(application)}the path of a `.weights.h5` or `.h5` file, or a finished run directory."
+        f"{_name_in_domain(application)}the path of a `.weights.h5` or `.h5` file, a finished run directory, or "
+        "hf: and a shared folder."
         f"{did_you_mean(weights, NAMES)} Received: weights={weights!r}{_why_no_path(path)}."
     )
 
@@ -179,14 +189,14 @@ def run_folder(weights: str) -> Path | None:
     Args:
         weights: As for `resolve`, or "own". What begins with `run:` need not exist any more.
     """
-    if weights in (*NAMES, "own") or weights.startswith("file:") or in_domain.find(weights):
+    if weights in (*NAMES, "own") or weights.startswith("file:") or is_shared(weights) or in_domain.find(weights):
         return None
     path = _find_path(weights)
     return path if path.is_dir() or weights.startswith("run:") else None
 
 
 def is_foreign_file(weights: str) -> bool:
-    """Tell whether weights are a file of which tlmed does not know on which images it was trained.
+    """Tell whether weights are a file, or a shared folder, of which tlmed does not know on which images it was trained.
 
     It knows this of the own files of packages, and is told it of weights in `tlmed.in_domain`.
 
@@ -195,6 +205,8 @@ def is_foreign_file(weights: str) -> bool:
     """
     if weights in (*NAMES, "own") or run_folder(weights) is not None or in_domain.find(weights):
         return False
+    if is_shared(weights):
+        return True
     path = _find_path(weights)
     return not path.is_file() or sha256(path) not in [package.sha256 for package in PACKAGES]
 

@@ -9,9 +9,9 @@ from tlmed.cli.options import debug, force, open_voice
 from tlmed.rundir import find_run
 from tlmed.screen import Screen
 
-KERAS = "keras"
+KERAS, HUB = "keras", "hub"
 MODELS = ("saved-model", "onnx", "litert", "openvino", KERAS)
-FORMATS = ("requirements", "card", *MODELS)
+FORMATS = ("requirements", "card", HUB, *MODELS)
 QUANTIZED = ("int8", "float16")
 
 
@@ -33,6 +33,8 @@ def export(run, form, out, hashes, quantize, max_loss, data, force):
     test images and compared with what RUN gave. The networks of an ensemble or a cross-validation become one.
 
     `--format keras --out FILE.keras` writes the one file, and compares nothing.
+
+    `--format hub` writes a folder for the Hugging Face Hub: the network, its card, how images are prepared, its scores.
     """
     if hashes and form != "requirements":
         raise click.UsageError("--hashes goes with --format requirements.")
@@ -50,6 +52,9 @@ def export(run, form, out, hashes, quantize, max_loss, data, force):
             _write_network(run, out, force)
         else:
             _write_model(run, {"name": form, "quantize": quantize, "most": max_loss, "source": data}, out, force)
+        return
+    if form == HUB:
+        _write_folder(run, out, force)
         return
     from tlmed.export import check_target, save, write_card, write_requirements
 
@@ -86,4 +91,18 @@ def _write_model(run, asked, out, force) -> None:
     exported = export_run(run, Request(FORMATS[asked["name"]], **given), out, force, voice)
     for line in describe_export(exported):
         screen.say(line)
+    screen.say(f"Written: {out}")
+
+
+def _write_folder(run, out, force) -> None:
+    if out is None:
+        raise click.UsageError("--format hub goes with --out DIR.")
+    screen = Screen(sys.stdout, waits=False)
+    find_run(run, several=True)  # before TensorFlow, which takes seconds to load
+    voice = open_voice(screen, "ensembles")
+    from tlmed.export.hub_folder import check_hub_target, write_hub_folder
+
+    check_hub_target(out, force)
+    with screen.busy("Writing the folder"):
+        write_hub_folder(run, out, force, voice)
     screen.say(f"Written: {out}")

@@ -35,20 +35,21 @@ from tlmed.tabulation.markdown import block, bullets, code, plain
 from tlmed.words import RANDOM, join_names, name_pooling, quote_commas, say_preparation, thousandths
 
 
-def write_run_card(run: RunDir) -> str:
+def write_run_card(run: RunDir, shared: bool = False) -> str:
     """Return the model card of the finished run of one network, a README.md of the Hugging Face Hub.
 
     No path of this machine, no file name and no group is in it.
 
     Args:
         run: A finished run.
+        shared: Whether it lies beside the network in a folder for others, who do not have the run.
 
     Raises:
         InputError: A file of the run is missing, cannot be read, or is not as `tlmed train` writes it.
     """
     content = read_card_facts(run)
     try:
-        return _write(content)
+        return _write(content, shared)
     except InputError:
         raise
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
@@ -58,13 +59,13 @@ def write_run_card(run: RunDir) -> str:
         raise InputError(f"{rule}. Received: {str(run.path)!r}: {what}.") from error
 
 
-def _write(content) -> str:
+def _write(content, shared) -> str:
     sections = {
         "What it is": _describe_model(content),
         "What it is for, and what not": _describe_use(content),
         "What it learned from": _describe_data(content),
         "How well it does": show_score_section(content),
-        "How to use it": show_usage(content),
+        "How to use it": show_usage(content, shared=shared),
         "How to repeat it": _describe_run(content),
     }
     parts = [write_front_matter(content), f"# {plain(content.title)}", introduce(content)]

@@ -26,6 +26,7 @@ from tlmed.export.score_section import (
     show_without_leaks,
     tabulate_all,
 )
+from tlmed.export.usage import show_usage
 from tlmed.identifiers import read_identifiers
 from tlmed.members import Member, list_members, name_members
 from tlmed.report.image_counts import list_left_out
@@ -37,23 +38,24 @@ from tlmed.tabulation.markdown import block, bullets, code, plain
 from tlmed.words import count, thousandths
 
 
-def write_card(run: RunDir) -> str:
+def write_card(run: RunDir, shared: bool = False) -> str:
     """Return the model card of a finished run, cross-validation or ensemble, as a README.md of the Hugging Face Hub.
 
     No path of this machine, no file name and no group is in it.
 
     Args:
         run: A finished one.
+        shared: As for `write_run_card`; then the networks are one.
 
     Raises:
         InputError: A file is missing, cannot be read, or is not as it was written; or a member of an ensemble is gone.
     """
     members = list_members(run, ("recipe.json", "plan.json", "splits.csv", "metrics.json"))
     if len(members) == 1:
-        return write_run_card(run)
+        return write_run_card(run, shared)
     parts = [read_card_facts(member.run) for member in members]
     try:
-        return _write(run, members, parts)
+        return _write(run, members, parts, shared)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         # The files are valid JSON with other content than tlmed writes: it may fail in any of these ways.
         what = f"{type(error).__name__}: {error}"
@@ -62,14 +64,14 @@ def write_card(run: RunDir) -> str:
         ) from error
 
 
-def _write(run, members, parts) -> str:
+def _write(run, members, parts, shared) -> str:
     content = _join(run, parts)
     sections = {
         "What it is": _describe_members(content, members, parts),
         "What it is for, and what not": _describe_use(content, len(parts)),
         "What it learned from": _describe_data(content),
         "How well it does": _show_scores(content),
-        "How to use it": _show_usage(),
+        "How to use it": show_usage(content, len(members), shared) if shared else _show_usage(),
         "How to repeat it": _show_repetition(content),
     }
     text = [write_front_matter(content), f"# {plain(content.title)}", introduce(content)]

@@ -25,10 +25,10 @@ def name_weights(name: str) -> str:
 
     >>> name_weights("imagenet/keras"), name_weights("file:/home/me/w.h5"), name_weights("hub:/home/me/vit")
     ('imagenet/keras', 'file:w.h5', 'hub:vit')
-    >>> name_weights("hub:hf:/home/me/rad-dino/")
-    'hub:hf:rad-dino'
+    >>> name_weights("hub:hf:/home/me/rad-dino/"), name_weights("hf:/home/me/shared")
+    ('hub:hf:rad-dino', 'hf:shared')
     """
-    known = ("file:", "run:", "hub:hf:", "hub:", *(f"{entry.name}:" for entry in IN_DOMAIN))
+    known = ("file:", "run:", "hf:", "hub:hf:", "hub:", *(f"{entry.name}:" for entry in IN_DOMAIN))
     prefix = next((prefix for prefix in known if name.startswith(prefix)), None)
     return name if prefix is None else prefix + _last_part(name.removeprefix(prefix))
 

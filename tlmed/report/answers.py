@@ -227,7 +227,7 @@ def _is_start_unnamed(content) -> bool:
     """Tell whether the name of some weights does not say what they were trained on, as `imagenet/keras` does."""
     found = content.environment.get("weights")
     names = [source.get("name", "") for source in (found if isinstance(found, list) else [found or {}])]
-    return any(name == "own" or name.startswith(("file:", "run:", "hub:")) for name in names)
+    return any(name == "own" or name.startswith(("file:", "run:", "hub:", "hf:")) for name in names)
 
 
 def _tell_training(content, titles) -> Answer:
