@@ -238,3 +238,13 @@ def finished(images, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tlmed.run.unusual_images.LEAST", 9)  # validation images that it has, for `novelty.sealed`
         return tlmed.train(recipe, out, images, recipe_file=read_recipe("fine_tuning"))
+
+
+@pytest.fixture(scope="session")
+def shared(finished, tmp_path_factory):
+    """Give the folder that `tlmed export --format hub` makes of the finished run."""
+    from tlmed.export.hub_folder import write_hub_folder
+
+    folder = tmp_path_factory.mktemp("hub") / "shared"
+    write_hub_folder(finished.path, folder)
+    return folder

@@ -5,6 +5,7 @@ import dataclasses
 import html
 import re
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from tlmed import inference
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions
 from tlmed.export import write_card
+from tlmed.export.hub_folder import write_hub_folder
 from tlmed.heads.skops_files import load_classifier
 from tlmed.recipe import load_recipe, override
 from tlmed.run import hybrids, scoring
@@ -45,6 +47,21 @@ def test_a_hybrid_run_holds_its_own_files(finished):
     assert plan["phases"] == []
     assert plan["classifier"]["name"] == "SVC"
     assert plan["classifier"]["points"] == len(read_csv(finished / "search.csv"))
+
+
+def test_a_hybrid_is_shared_with_its_classifier(finished, tmp_path):
+    write_hub_folder(finished.path, tmp_path / "hub")
+    files = {path.name: path for path in (tmp_path / "hub").iterdir()}
+    assert files.keys() == {"README.md", "model.keras", "classifier.skops", "preprocessing.json", "metrics.json"}
+    assert files["classifier.skops"].read_bytes() == (finished / "classifier.skops").read_bytes()
+    assert '"gives": "features"' in files["preprocessing.json"].read_text()
+    card = files["README.md"].read_text()
+    assert "it gives the features." in card
+    assert "`classifier.skops` is the classifier of scikit-learn" in card
+    images = np.stack([draw(label, 0, 32) for label in range(3)]).astype("float32")
+    features = keras.saving.load_model(files["model.keras"], safe_mode=True).predict(images, verbose=0)
+    assert load_classifier(files["classifier.skops"]).predict_proba(features).shape == (3, 3)
+    assert str(finished.path).encode() not in b"".join(path.read_bytes() for path in files.values())
 
 
 def test_metrics_say_which_classifier_was_chosen(finished):

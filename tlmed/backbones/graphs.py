@@ -1,6 +1,6 @@
 """Draw the graph of a functional model once more, with layers of its own, on another tensor."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 
@@ -97,15 +97,19 @@ def find_unknown_code(model: keras.Model) -> str | None:
     """
     layers = [part for layer in model.layers for part in layer._flatten_layers()]
     own = [type(layer).__name__ for layer in layers if not _is_known(type(layer).__module__)]
-    found = own or list(_find_foreign(keras.saving.serialize_keras_object(model)))
+    found = own or list(find_foreign(keras.saving.serialize_keras_object(model)))
     return found[0] if found else None
 
 
-def _find_foreign(config):
-    """Yield the names of functions and classes in a configuration whose code is not Keras's."""
+def find_foreign(config: object) -> Iterator[str]:
+    """Yield the names of functions and classes in a configuration whose code is neither Keras's nor keras-hub's.
+
+    >>> list(find_foreign({"class_name": "Mine", "module": "me", "config": {}}))
+    ['Mine']
+    """
     if isinstance(config, list | tuple):
         for part in config:
-            yield from _find_foreign(part)
+            yield from find_foreign(part)
     elif isinstance(config, dict):
         kind = config.get("class_name")
         if kind in ("function", "__lambda__"):
@@ -113,7 +117,7 @@ def _find_foreign(config):
         # Keras leaves the module out for what is registered by a user, and for its own marks such as `__tuple__`.
         elif kind and not kind.startswith("__") and not _is_known(config.get("module") or ""):
             yield kind
-        yield from _find_foreign(list(config.values()))
+        yield from find_foreign(list(config.values()))
 
 
 def _is_known(module: str) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.backbones.applications import unallocated
-from tlmed.backbones.graphs import is_functional
+from tlmed.backbones.graphs import find_foreign, is_functional
 from tlmed.errors import InputError
 from tlmed.regular_files import open_regular
 from tlmed.words import listed
@@ -78,8 +78,13 @@ def draw_network(path: Path) -> keras.Model:
     try:
         open_regular(path).close()
         with zipfile.ZipFile(path) as archive:
-            model = _draw(json.loads(archive.read(_CONFIG)))
+            config = json.loads(archive.read(_CONFIG))
+        if foreign := next(find_foreign(config["config"]), None):
+            raise _not_ours(path, f"it has {foreign!r}, which is no layer or function of Keras")
+        model = _draw(config)
         fault = _find_fault(model) if isinstance(model, keras.Model) else f"it holds a {type(model).__name__}"
+    except InputError:
+        raise
     except _READ_ERRORS as error:
         raise _not_ours(path, summarise(error)) from error
     if fault:

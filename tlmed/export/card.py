@@ -66,7 +66,7 @@ def _write(content, shared) -> str:
         "What it learned from": _describe_data(content),
         "How well it does": show_score_section(content),
         "How to use it": show_usage(content, shared=shared),
-        "How to repeat it": _describe_run(content),
+        "How to repeat it": _describe_run(content, shared),
     }
     parts = [write_front_matter(content), f"# {plain(content.title)}", introduce(content)]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items()]
@@ -235,7 +235,7 @@ def count_groups(splits: Sequence[Mapping], data: Mapping, pseudonyms: bool) -> 
     return f"Groups ({units}; no patient is named, and one may have several {units} in several splits): {counts}."
 
 
-def _describe_run(content) -> str:
+def _describe_run(content, shared) -> str:
     environment, timing = content.environment, content.timing
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     threads = environment["threads"]
@@ -256,7 +256,8 @@ def _describe_run(content) -> str:
         "pip install --no-deps -r requirements.txt\n"
         "tlmed reproduce RUN"
     )
-    return f"{bullets(points)}\n\n{block(lines, 'bash')}"
+    where = "Whoever has the directory of the run, which is not in this folder:\n\n" if shared else ""
+    return f"{bullets(points)}\n\n{where}{block(lines, 'bash')}"
 
 
 def _say_commit(commit: str | None) -> str:

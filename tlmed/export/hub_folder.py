@@ -60,6 +60,8 @@ def write_hub_folder(run: str | Path, folder: Path, force: bool = False, voice: 
     panel = open_panel(run)
     members = [member for member, weight in zip(panel.members, panel.weights, strict=True) if weight]
     contents = [read_card_facts(member.run) for member in members]
+    # First, because it needs the least time and reads everything else that the folder needs.
+    card = write_card(run, shared=True) + COMMENTS["card"].format(make_mark("export"))
     network = _read_network(panel, contents, voice)
     with writing_out(folder), atomic_folder(folder) as part:
         _write_network(part / MODEL, network)
@@ -69,7 +71,7 @@ def write_hub_folder(run: str | Path, folder: Path, force: bool = False, voice: 
             texts[CLASSIFIER] = read_texts(part / CLASSIFIER, ("schema.json",))
         write_json(part / SHARED_JSON.name, describe_shared(panel, contents, sha256(part / MODEL)))
         write_json(part / METRICS_JSON.name, clean_metrics(METRICS_JSON.read(run)))
-        write_text(part / CARD, write_card(run, shared=True) + COMMENTS["card"].format(make_mark("export")))
+        write_text(part / CARD, card)
         texts |= {name: _read_plain(part / name) for name in (CARD, SHARED_JSON.name, METRICS_JSON.name)}
         names = [list_names(member.run.path, content) for member, content in zip(members, contents, strict=True)]
         refuse_traces(texts, set().union(*names))

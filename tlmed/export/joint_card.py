@@ -71,7 +71,9 @@ def _write(run, members, parts, shared) -> str:
         "What it is for, and what not": _describe_use(content, len(parts)),
         "What it learned from": _describe_data(content),
         "How well it does": _show_scores(content),
-        "How to use it": show_usage(content, len(members), shared) if shared else _show_usage(),
+        "How to use it": show_usage(content, sum(one.weight > 0 for one in members), shared)
+        if shared
+        else _show_usage(),
         "How to repeat it": _show_repetition(content),
     }
     text = [write_front_matter(content), f"# {plain(content.title)}", introduce(content)]

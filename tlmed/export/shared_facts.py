@@ -35,7 +35,7 @@ def describe_shared(panel: Panel, contents: Sequence[CardFacts], sha256: str) ->
     backbones = [
         {
             "name": name_weights(name),
-            "graph": str(source.get("graph")),
+            "graph": source.get("graph") or "unknown",
             "weights": name_weights(str(source["name"])),
             "licence": source.get("licence"),
         }
@@ -43,7 +43,7 @@ def describe_shared(panel: Panel, contents: Sequence[CardFacts], sha256: str) ->
     ]
     return {
         "format": FORMAT,
-        "made_by": f"{make_mark('export')} tlmed {first.environment['versions'].get('tlmed')}",
+        "made_by": f"{make_mark('export')} tlmed {first.environment.get('versions', {}).get('tlmed')}",
         "images": _describe_images(panel),
         "answer": _describe_answer(panel),
         "network": {
