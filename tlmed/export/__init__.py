@@ -1,4 +1,4 @@
-"""A finished run as a file for others: the packages that it was made with, or a model card."""
+"""A finished run for others: the packages that it was made with, a model card, or a folder for the Hugging Face Hub."""
 
 from tlmed.export.joint_card import write_card
 from tlmed.export.joint_requirements import write_requirements
