@@ -20,8 +20,9 @@ from tests.ensembles.test_ensembles import divide, make, network, write_member
 from tlmed.ensembles import write_ensemble
 from tlmed.errors import InputError
 from tlmed.export.hub_folder import write_hub_folder
-from tlmed.export.traces import list_names, refuse_traces
+from tlmed.export.traces import list_names, read_texts, refuse_traces
 from tlmed.regular_files import sha256
+from tlmed.tabulation.markdown import plain
 from tlmed.whole_files import read_csv, write_json
 
 FILES = ["README.md", "metrics.json", "model.keras", "preprocessing.json"]
@@ -91,6 +92,19 @@ def test_names_that_would_leave_are_found_as_words_of_their_own():
         with pytest.raises(InputError, match=rf"README\.md with {re.escape(name)}\."):
             refuse_traces({"model.keras": "conv1", "README.md": f"# of {name}: a network"}, ["p-99", name])
         refuse_traces({"README.md": f"# of {name}8 or x{name}"}, [name])
+
+
+def test_names_are_found_whatever_a_format_makes_of_them(tmp_path):
+    name = 'a_b (1) & "c".png'
+    (tmp_path / "README.md").write_text(f"# {plain(name)}")
+    write_json(tmp_path / "metrics.json", {"note": name, "value": 0.123456})
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps({"layers": [{"name": name}]}))
+    for file in ("README.md", "metrics.json", "model.keras"):
+        with pytest.raises(InputError, match=re.escape(f"Received: {file} with {name}.")):
+            refuse_traces({file: read_texts(tmp_path / file)}, [name])
+    assert plain(name) != name
+    refuse_traces({"metrics.json": read_texts(tmp_path / "metrics.json")}, ["123456"])  # a number is no name
 
 
 @pytest.fixture

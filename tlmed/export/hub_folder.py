@@ -1,6 +1,5 @@
 """A finished run as a folder that can be shared: what `huggingface_hub.upload_folder` takes as it is."""
 
-import json
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -65,16 +64,13 @@ def write_hub_folder(run: str | Path, folder: Path, force: bool = False, voice: 
     network = _read_network(panel, contents, voice)
     with writing_out(folder), atomic_folder(folder) as part:
         _write_network(part / MODEL, network)
-        texts = {MODEL: read_texts(part / MODEL, ("config.json", "metadata.json"))}
         if contents[0].is_hybrid:
             shutil.copyfile(members[0].run / CLASSIFIER, part / CLASSIFIER)
-            texts[CLASSIFIER] = read_texts(part / CLASSIFIER, ("schema.json",))
         write_json(part / SHARED_JSON.name, describe_shared(panel, contents, sha256(part / MODEL)))
         write_json(part / METRICS_JSON.name, clean_metrics(METRICS_JSON.read(run)))
         write_text(part / CARD, card)
-        texts |= {name: _read_plain(part / name) for name in (CARD, SHARED_JSON.name, METRICS_JSON.name)}
         names = [list_names(member.run.path, content) for member, content in zip(members, contents, strict=True)]
-        refuse_traces(texts, set().union(*names))
+        refuse_traces({path.name: read_texts(path) for path in sorted(part.iterdir())}, set().union(*names))
 
 
 def _read_network(panel: Panel, contents: Sequence[CardFacts], voice) -> keras.Model:
@@ -90,9 +86,3 @@ def _write_network(path: Path, network: keras.Model) -> None:
     keras.Model(network.inputs, network.outputs, name=network.name).save(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.comment = make_mark("export").encode()
-
-
-def _read_plain(path) -> str:
-    """Return a file's text, JSON as its texts alone: names in it may be escaped."""
-    text = path.read_text("utf-8")
-    return text if path.suffix != ".json" else json.dumps(json.loads(text), ensure_ascii=False)

@@ -1,9 +1,10 @@
 """Look in what will be shared for names that must not leave: paths, files and groups of a run."""
 
+import html
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from tlmed.errors import InputError
@@ -70,17 +71,21 @@ def _is_word(name, text) -> bool:
     return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
 
 
-def read_texts(path: Path, members: Sequence[str]) -> str:
-    """Return all texts in the JSON members of a zip file, each once: those of a network or a classifier.
+def read_texts(path: Path) -> str:
+    """Return all that a reader finds in a shared file: JSON's texts, and Markdown also without its escapes.
 
     Args:
-        path: A `.keras` or a `.skops` file.
-        members: The names of the JSON files in it.
+        path: JSON, Markdown, or a zip file whose JSON is read, as of a network or a classifier.
     """
+    if path.suffix == ".json":
+        return "\n".join(sorted(set(_walk(json.loads(path.read_text("utf-8"))))))
+    if not zipfile.is_zipfile(path):
+        text = path.read_text("utf-8")
+        return f"{text}\n{html.unescape(text.replace(chr(92), ''))}"
     with zipfile.ZipFile(path) as archive:
-        found = {text for member in members for text in _walk(json.loads(archive.read(member)))}
-        found |= set(archive.namelist())
-    return "\n".join(sorted(found))
+        names = archive.namelist()
+        found = {text for name in names if name.endswith(".json") for text in _walk(json.loads(archive.read(name)))}
+    return "\n".join(sorted({*names, *found}))
 
 
 def _walk(content) -> Iterator[str]:

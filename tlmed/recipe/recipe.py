@@ -57,7 +57,8 @@ class Recipe:
         backbone: A name from `tlmed backbones`, or several, whose features are concatenated.
         phases: What is trained, in order, or the `Degrees` that make as many phases as the backbone has blocks.
         weights: Where the backbone's weights come from: `"imagenet"`, `"bsds500"`, `"none"` (random), a weight
-            file, or the directory of a finished run. Several backbones: one for all, or one for each.
+            file, the directory of a finished run, or `hf:` and a shared folder. Several backbones: one for all, or one
+            for each.
         head: The classifier on top: a Keras head, or a scikit-learn classifier on the features.
         task: What is asked of each image: `"single-label"`, one of several classes; `"ordinal"`, a grade: the classes
             are in the order of `data.order`, or numbers by their size, and an error counts by how many grades it is;
