@@ -1,5 +1,7 @@
 """A finished run as a folder that can be shared: what `huggingface_hub.upload_folder` takes as it is."""
 
+import tlmed.tensorflow_start
+
 import shutil
 import zipfile
 from collections.abc import Sequence
