@@ -15,7 +15,7 @@ FORMATS = ("requirements", "card", HUB, *MODELS)
 QUANTIZED = ("int8", "float16")
 
 
-@click.command(short_help="Write a run's model for other runtimes, its packages, or a model card.")
+@click.command(short_help="Write a run's model for other runtimes, or its card.")
 @click.argument("run")
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What to write.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write it here; by default a text is printed.")
