@@ -111,6 +111,8 @@ def test_a_client_that_hangs_up_harms_nobody(server):
 
 
 def test_slow_clients_are_refused_and_keep_nobody_waiting(server):
+    half = server.open()
+    half.sendall(HEAD[:30])  # a head that never ends
     lines = [server.open() for _ in range(80)]  # more than there are places
     for line in lines:
         line.sendall(HEAD % 1000 + b"x")
@@ -120,7 +122,9 @@ def test_slow_clients_are_refused_and_keep_nobody_waiting(server):
     answers = [line.recv(2**16) for line in lines]
     assert {answer[:12] for answer in answers} == {b"HTTP/1.1 408"}
     assert 5 < time.monotonic() - begun < 30
-    for line in lines:
+    assert half.recv(2**16) == b""
+    assert time.monotonic() - begun < 40
+    for line in (half, *lines):
         line.close()
 
 
