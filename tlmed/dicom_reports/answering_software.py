@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tlmed.answer_units import unit_of
-from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
 from tlmed.export.naming import name_weights
 from tlmed.inference.panel import Panel
-from tlmed.intact import LOCK
+from tlmed.intact import LOCK, checksum, read_verified
 from tlmed.metrics.names import name_metric
-from tlmed.rundir import RunDir
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, join_names, shorten, thousandths
 
@@ -48,30 +46,20 @@ def describe_software(panel: Panel) -> Software:
     """Return what answers for a run, a cross-validation or an ensemble.
 
     Raises:
-        InputError: A member has no lock.
+        InputError: A member has no lock, one of another format, or one that was changed.
     """
-    locks = [_read_lock(member.run) for member in panel.members]
+    locks = [read_verified(member.run / LOCK) for member in panel.members]
     names = list(dict.fromkeys(name for member in panel.members for name in _name_backbones(member.recipe.backbone)))
     versions = dict.fromkeys(lock["code"]["version"] for lock in locks)
     name = join_names(names) if panel.is_single else f"{len(panel.members)} networks: {join_names(names)}"
     # Of one network it is its own; of several it is that of all of them, in their order, with their shares.
-    sums = [lock["sha256"] for lock in locks]
+    sums = [checksum(lock) for lock in locks]
     shares = zip(sums, panel.weights.tolist(), strict=True)
     joint = "\n".join(f"{own} {share!r}" for own, share in shares)
     together = sums[0] if panel.is_single else hashlib.sha256(joint.encode()).hexdigest()
     remarks = [*_describe_decision(panel), *_describe_worth(panel.metrics)]
     remarks += [f"SHA-256 of a member's lock: {own}" for own in sums if not panel.is_single]
     return Software(shorten(name, _LONGEST), join_names(versions), together, tuple(remarks))
-
-
-def _read_lock(run: RunDir) -> dict:
-    lock = run.json(LOCK)
-    if not isinstance(lock.get("sha256"), str) or "version" not in lock.get("code", {}):
-        raise InputError(
-            "RUN must have a lock, by which reports name it: train it again. "
-            f"Received: {run / LOCK}, of an older version."
-        )
-    return lock
 
 
 def _name_backbones(backbone) -> list[str]:
