@@ -4,6 +4,7 @@ import numpy as np
 
 from tlmed.data import ImageSet, join_units
 from tlmed.novelty import ALARM, Novelty, learn_novelty, write_novelty
+from tlmed.novelty.distances import ROOM
 from tlmed.novelty.known_images import LEAST, Seen, check_alarms, note_tested
 from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
@@ -27,7 +28,11 @@ def keep_novelty(job: Job, images: ImageSet, outcome: Outcome) -> None:
         if reason := _find_lack(rows, owners, images):
             NOVELTY_JSON.write(run, {"kept": False, "reason": reason})
             return
-        parts = {name: _see(images, outcome, owners, chosen) for name, chosen in rows.items()}
+        parts = {"val": _see(images, outcome, owners, rows["val"])}
+        # No more training images than can be kept: computing the features of others would be for nothing.
+        most = max(1, ROOM // (4 * parts["val"].features.shape[1]))
+        rows["train"] = _limit(rows["train"], derive(seed, "novelty", "train"), most)
+        parts |= {name: _see(images, outcome, owners, rows[name]) for name in ("train", "test")}
         finite = all(np.isfinite(part.features).all() for part in parts.values())
         if not finite:
             NOVELTY_JSON.write(run, {"kept": False, "reason": "the network gives features that are not finite"})
@@ -54,8 +59,8 @@ def _choose_rows(images, owners, seed) -> dict[str, np.ndarray]:
     return {name: _limit(rows, derive(seed, "novelty", name)) for name, rows in chosen.items()}
 
 
-def _limit(rows, seed) -> np.ndarray:
-    return np.sort(np.random.RandomState(seed).permutation(rows)[:MOST])
+def _limit(rows, seed, most=MOST) -> np.ndarray:
+    return np.sort(np.random.RandomState(seed).permutation(rows)[:most])
 
 
 def _find_owners(images) -> np.ndarray:
