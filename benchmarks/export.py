@@ -2,7 +2,8 @@
 
     python benchmarks/export.py --run runs/busi --out exported
 
-The times are of one image on one core, all models in turn, many times; the median counts. Only their ratios mean
+The times are those of the processor for one image on one core, all models in turn, many times; the median counts. Only
+their ratios mean
 anything elsewhere. OpenVINO and ONNX Runtime are given one thread, too. Needs the extra `export`.
 """
 
@@ -54,11 +55,11 @@ def measure(runs: list, image: np.ndarray) -> list[float]:
     seconds = [[] for _ in runs]
     for round_ in range(ROUNDS + 1):
         for own, run in zip(seconds, runs, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(CALLS):
                 run(image)
             if round_:  # the first one warms up
-                own.append((time.perf_counter() - start) / CALLS)
+                own.append((time.process_time() - start) / CALLS)
     return [1000 * statistics.median(own) for own in seconds]
 
 

@@ -48,7 +48,9 @@ def export(run, form, out, hashes, quantize, max_loss, data, force):
         if out is None:
             raise click.UsageError(f"--format {form} goes with --out FOLDER{' or FILE.keras' * (form == KERAS)}.")
         alone = form == KERAS and out.suffix == ".keras"
-        if alone and quantize is None:
+        if alone and (data or quantize):
+            raise click.UsageError("--data and --quantize go with --out FOLDER, and not with one file.")
+        if alone:
             _write_network(run, out, force)
         else:
             _write_model(run, {"name": form, "quantize": quantize, "most": max_loss, "source": data}, out, force)

@@ -3,13 +3,14 @@
 import importlib.util
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tlmed.conversion.absorbed_constants import absorb_constants
 from tlmed.conversion.export_graph import IMAGES, SCORES, Graph
 from tlmed.conversion.hybrid_graph import join_classifier
 from tlmed.conversion.short_numbers import write_float16, write_int8
@@ -161,7 +162,7 @@ def _write_openvino(graph: Graph, path: Path, is_short: bool = False) -> None:
 
 
 def _write_openvino_float16(graph: Graph, path: Path, images: np.ndarray) -> dict:
-    _write_openvino(graph, path, is_short=True)
+    _write_openvino(replace(graph, network=absorb_constants(graph.network, images)), path, is_short=True)
     return {}
 
 

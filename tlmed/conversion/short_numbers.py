@@ -9,28 +9,32 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tlmed.conversion.channel_equalizing import equalize
+from tlmed.conversion.absorbed_constants import absorb_constants
 from tlmed.conversion.export_graph import Graph
 
 # The error of rounding alone has a standard deviation of 1 / sqrt(12) = 0.29 steps. Where what a layer gives differs by
 # this much more from what it should give, weights or sums are too coarse, too.
-ROUGH = 0.45  # steps
+ROUGH = 0.4  # steps
 _LOOKED_AT = 10  # images, on which errors are measured
-_HEAD = "FULLY_CONNECTED"  # the last one gives the logits: with 256 steps, images would tie
+# The first layer is small, and colours that nearly cancel in it become large later; with 256 steps for the logits,
+# which the last one gives, images would tie. To leave both is usual (Zhou et al., DoReFa-Net, 2016).
+_STEM, _HEAD = "CONV_2D", "FULLY_CONNECTED"
 
 
 def write_float16(graph: Graph, path: Path, images: np.ndarray) -> dict:
     """Write a LiteRT file with weights of 16 bits, which are computed with in single precision.
 
+    The network is rewritten first (`absorb_constants`).
+
     Args:
         graph: What to write.
         path: Where.
-        images: Not needed.
+        images: Training images, uint8 [n, height, width, 3].
 
     Returns:
         What `model.json` says of it.
     """
-    converter = _convert(graph)
+    converter = _convert(replace(graph, network=absorb_constants(graph.network, images)))
     converter.target_spec.supported_types = [tf.float16]
     path.write_bytes(converter.convert())
     return {}
@@ -39,9 +43,9 @@ def write_float16(graph: Graph, path: Path, images: np.ndarray) -> dict:
 def write_int8(graph: Graph, path: Path, images: np.ndarray) -> dict:
     """Write a LiteRT file with integers of 8 bits, for weights and for what layers give.
 
-    The network is rewritten first (`equalize`). Ranges are measured on images. Then the error of each layer is measured
-    on some of them (as in TensorFlow's guide to its quantization debugger), and those with an error of more than
-    `ROUGH` steps stay in single precision, as does the head.
+    The network is rewritten first (`absorb_constants`). Ranges are measured on images. Then the error of each layer is
+    measured on some of them (as in TensorFlow's guide to its quantization debugger), and those with an error of more
+    than `ROUGH` steps stay in single precision, as do the first and the last one.
 
     Args:
         graph: What to write.
@@ -51,7 +55,7 @@ def write_int8(graph: Graph, path: Path, images: np.ndarray) -> dict:
     Returns:
         What `model.json` says of it.
     """
-    converter = _convert(replace(graph, network=equalize(graph.network, images)))
+    converter = _convert(replace(graph, network=absorb_constants(graph.network, images)))
     converter.representative_dataset = lambda: ([image[None]] for image in images)
     spaced = images[:: -(-len(images) // _LOOKED_AT)]
     debugger = tf.lite.experimental.QuantizationDebugger(
@@ -68,21 +72,24 @@ def write_int8(graph: Graph, path: Path, images: np.ndarray) -> dict:
 
 
 def find_rough(rows: Sequence[dict[str, str]]) -> Iterator[str]:
-    """Yield the layers that stay in single precision: the head, what comes after it, and those with large errors.
+    """Yield the layers that stay in single precision: all up to the stem, the head, and those with large errors.
 
     Args:
         rows: What the debugger measured of each layer, in order.
 
-    >>> row = {"op_name": "CONV_2D", "scale": "0.5"}
-    >>> rows = [{**row, "tensor_name": "a", "mean_squared_error": "0.02"}]
-    >>> rows += [{**row, "tensor_name": "b", "mean_squared_error": "0.09"}]
-    >>> list(find_rough(rows))
-    ['b']
+    >>> rows = [
+    ...     {"tensor_name": name, "op_name": kind, "scale": "0.5", "mean_squared_error": error}
+    ...     for name, kind, error in (("a", "MUL", "0"), ("b", "CONV_2D", "0.02"), ("c", "CONV_2D", "0.02"))
+    ... ]
+    >>> list(find_rough([*rows, {**rows[2], "tensor_name": "d", "mean_squared_error": "0.09"}]))
+    ['a', 'b', 'd']
     """
-    heads = [number for number, row in enumerate(rows) if row["op_name"] == _HEAD]
+    kinds = [row["op_name"] for row in rows]
+    stem = kinds.index(_STEM) if _STEM in kinds else -1
+    head = len(kinds) - 1 - kinds[::-1].index(_HEAD) if _HEAD in kinds else len(kinds)
     for number, row in enumerate(rows):
         error = float(row["mean_squared_error"]) ** 0.5 / float(row["scale"])
-        if error > ROUGH or (heads and number >= heads[-1]):
+        if error > ROUGH or not stem < number < head:
             yield row["tensor_name"]
 
 
