@@ -3,8 +3,7 @@
     python benchmarks/export.py --run runs/busi --out exported
 
 The times are those of the processor for one image on one core, all models in turn, many times; the median counts. Only
-their ratios mean
-anything elsewhere. OpenVINO and ONNX Runtime are given one thread, too. Needs the extra `export`.
+their ratios mean anything elsewhere. OpenVINO and ONNX Runtime are given one thread, too. Needs the extra `export`.
 """
 
 import argparse
