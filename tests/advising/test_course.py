@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.advice_report.samples import COMPLETE, write_sample
-from tlmed.advising import course
+from tlmed.advising import course, first_look
 from tlmed.advising.request import Request
 from tlmed.errors import InputError
 from tlmed.recipe import load_recipe
@@ -67,3 +67,17 @@ def test_an_error_does_not_take_back_the_steps_that_were_written_down(monkeypatc
     with pytest.raises(InputError):
         course.make_advice(Request(load_recipe("feature_extractor"), folder), Silent(), None)
     assert read_advice_json(folder)["steps"] == COMPLETE["steps"]
+
+
+def test_weights_that_were_trained_on_development_images_are_refused(monkeypatch, tmp_path):
+    images = object()
+
+    def say(weights, backbone, seen):
+        assert seen is images
+        return [f"base was trained on 5 of the 8 {backbone} images"] if weights == "base" else []
+
+    monkeypatch.setattr(first_look, "say_taught", say)
+    recipe = load_recipe("feature_extractor")
+    with pytest.raises(InputError, match=r"Received: LeNet5=base: base was trained on 5 of the 8 LeNet5 images\."):
+        first_look.refuse_taught(Request(recipe, tmp_path, networks=("VGG16", "LeNet5=base")), images)
+    first_look.refuse_taught(Request(recipe, tmp_path, networks=("VGG16", "LeNet5=digits")), images)

@@ -402,6 +402,22 @@ def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
         by_weights = [row["path"] for row in tested if row["sha256"] in known]
         assert out.json("environment.json")["earlier"]["known"] == by_weights
         assert out.json("lock.json")["environment"]["earlier"]["known"] == by_weights
+        trained = {row["sha256"] for other in rows if other != name for row in rows[other] if row["split"] == "train"}
+        taught = [row["path"] for row in rows[name] if row["split"] == "val" and row["sha256"] in trained]
+        assert out.json("environment.json")["earlier"]["taught"] == taught != []
+        deciding = [row for row in rows[name] if row["split"] != "test"]
+        first = sum(
+            row["split"] == "train" and row["sha256"] in {it["sha256"] for it in deciding} for row in rows["first"]
+        )
+        said = run.introduce(
+            dataclasses.replace(
+                small(f"weights={weights}", f"seed={seed}"), data=dataclasses.replace(small().data, source=str(images))
+            )
+        ).taught
+        assert any(
+            line.startswith(f"{tmp_path / 'first'} was trained on {first} of the {len(deciding)} development images")
+            for line in said
+        )
         assert list_known(read_results([out.path, tmp_path / "first"])[:1]) == [set(by_weights)]
         assert sum("where the weights come from, was" in sentence for sentence in told[name]) == len(rows) - 1
         assert any(sentence.startswith(f"{leaked} of {len(tested)} test images") for sentence in told[name])

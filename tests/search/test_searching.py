@@ -107,6 +107,47 @@ def test_what_the_images_are_is_said_once_kept_and_shown(searching):
     assert all(page.count(each) == 1 for each in said)
 
 
+def test_weights_that_were_trained_on_images_that_decide_are_refused_whichever_is_named_first(searching, tmp_path):
+    for backbones in (("LeNet5=imagenet", "LeNet5=base"), ("LeNet5=base", "LeNet5=imagenet")):
+        with pytest.raises(InputError) as raised:
+            searching(small(1, seeds=1, backbones=backbones), ("taught base",))
+        (fault,) = raised.value.faults
+        assert fault.endswith("Received: LeNet5=base: the base was trained on 5 of the 8 development images.")
+        assert not (tmp_path / "study").exists()
+    varied = small(1, seeds=1, backbones=(), vary={"weights": ("imagenet", "base")})
+    with pytest.raises(InputError, match="=base: the base was"):
+        searching(varied, ("taught base",))
+    searching(small(1, seeds=1, backbones=("LeNet5=imagenet", "LeNet5=base")), ("taught other",))
+
+
+def test_a_candidate_whose_weights_turn_out_to_know_validation_images_cannot_win(searching):
+    folder, shown = searching(small(2, seeds=1), ("taught later",), jobs=1)
+    (search,) = read_search_json(folder)["searches"]
+    assert search["probes"]["AlexNet=none"] is None
+    assert {row["backbone"] for row in read_candidates(folder)} == {"LeNet5"}
+    assert "a run that gave them was trained on 2 validation images" in shown
+
+
+def test_what_the_choice_is_made_of_counts_the_backbones(searching):
+    folder, shown = searching(small(1, seeds=1, recipes=("feature_extractor",)), jobs=1)
+    assert "the backbone was chosen out of 2 by validation images, too" in shown
+    assert "no others to choose from" not in shown
+    assert "chosen out of 1 candidate, and the backbone they begin with out of 2" in (folder / "winner.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("vary", "said"),
+    [
+        ({"data.order": (("0", "1", "2"), ("1", "0", "2"))}, "one order of grades.*Received: 0, 1, 2; 1, 0, 2"),
+        ({"data.order": (("0", "1", "2"), None)}, "one question. Received: ordinal, single-label"),
+    ],
+)
+def test_candidates_of_several_measures_are_refused(vary, said, searching, tmp_path):
+    with pytest.raises(InputError, match=said):
+        searching(small(2, vary=vary))
+    assert not (tmp_path / "study").exists()
+
+
 def test_the_same_command_goes_on_with_more_trials_and_refuses_another_search(searching):
     folder, _ = searching(small(2), jobs=1)
     before = read_candidates(folder)

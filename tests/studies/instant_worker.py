@@ -48,6 +48,8 @@ def train(job: dict) -> dict:
             "metrics": {"auc": measured, "accuracy": measured},
         },
     }
+    if "taught later" in sys.argv and told == "AlexNet" and draw == 1:
+        files["environment.json"] = {"earlier": {"taught": ["0", "1"]}}
     for name, content in files.items():
         (out / name).write_text(json.dumps(content))
     kind = "train" if "other train" in sys.argv else "test"
@@ -83,7 +85,11 @@ def read(job: dict) -> dict:
     if "read fails" in sys.argv and Path(job["out"]).name.startswith("feature_extractor-"):
         return {"state": "failed", "reason": "no"}
     source, left = job["recipe"]["data"]["source"], "1 image cannot be read and is left out"
-    return {"state": "complete", "said": [f"Images: 9 from {source}"], "found": [left] if job["skip_bad"] else []}
+    found, taught = [left] if job["skip_bad"] else [], []
+    if any(f"taught {each}" in sys.argv for each in (job["recipe"]["weights"], "all")):
+        found.append("9 test images are known.")
+        taught.append("the base was trained on 5 of the 8 development images")
+    return {"state": "complete", "said": [f"Images: 9 from {source}"], "found": found, "taught": taught}
 
 
 def digest(text):

@@ -189,6 +189,16 @@ def test_what_the_images_are_is_said_once_kept_and_shown(sweeping):
     assert "Images:" not in shown
 
 
+def test_what_each_of_the_weights_knows_is_said_and_whose_the_images_are(sweeping, tmp_path):
+    study = small(recipes=("feature_extractor",), backbones=("LeNet5=imagenet", "LeNet5=base"), seeds=1)
+    folder, _ = sweeping(study, ("taught base",))
+    assert list_told(folder) == ["Images: 9 from images", "With LeNet5=base: 9 test images are known."]
+    study = small(seeds=1, backbones=("LeNet5",), vary={"data.train_share": (0.3, 1.0)}, folds=2)
+    folder, _ = sweeping(study, folder=tmp_path / "shares")
+    said = "These are the images of fold 1 of data.train_share=0.3; `data.train_share` varies, and they with it."
+    assert list_told(folder) == ["Images: 9 from images", said]
+
+
 def test_a_cell_that_was_entered_twice_is_trained_once(tmp_path):
     ledgers = [Ledger(tmp_path, None, "study") for _ in range(2)]
     for ledger in ledgers:

@@ -94,6 +94,11 @@ def test_draws_of_the_only_candidate_chose_nothing(tmp_path):
     said = say(folder)
     assert "On four further draws the only candidate has 0.940." in said
     assert "draws that chose" not in said + make_search_page(read_search(folder))
+    edit(folder / "search.json", lambda content: content["searches"][0].update(probes={"VGG16": 0.9, "LeNet5": 0.8}))
+    said = say(folder)
+    assert "the backbone was chosen out of 2 by validation images, too" in said
+    assert "no others" not in said
+    assert "has 0.940: 0.010 less than on the draws that chose it" in said
 
 
 def test_over_folds_only_the_first_one_is_unseen_and_the_mean_is_called_too_good(tmp_path):

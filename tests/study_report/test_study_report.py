@@ -164,6 +164,9 @@ def test_leaks_are_told_wherever_the_study_is_shown(tmp_path):
     analysis = analyse(read_study_scores(folder))
     said = "In 1 cell of 2, training or validation knows test images, or others of their group: up to 30 of 90."
     assert warn(analysis.scores)[0].startswith(said)
+    assert warn(analysis.scores)[0].endswith(
+        " poor knows more of them than others do: a lead over these shows nothing."
+    )
     assert said in make_study_page(analysis)
     assert f"Warning: {said}" in "\n".join(to_lines(describe_study_scores(analysis)))
 
@@ -197,6 +200,29 @@ def test_positive_classes_that_differ_are_all_named(tmp_path):
     for row, positive in zip(results, ("benign", "normal"), strict=True):
         row[0][0].metrics["positive"] = positive
     assert "Positive class: benign or normal, as the configuration says." in describe_cells(analysis)
+
+
+def test_kappas_of_several_orders_of_grades_are_not_compared(tmp_path):
+    folder = write_study_of(tmp_path / "study", {"good": 0.9, "poor": 0.1}, folds=0, seeds=1)
+    for run in (folder / "runs").iterdir():
+        edit(run / "metrics.json", make_ordinal)
+    assert read_study_scores(folder).metric == "quadratic_kappa"
+    run = folder / "runs" / "poor-seed0-fold0"
+    turn_classes(run, [2, 1, 0])  # from the highest to the lowest: the same measure
+    assert read_study_scores(folder).metric == "quadratic_kappa"
+    turn_classes(run, [1, 0, 2])
+    with pytest.raises(InputError, match=r"of one order of grades.* Received: .*; "):
+        read_study_scores(folder)
+
+
+def make_ordinal(content):
+    kappa = {"value": 0.5, "low": 0.4, "high": 0.6, "method": "none"}
+    content.update(task="ordinal", positive=None, primary="quadratic_kappa")
+    content["metrics"]["quadratic_kappa"] = kappa
+
+
+def turn_classes(run, places):
+    edit(run / "metrics.json", lambda content: content.update(classes=[THREE[place] for place in places]))
 
 
 def test_a_class_that_a_cell_could_not_measure_is_told(tmp_path):

@@ -22,6 +22,7 @@ from tlmed.advising.first_look import (
     look,
     open_images,
     refuse_errors,
+    refuse_taught,
 )
 from tlmed.advising.goals import KAPPA
 from tlmed.advising.joint_answers import join
@@ -100,6 +101,7 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
     subject = open_images(request, voice)
     for line in subject.words:
         screen.say(line)
+    refuse_taught(request, subject.images)
     digests = digest_images(subject.images)
     check_unchanged(diary.done.get("images"), digests, request.folder)
     story.data = describe_images(subject.images, request)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.advising.at_hand import read_networks
 from tlmed.advising.cures import suggest_cure
 from tlmed.advising.request import Request
+from tlmed.backbones.deciding_images import say_taught
 from tlmed.data import ImageSet
 from tlmed.errors import CheckFailed, InputError
 from tlmed.findings import shorten
@@ -61,6 +63,27 @@ def open_images(request: Request, voice: Voice) -> Subject:
             f"{join_names(subject.images.table.classes)} only."
         )
     return subject
+
+
+def refuse_taught(request: Request, images: ImageSet) -> None:
+    """Refuse weights that a user names if they were trained on the development images, by which an advice decides.
+
+    Raises:
+        InputError: With each of these weights.
+    """
+    faults = [
+        f"{network.name}: {sentence}"
+        for network in read_networks(list(request.networks))
+        for sentence in say_taught(network.weights, network.backbone, images)
+    ]
+    if faults:
+        raise InputError(
+            [
+                "An advice judges networks by development images on which their weights were not trained; leave these "
+                f"weights out, or take those of a run on other images. Received: {fault}."
+                for fault in faults
+            ]
+        )
 
 
 def look(request: Request, subject: Subject, voice: Voice) -> Look:

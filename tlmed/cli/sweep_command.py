@@ -77,9 +77,10 @@ def sweep(recipes, **given):
         return
     states = run_study(study, order, screen, *source).states
     if failed := states["failed"]:
+        what = "cells" if study.search is None else "cells of the winner"
         raise RunFailed(
             "Every cell must end well; the same command tries those again that did not. Received: "
-            f"{failed} of {sum(states.values())} failed, for the reasons in {order.folder / 'cells.csv'}."
+            f"{failed} of {sum(states.values())} {what} failed, for the reasons in {order.folder / 'cells.csv'}."
         )
 
 

@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tlmed import metrics
 from tlmed.backbones.ancestry import find_known, leave_out_published
+from tlmed.backbones.deciding_images import say_taught
 from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.data.decode_and_resize import PixelRule
@@ -143,8 +145,23 @@ def look(recipe: Recipe, skip_bad: bool = False) -> tuple[ImageSet, list[str | T
     return images, [*describe_synthetic(recipe), describe_counts(recipe, images), *describe_found(recipe, images)]
 
 
-def introduce(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str], list[str]]:
-    """Return what a command says of a recipe's images before it trains: how many there are, and what was found.
+@dataclass(frozen=True)
+class Introduction:
+    """What a command says of a recipe's images before it trains.
+
+    Attributes:
+        said: How many there are.
+        found: What was found in them, leaks first.
+        taught: On which of those that can become validation images the weights were trained, a sentence for each run.
+    """
+
+    said: list[str]
+    found: list[str]
+    taught: list[str]
+
+
+def introduce(recipe: Recipe, skip_bad: bool = False) -> Introduction:
+    """Return what a command says of a recipe's images before it trains.
 
     Args:
         recipe: The recipe. Of a cross-validation the first fold is taken.
@@ -156,7 +173,8 @@ def introduce(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str], list[s
     recipe = take_first_fold(recipe)
     images = examine_images(recipe, read_images(recipe, skip_bad))
     found = list_found(images, "listed in the environment.json of each run")
-    return [*describe_synthetic(recipe), describe_counts(recipe, images)], found
+    said = [*describe_synthetic(recipe), describe_counts(recipe, images)]
+    return Introduction(said, found, say_taught(recipe.weights, recipe.backbone, images))
 
 
 def list_found(images: ImageSet, where: str) -> list[str]:

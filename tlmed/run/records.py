@@ -12,6 +12,7 @@ from tlmed.backbones.recollection import find_earlier
 from tlmed.data import ImageSet
 from tlmed.data.extras import count_extras
 from tlmed.data.leaks import find_known_by_weights, find_undecided
+from tlmed.data.learned import recognise_images
 from tlmed.data.patients import align_rows
 from tlmed.data.readers import describe_formats
 from tlmed.data.recorded import (
@@ -355,10 +356,15 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
 
 
 def _list_known(images) -> dict[str, list[str]]:
-    """Return the paths of the test images that the runs which gave the weights know, and of those they may know."""
+    """Return the paths of the test images that the runs which gave the weights know, and of those they may know.
+
+    With them, those of the validation images on which these runs were trained: they cannot judge the weights.
+    """
     known = find_known_by_weights(images.sha256, images.table.own_groups, images.splits, images.elsewhere)
     hidden = find_undecided(images.table, images.sha256, images.elsewhere, images.certain) & (images.splits == "test")
-    found = {"known": known, "undecided": hidden & ~known}
+    trained = [learned.without_validation() for learned in images.elsewhere.values()]
+    taught = recognise_images(trained, images.sha256, images.table.own_groups) & (images.splits == "val")
+    found = {"known": known, "undecided": hidden & ~known, "taught": taught}
     return {name: [images.table.paths[row] for row in np.flatnonzero(chosen)] for name, chosen in found.items()}
 
 

@@ -148,6 +148,7 @@ class Earlier(TypedDict, total=False):
     certain: bool  # whether it is known for all weights what they were trained on
     known: list[str]  # the test images that these runs know; missing in runs of older versions
     undecided: list[str]  # those of which it cannot be told; missing there, too
+    taught: list[str]  # the validation images on which these runs were trained; missing there, too
 
 
 class Environment(TypedDict, total=False):

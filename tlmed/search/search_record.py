@@ -14,6 +14,7 @@ from tlmed.search.time_left import describe_shortage
 from tlmed.studies.crew import Crew
 from tlmed.tasks import PRIMARY, SINGLE_LABEL
 from tlmed.whole_files import write_text
+from tlmed.words import count
 
 _SEEN = (
     "Many test images of that command took part in the search, so that its test score is too good; that in "
@@ -107,12 +108,14 @@ def _write_recipe(state, outer, winner: Tried, name: str) -> str:
     values = "\n".join(f"    {each}: {show_value(value)}" for each, value in winner.params.items())
     doubt = "" if outer.is_over else " The search is not finished: it is the best candidate so far."
     seen = "" if outer.fold is None else f"\n\n{_SEEN}"
+    chosen = len(outer.probes)
+    probed = f", and the backbone they begin with out of {chosen} by the first draw" if chosen > 1 else ""
     said = f"""Candidate {winner.number + 1} of a search: no other that was judged on as many draws has a higher mean \
 validation score; it has {winner.score:.3f} over draws 1 to {winner.draws}.{doubt}
 
     tlmed train {name} --data my_images/
 
-It was chosen out of {len(outer.tried)}:
+It was chosen out of {count(len(outer.tried), "candidate")}{probed}:
 
 {values}
 

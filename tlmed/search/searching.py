@@ -8,6 +8,7 @@ from tlmed.errors import InputError, RunFailed
 from tlmed.recipe.search_space import Space, describe_space
 from tlmed.run_files.study_files import is_study
 from tlmed.screen import Screen
+from tlmed.search.first_cells import list_beginnings, refuse_measures
 from tlmed.search.proposals import RUNGS, find_winner
 from tlmed.search.search_record import write_record
 from tlmed.search.search_state import OuterSearch, SearchState
@@ -20,7 +21,7 @@ from tlmed.studies.crew import Crew, Order
 from tlmed.studies.directory import one_at_a_time
 from tlmed.studies.impossible_cells import check_backbones
 from tlmed.studies.lost_runs import renew_lost
-from tlmed.studies.source_look import look_at_sources, tell_images
+from tlmed.studies.source_look import look_at_sources, refuse_taught, tell_images
 from tlmed.studies.sweeping import StudyResult, count_states, open_crew, work
 from tlmed.studies.worker_pool import choose_jobs, hire
 from tlmed.study_report import describe_search, read_search, write_search_page, write_time
@@ -51,11 +52,14 @@ def run_search(space: Space, order: Order, screen: Screen) -> StudyResult:
         with hire(1) as pool:
             _check_sources(pool, space, screen)
     about = {"data": source, "varied": list(space.names), "search": space.to_json()}
+    beginnings = list_beginnings(space)
+    refuse_measures(beginnings)
     with open_crew([], order, about) as crew:
+        refuse_taught(crew.pool, beginnings, order)
         state = _begin(crew, space, screen)
         for line in describe_plan(space):
             screen.say(line)
-        tell_images(crew.pool, list_starts(space), order, screen)
+        tell_images(crew.pool, beginnings, order, screen)
         if order.budget is not None:
             _forecast(crew, state)
         crew.extend = _watch(state)
@@ -77,6 +81,7 @@ def plan_search(space: Space, order: Order, screen: Screen) -> None:
     jobs = choose_jobs(order.jobs, psutil.virtual_memory().available)
     starts = list_starts(space)
     check_backbones(starts)
+    refuse_measures(list_beginnings(space))
     with hire(jobs) as pool:
         _check_sources(pool, space, screen)
         found = forecast_all(pool, starts, order.skip_bad, screen)

@@ -7,12 +7,13 @@ from tlmed.errors import InputError
 from tlmed.evaluation.measures import Scoring, measure
 from tlmed.evaluation.pooled_csv import read_units
 from tlmed.recipe import Cell
-from tlmed.run_files import METRICS_JSON, PLAN_JSON, SPLITS_CSV, TIMING_JSON
+from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.run_files.study_files import RUNS
 from tlmed.rundir import RunDir
 from tlmed.split_names import UNUSED
 from tlmed.studies.ledger import Entry
 from tlmed.tasks import PRIMARY, read_task
+from tlmed.words import count
 
 COSTS = ("training_seconds", "total_seconds", "parameters")  # metrics of a cell that are no scores
 _SECONDS = "total_seconds"
@@ -34,7 +35,8 @@ def read_result(run: RunDir, draw: int | None = None) -> dict:
         labels and groups; `images`: one of them in their splits; and the costs.
 
     Raises:
-        InputError: If a file of the run cannot be read, or the score that judges could not be measured.
+        InputError: If a file of the run cannot be read, the score that judges could not be measured, or the weights
+            were trained on some of the validation images that judge.
     """
     found, timing, plan = METRICS_JSON.read(run), TIMING_JSON.read(run), PLAN_JSON.read(run)
     primary = found.get("primary", PRIMARY[read_task(found)])
@@ -59,6 +61,11 @@ def _list_tested(found) -> dict:
 
 def _judge(run, found, primary) -> dict:
     """Return the score of the validation images, or of the files or groups that they make up, in place of metrics."""
+    if taught := ENVIRONMENT_JSON.find(run).get("earlier", {}).get("taught"):
+        raise InputError(
+            "Validation images that judge a candidate must be new to its weights. Received: a run that gave them was "
+            f"trained on {count(len(taught), 'validation image')}."
+        )
     units = read_units(run.path, found).of("val")
     asked = Scoring("val", found.get("positive"))
     value = measure(units, asked, (primary,))["metrics"][primary]["value"] if units.paths else None

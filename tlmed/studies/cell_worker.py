@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -71,8 +72,7 @@ def _do(job: dict) -> dict:
         if job["kind"] == FORECAST:
             return {"state": COMPLETE, "seconds": forecast(recipe, job["skip_bad"])}
         if job["kind"] == READ:
-            said, found = introduce(recipe, job["skip_bad"])
-            return {"state": COMPLETE, "said": said, "found": found}
+            return {"state": COMPLETE, **asdict(introduce(recipe, job["skip_bad"]))}
         train(recipe, Path(job["out"]), skip_bad=job["skip_bad"], report=job["report"], verbose=False)
         return {"state": COMPLETE}
     except (Interrupted, Terminated):

@@ -45,9 +45,14 @@ def say_tried(record: SearchRecord) -> str:
     folds = f" in {count(len(record.searches), 'fold')}" if record.content["nested"] else ""
     took = describe_seconds(record.content["seconds"])
     return (
-        f"{count(len(record.rows), 'candidate')}{folds}: {said or 'none yet'}. All trainings together took {took}. "
-        f"Judged by the {name_inline(record.content['metric'])} of validation images."
+        f"{count(len(record.rows), 'candidate')}{folds}: {said or 'none yet'}.{_say_probed(record)} All trainings "
+        f"together took {took}. Judged by the {name_inline(record.content['metric'])} of validation images."
     )
+
+
+def _say_probed(record) -> str:
+    probed = max(map(_count_probed, record.searches), default=0)
+    return f" Before them, the backbone was chosen out of {probed} by validation images, too." if probed else ""
 
 
 def say_winners(record: SearchRecord) -> list[str]:
@@ -135,7 +140,7 @@ def _say_single(record) -> list[str]:
     first = record.unseen if record.content["folds"] else record.mean
     where = "the test images of fold 1" if record.content["folds"] else "the test images"
     said = [f"On {where}, which took no part in the search: {metric} {_say_score(record, first)}."]
-    said += [_say_optimism(search, first), *_say_fresh(search, len(record.rows))]
+    said += [_say_optimism(search, first), *_say_fresh(search, record)]
     if record.unseen is not None:
         folds = len(record.scores.folds)
         said.append(
@@ -154,11 +159,11 @@ def _say_optimism(search, mean) -> str:
     )
 
 
-def _say_fresh(search, tried) -> list[str]:
+def _say_fresh(search, record) -> list[str]:
     """Say how the winner does on draws that chose nothing; they hold the same images, so not all luck shows."""
     if search["fresh"] is None:
         return []
-    if tried == 1:
+    if len(record.rows) == 1 and not _count_probed(search):
         return [
             f"On four further draws the only candidate has {search['fresh']:.3f}. There were no others to choose from."
         ]
@@ -168,6 +173,11 @@ def _say_fresh(search, tried) -> list[str]:
         f"On four draws that chose nothing the winner has {search['fresh']:.3f}: {shown}. They are draws of the same "
         "images, so this is a part of the optimism and not all of it."
     ]
+
+
+def _count_probed(search) -> int:
+    """Return among how many backbones a probe has chosen; 0 where there was no choice."""
+    return len(search["probes"]) if len(search["probes"]) > 1 else 0
 
 
 def list_best(record: SearchRecord) -> Table:

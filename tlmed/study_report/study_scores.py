@@ -20,7 +20,7 @@ from tlmed.metrics.sample_sizes import MANY_CLASSES, count_units, note_few, say_
 from tlmed.metrics.spreads import Spread, find_strata, measure_spread
 from tlmed.run_files.study_files import CELL_COLUMNS, describe_missing, find_missing, read_cells, read_scores
 from tlmed.rundir import RunDir
-from tlmed.tasks import PRIMARY, read_task
+from tlmed.tasks import ORDINAL, PRIMARY, read_task
 
 NAMED = ("recipe", "backbone", "weights")  # columns that a configuration has in each study
 SIZE = "data.train_share"  # the field whose values are shares of the training images
@@ -222,6 +222,8 @@ def _gather(folder, varied, whole, by_cell, missing) -> StudyScores:
     if len(tasks) > 1:
         raise InputError(f"All cells of a study must ask one question. Received: {', '.join(sorted(tasks))}.")
     metric = PRIMARY[tasks.pop()]
+    if metric == PRIMARY[ORDINAL]:
+        _refuse_orders(results)
     values = np.array([[[_score(result, metric) for result in fold] for fold in row] for row in results])
     keys = list(whole)
     configurations = tuple(_describe(key, varied, row) for key, row in zip(keys, results, strict=True))
@@ -230,6 +232,16 @@ def _gather(folder, varied, whole, by_cell, missing) -> StudyScores:
     return StudyScores(
         metric, configurations, _name_all(configurations), folds, seeds, values, tuple(results), repeats, missing
     )
+
+
+def _refuse_orders(results) -> None:
+    """Refuse quadratic kappas of several orders of grades; an order and its reverse have the same."""
+    orders = {tuple(result.test.classes) for row in results for fold in row for result in fold}
+    if len(kept := {min(order, order[::-1]) for order in orders}) > 1:
+        raise InputError(
+            "A study compares quadratic kappas of one order of grades: those of others are other measures. "
+            f"Received: {'; '.join(', '.join(order) for order in sorted(kept))}."
+        )
 
 
 def _read(folder, row) -> Result:

@@ -37,7 +37,7 @@ def warn(scores: StudyScores) -> list[str]:
         sentences.append(
             f"In {count(len(leaky), 'cell')} of {len(results)}, training or validation knows test images, or others of "
             f"their group: up to {most['leaked']} of {most['leaked'] + most['n']}{say_undecided(result.metrics)}. "
-            "Scores and differences may be too good."
+            f"Scores and differences may be too good.{_say_whose(scores)}"
         )
     hidden = [result for result in results if say_all_undecided(result.metrics)]
     if hidden:
@@ -47,6 +47,19 @@ def warn(scores: StudyScores) -> list[str]:
             f"knows test images or their patients: of up to {most['undecided']} of {most['n']}."
         )
     return [*sentences, *_say_faults(results), *find_unmeasured(scores)]
+
+
+def _say_whose(scores) -> str:
+    """Name the configurations that know more test images than others; these cannot be compared."""
+    leaked = [
+        sum((result.without_leaks or {"leaked": 0})["leaked"] for fold in row for result in fold)
+        for row in scores.results
+    ]
+    more = [name for name, amount in zip(scores.names, leaked, strict=True) if amount > min(leaked)]
+    if not more:
+        return ""
+    which = f"{listed(more, _NAMED)} {'knows' if len(more) == 1 else 'know'}"
+    return f" {which} more of them than others do: a lead over these shows nothing."
 
 
 def _say_faults(results) -> list[str]:
