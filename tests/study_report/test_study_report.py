@@ -165,7 +165,7 @@ def test_leaks_are_told_wherever_the_study_is_shown(tmp_path):
     said = "In 1 cell of 2, training or validation knows test images, or others of their group: up to 30 of 90."
     assert warn(analysis.scores)[0].startswith(said)
     assert warn(analysis.scores)[0].endswith(
-        " poor knows more of them than others do: a lead over these shows nothing."
+        " poor knows more of them than others do, so that its lead over these shows nothing."
     )
     assert said in make_study_page(analysis)
     assert f"Warning: {said}" in "\n".join(to_lines(describe_study_scores(analysis)))

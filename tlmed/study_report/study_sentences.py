@@ -58,8 +58,8 @@ def _say_whose(scores) -> str:
     more = [name for name, amount in zip(scores.names, leaked, strict=True) if amount > min(leaked)]
     if not more:
         return ""
-    which = f"{listed(more, _NAMED)} {'knows' if len(more) == 1 else 'know'}"
-    return f" {which} more of them than others do: a lead over these shows nothing."
+    who, whose = ("knows", "its") if len(more) == 1 else ("know", "their")
+    return f" {listed(more, _NAMED)} {who} more of them than others do, so that {whose} lead over these shows nothing."
 
 
 def _say_faults(results) -> list[str]:
