@@ -256,7 +256,7 @@ WRONG = [
     (["compare", "a", "b", "--why", "--out", "c"], "--why or --out"),
     (["predict", "nowhere", "x.png"], "nowhere"),
     (["frobnicate"], "frobnicate"),
-    (["export", "run"], "Missing option '--format'. Choose from: requirements, card, keras `tlmed export --help`"),
+    (["export", "run"], "Missing option '--format'. Choose from: requirements, card, hub, saved-model, "),
     (["train"], "`tlmed train --help` shows the usage."),
 ]
 

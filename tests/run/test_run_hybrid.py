@@ -41,7 +41,7 @@ def finished(images, tmp_path_factory):
 def test_a_hybrid_run_holds_its_own_files(finished):
     files = {path.name for path in finished.path.iterdir()}
     trained = {"history.csv", "freeze.json", "degrees.csv", "strengths.csv"}
-    assert files == set(FILES) - trained - {"examples.json", "pooled.csv"}
+    assert files == set(FILES) - trained - {"examples.json", "pooled.csv", "novelty.sealed"}
     assert finished.complete
     plan = finished.json("plan.json")
     assert plan["phases"] == []

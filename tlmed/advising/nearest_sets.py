@@ -276,7 +276,7 @@ def weigh_gain(value: float, noise: float, expected: ExpectedGain) -> float:
     >>> round(weigh_gain(-0.01, 0.02, ExpectedGain(0.03, -1.0, 1.0, 3, 3)), 4)
     -0.01
     """
-    spread = (expected.high - expected.low) / (2 * stdtrit(math.inf, _LEVEL))
+    spread = (expected.high - expected.low) / (2 * float(stdtrit(math.inf, _LEVEL)))
     if noise == 0 or spread == 0:
         return value if noise == 0 else expected.mean
     return (value / noise**2 + expected.mean / spread**2) / (1 / noise**2 + 1 / spread**2)

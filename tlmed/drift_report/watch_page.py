@@ -93,7 +93,7 @@ def _show_months(content, months) -> Markup:
         figure = draw_months(judged, tests[0]["there"] if tests else ALARM, ALARM)
         alt = "The share of unusual images of each month, with 95 % intervals."
         parts.append(render("figure.html", picture=draw(figure, alt, alt)))
-    return Markup("").join(parts)
+    return Markup().join(parts)
 
 
 def _unbroken(month) -> str:
