@@ -274,7 +274,7 @@ def weigh_gain(value: float, noise: float, expected: ExpectedGain) -> float:
     >>> round(weigh_gain(-0.01, 0.02, ExpectedGain(0.03, -0.0092, 0.0692, 6, 20)), 4)
     0.01
     >>> round(weigh_gain(-0.01, 0.02, ExpectedGain(0.03, -1.0, 1.0, 3, 3)), 4)
-    -0.01
+    -0.0099
     """
     spread = (expected.high - expected.low) / (2 * float(stdtrit(math.inf, _LEVEL)))
     if noise == 0 or spread == 0:
