@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import tlmed
+from tlmed.cli.sweep_command import read_time
 from tlmed.recipe import load_recipe, override
 from tlmed.run_files.advice_files import read_decision
 
@@ -31,13 +32,14 @@ def deal_labels(source: Path, folder: Path, images: int, draw: int) -> None:
         shutil.copy(files[place], target / f"{place}.png")
 
 
-def measure(source: Path, images: int, size: int, backbones: tuple[str, ...], draw: int) -> dict:
+def measure(asked: argparse.Namespace, draw: int) -> dict:
     """Return what an advice says of random labels."""
+    budget, backbones = read_time(asked.budget), tuple(asked.backbones.split(","))
     with tempfile.TemporaryDirectory() as folder:
-        deal_labels(source, Path(folder) / "images", images, draw)
-        given = {"data.source": f"{folder}/images", "data.image_size": (size, size), "seed": draw}
+        deal_labels(asked.data, Path(folder) / "images", asked.images, draw)
+        given = {"data.source": f"{folder}/images", "data.image_size": (asked.size, asked.size), "seed": draw}
         recipe = override(load_recipe("feature_extractor"), (), given)
-        advice = tlmed.advise(recipe, f"{folder}/advice", None, accept=True, backbones=backbones, verbose=False)
+        advice = tlmed.advise(recipe, f"{folder}/advice", budget, accept=True, backbones=backbones, verbose=False)
         content = advice.content
         decision = read_decision(advice.path)
     found, tested = decision["found_auc"], content["answer"]["metrics"]["auc"]
@@ -60,6 +62,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=40)
     parser.add_argument("--images", type=int, default=120)
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--budget", default="3m", help="of each advice")
     parser.add_argument("--backbones", default="MobileNetV2")
     parser.add_argument("--out", type=Path, default=Path())
     asked = parser.parse_args()
@@ -67,7 +70,7 @@ def main() -> None:
     rows = list(csv.DictReader(file.open(newline=""))) if file.exists() else []
     known = {int(row["draw"]) for row in rows}
     for draw in (draw for draw in range(asked.draws) if draw not in known):
-        row = measure(asked.data, asked.images, asked.size, tuple(asked.backbones.split(",")), draw)
+        row = measure(asked, draw)
         with file.open("a", newline="") as stream:
             writer = csv.DictWriter(stream, COLUMNS)
             if stream.tell() == 0:
