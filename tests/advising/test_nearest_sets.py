@@ -182,6 +182,15 @@ def test_an_expected_gain_is_the_mean_over_sets_with_the_interval_of_one_more():
     assert by_recipe == found
 
 
+def test_thawed_blocks_count_together_however_many_they_are():
+    thawed = [("thaw1", 0.82, "a"), ("thaw2", 0.84, "a"), ("thawing", 0.81, "b"), ("adapters", 0.99, "b")]
+    rows = make_gains({"a": 0.05, "b": 0.03})
+    rows += [make_row(set=name, kind=kind, recipe=kind, score=score) for kind, score, name in thawed]
+    found = expect_gain(rows, NEW, "lp_ft", "thaw")
+    assert found.mean == pytest.approx(np.mean([0.85 - 0.83, 0.83 - 0.81]))
+    assert found.sets == 2
+
+
 def test_few_sets_tell_little_and_none_nothing():
     one, two = make_gains({"a": 0.03}), make_gains({"a": 0.03, "b": 0.01})
     assert (expect_gain(one, NEW, "all-layers").low, expect_gain(one, NEW, "all-layers").high) == (-1.0, 1.0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tlmed.advising.attempts import THAWING, WHOLE, Attempt
-from tlmed.advising.experience import PROBE
+from tlmed.advising.experience import PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
 from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
 from tlmed.advising.work import CHANCE, Work, attempt, compare, say_folds, say_score, time_trial
@@ -211,7 +211,7 @@ def _is_worth_trusting(work, each, best, expected) -> bool:
 
 def _trust(work, each, best, expected) -> Choice:
     reason = (
-        f"{count(expected.sets, 'set')} of other images let expect {expected.mean:+.3f} over {_name_kind(best)}; the "
+        f"{count(expected.sets, 'set')} of other images let expect {expected.mean:+.3f} over {_say_kind(best)}; the "
         "budget has time for its training alone, so it was not tried before, and its validation images decide whether "
         "the layers stay as they were"
     )
@@ -232,7 +232,7 @@ def _find_reason(work, best, kind, expected) -> str:
         return "thawing block by block has come to all layers"
     if expected is not None and expected.mean <= 0:
         return (
-            f"on {count(expected.sets, 'set')} of other images it was no better than {_name_kind(best)} on average "
+            f"on {count(expected.sets, 'set')} of other images it was no better than {_say_kind(best)} on average "
             f"({expected.mean:+.3f})"
         )
     if kind == ADAPTERS and expected is None and count_blocks(best.network):
@@ -241,9 +241,17 @@ def _find_reason(work, best, kind, expected) -> str:
 
 
 def _name_kind(each: Attempt) -> str:
-    """Return what an attempt is called in the table of experience."""
+    """Return what an attempt is called in the table of experience.
+
+    Blocks count as thawed, however many: by their number few sets are known, of which one by chance would decide.
+    """
     if each.step == THAWING:
-        return each.name.partition("-")[0]
+        return THAWED
     if each.step == WHOLE:
         return WHOLE_KIND if each.name.startswith("whole") else ADAPTERS
     return PROBE
+
+
+def _say_kind(each: Attempt) -> str:
+    kind = _name_kind(each)
+    return {PROBE: "a probe", THAWED: "some blocks thawed", WHOLE_KIND: "all layers"}.get(kind, kind)

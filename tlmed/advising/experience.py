@@ -23,6 +23,7 @@ from tlmed.whole_files import write_csv
 
 SHIPPED = Path(__file__).parent.parent / "advise" / "experience.csv"
 PROBE = "probe"  # the kind whose score stands beside those of all others
+THAWED = "thaw"  # what all kinds begin with that thaw some blocks: one, two, or as many as helped
 SIZES = (64, 128, 224)  # sides of images, in pixels, whose detail the table holds
 _MOST_BYTES, _MOST_ROWS = 2**24, 50_000
 _TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:()+-]{0,79}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from tlmed.advising.experience import PROBE, Experience, name_weights
+from tlmed.advising.experience import PROBE, THAWED, Experience, name_weights
 
 _AUC = "auc"
 # A set counts 0.61 of one that is the same at the distance of the third nearest set, and at no less than 0.5. So three
@@ -243,7 +243,7 @@ def expect_gain(
     Args:
         rows: From `read_experience`.
         fingerprint: Of the new images, as `advice.json` has it.
-        kind: A kind such as "all-layers", or the name of a recipe.
+        kind: A kind such as "all-layers", or the name of a recipe; "thaw": all that thaw some blocks, together.
         over: Likewise.
         metric: In which both are scored.
         backbone: The only one whose rows count, as NAME or NAME=WEIGHTS; None: all do.
@@ -296,7 +296,7 @@ def _measure_gains(near: Neighbour, kind: str, over: str) -> _Gains:
     gains, noises, used = [], [], 0
     for key in dict.fromkeys(map(_name_configuration, near.rows)):
         own = [row for row in near.rows if _name_configuration(row) == key]
-        better, base = ([row for row in own if name in (row.kind, row.recipe)] for name in (kind, over))
+        better, base = ([row for row in own if _is_of(row, name)] for name in (kind, over))
         probes = [row.probe for row in better if row.probe is not None]
         # A row's own probe is that of the same images, the row of the probe perhaps that of more folds.
         worse = (probes if over == PROBE else []) or [row.score for row in base]
@@ -305,6 +305,10 @@ def _measure_gains(near: Neighbour, kind: str, over: str) -> _Gains:
             noises.append(float(np.mean([(row.spread or 0.0) ** 2 / row.runs for row in better])))
             used += len(better) + len(base)
     return _Gains(tuple(gains), tuple(noises), near.weight, used)
+
+
+def _is_of(row: Experience, name: str) -> bool:
+    return name in (row.kind, row.recipe) or (name == THAWED and row.kind.startswith(THAWED))
 
 
 def _name_configuration(row: Experience) -> tuple:
