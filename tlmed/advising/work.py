@@ -24,6 +24,7 @@ CHANCE = 0.5  # the AUC of guessing
 # All development images but validation train the answer, four fifths of them a trial: 1.25 times as many; and more, so
 # that an answer that takes a little longer than its trials still fits.
 _WHOLE = 1.5
+_DOUBT = 1.25  # times what is forecast of a training that was never tried, so that the budget is kept all the same
 _CLOSING = 15.0  # seconds for the scores of the test images, the ensemble and the page
 
 
@@ -118,9 +119,9 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     return work.log.add(each.decide(DROPPED, f"it could not be trained: {problem}"))
 
 
-def _time_answer(seconds: float) -> float:
+def _time_answer(seconds: float, doubt: float = 1.0) -> float:
     """Return how long an answer takes, to its end, if a trial of it on one fold takes so many seconds."""
-    return _CLOSING + _WHOLE * seconds
+    return _CLOSING + _WHOLE * doubt * seconds
 
 
 def _say_late(needed, free, held) -> str:
@@ -144,8 +145,8 @@ def time_trial(work: Work, each: Attempt) -> tuple[float, float]:
     expected, fault = work.team.expect(cells, work.together)
     if fault:
         return 0.0, 0.0
-    own = _time_answer(expected / len(cells))
-    return expected + own, own
+    each_run = expected / len(cells)
+    return expected + _time_answer(each_run), _time_answer(each_run, _DOUBT)
 
 
 def _judge(work, each, cells) -> Attempt:
