@@ -19,7 +19,20 @@ def test_p_values_of_groups_are_the_mean_over_all_ways_to_take_one_image_of_each
     ways = list(itertools.product(*[scores[owners == owner] for owner in (2, 5, 7)]))
     expected = np.mean([calibrate(np.array(way)).judge(new) for way in ways], axis=0)
     assert len(ways) == 6
-    np.testing.assert_allclose(calibrate(scores, owners).judge(new), expected, rtol=1e-12)
+    np.testing.assert_allclose(calibrate(scores, owners).judge(new), expected, rtol=1e-9)
+
+
+def test_rounding_makes_no_p_value_exceed_1_and_none_fall_below_what_it_is():
+    for seed in range(50):
+        random = np.random.RandomState(seed)
+        owners = np.repeat(np.arange(39), random.randint(1, 12, 39))
+        scores = random.gamma(2.0, size=len(owners))
+        assert calibrate(scores, owners).judge(np.array([-1.0])) == [1.0]
+        # Exactly one owner's images are all farther: 2 / 40 is 0.05 and not below it.
+        far = np.where(owners == seed % 39, scores + 100, scores)
+        assert calibrate(far, owners).judge(np.array([50.0])) == [0.05]
+        shares = random.gamma(1.0, size=5)
+        assert join_judgements([np.ones(1)] * 5, shares) <= 1
 
 
 def test_images_that_cannot_be_measured_are_the_most_unusual():

@@ -8,6 +8,7 @@ import numpy as np
 
 from tlmed.seeds import derive
 
+_DIGITS = 9  # of summed weights: three thirds must be 1, else a p-value is above 1, or 0.05 is below 0.05
 _SAME = 1e-5  # relative: two scores of one image differ by less, if it was computed among other images
 
 
@@ -39,7 +40,8 @@ class Calibration:
         _, owners, sizes = np.unique(self.owners, return_inverse=True, return_counts=True)
         order = np.argsort(self.scores, kind="stable")
         weights = (1 / sizes[owners])[order]
-        return np.asarray(self.scores)[order], np.append(np.cumsum(weights[::-1])[::-1], 0.0)
+        sums = np.round(np.cumsum(weights[::-1])[::-1], _DIGITS)
+        return np.asarray(self.scores)[order], np.append(sums, 0.0)
 
     def judge(self, scores: np.ndarray) -> np.ndarray:
         """Return conformal p-values, float64 [m]: (1 + weight of the held-out scores as large) / (owners + 1).
@@ -108,4 +110,5 @@ def join_judgements(p_values: Sequence[np.ndarray], weights: Sequence[float]) ->
     >>> join_judgements([np.array([0.02]), np.array([0.10])], [0.5, 0.5]).round(3).tolist()
     [0.06]
     """
-    return np.average(np.stack(list(p_values)), axis=0, weights=np.asarray(weights, float))
+    mean = np.average(np.stack(list(p_values)), axis=0, weights=np.asarray(weights, float))
+    return np.minimum(mean, 1.0)  # which rounding may exceed
