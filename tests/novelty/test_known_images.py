@@ -4,7 +4,7 @@ import pytest
 from tlmed.errors import InputError
 from tlmed.novelty import MEASURES, Calibration, Novelty, find_novelty, learn_novelty, load_novelty, write_novelty
 from tlmed.novelty.distances import Nearest
-from tlmed.novelty.known_images import Seen, check_alarms, count_alarms, note_tested
+from tlmed.novelty.known_images import ALARM, LEAST, Seen, check_alarms, count_alarms, note_tested
 from tlmed.novelty.nearest_known import direct
 from tlmed.novelty.novelty_file import digest_novelty
 from tlmed.rundir import NOVELTY, RunDir
@@ -81,6 +81,11 @@ def test_a_farther_neighbour_is_asked_where_that_was_kept(tmp_path):
     assert (load_novelty(tmp_path).judge(others) < 0.05).mean() > 0.9
     nearest = learn_novelty(Seen(features, np.arange(301)), held_out, seed=0)
     assert nearest.measure.score(others).mean() < known.score(others).mean()
+
+
+def test_the_least_number_of_held_out_images_is_the_first_with_which_one_can_be_unusual():
+    few, enough = (Calibration(np.zeros(n), np.arange(n)) for n in (LEAST - 1, LEAST))
+    assert few.least >= ALARM > enough.least == enough.judge(np.array([1.0]))[0]
 
 
 def test_false_alarms_are_counted_on_images_that_calibrated_nothing():
