@@ -2,7 +2,10 @@
 
 import base64
 import io
+import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,3 +126,39 @@ def test_what_answers_are_worth_is_what_the_run_wrote(client, finished, service)
     assert worth["calibration"][0].startswith(said)
     assert "not a medical device" in worth["no_device"]
     assert find_worth(service.run.panel, service.run.jury) == service.worth
+    assert worth["cautions"] == list(service.worth.cautions)
+    assert not any("check of the data" in said or "Without" in said for said in worth["cautions"])
+
+
+def leak(finished, folder):
+    """Copy a run, and note there that the check found a test image in train; return the copy."""
+    shutil.copytree(finished.path, folder)
+    places = {row["split"]: row["path"] for row in read_csv(folder / "splits.csv")}
+    check = json.loads((folder / "check.json").read_text())
+    files = [places["train"], places["test"]]
+    check["findings"] = [{"kind": "near-copy", "level": "error", "files": files, "text": "Two pictures are alike."}]
+    (folder / "check.json").write_text(json.dumps(check))
+    return RunDir(folder)
+
+
+def test_cautions_say_what_the_check_of_the_data_found(finished, service, tmp_path):
+    panel, jury = service.run.panel, service.run.jury
+    run, sound = leak(finished, tmp_path / "leaky"), set(service.worth.cautions)
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["without_leaks"] = {"leaked": 2, "n": metrics["n"] - 2, "metrics": {"auc": {"value": 0.41, "low": None}}}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    found = [said for said in find_worth(replace(panel, run=run), jury).cautions if said not in sound]
+    of = f"{metrics['n']} test images"
+    assert found[0].startswith(
+        f"The check of the data found 1 error (near-copy 1): 1 of {of} repeats an image of train."
+    )
+    assert found[1] == f"Without 2 of {metrics['n']} images that training or validation knows the AUC is 0.410."
+    assert len(found) == 2
+    # An ensemble keeps no check: those of its members count.
+    both = tmp_path / "both"
+    shutil.copytree(finished.path, both)
+    (both / "ensemble.json").write_text("{}")
+    members = (panel.first, replace(panel.first, run=run))
+    joint = replace(panel, run=RunDir(both), members=members, weights=np.array([0.5, 0.5]))
+    (said,) = set(find_worth(joint, jury).cautions) - sound
+    assert said.startswith("Of leaky: The check of the data found 1 error")

@@ -31,7 +31,7 @@ from tlmed.intact import check_intact
 from tlmed.members import Member, name_members
 from tlmed.regular_files import sha256
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
-from tlmed.run_files.check_summary import read_summary, say_errors
+from tlmed.run_files.check_summary import say_member_errors
 from tlmed.rundir import RunDir, find_run
 from tlmed.voice import SILENT, Voice
 from tlmed.words import join_names
@@ -123,7 +123,12 @@ def make_ensemble(runs: Sequence[RunDir], weights: str = MEAN, voice: Voice = SI
     if not unseen.by[shares > 0].any():
         raise describe_nothing_left(table, members)
     answers = answer(table, unseen.by, shares, decision, names)
-    told = [*unsure, *unseen.unsure, *_note_rules(members, names), *_note_checks(found, names)]
+    told = [
+        *unsure,
+        *unseen.unsure,
+        *_note_rules(members, names),
+        *say_member_errors(names, [member.run for member in found]),
+    ]
     result = _score(table, answers, decision, members[0])
     undecided = unseen.undecided[:, answers.rows][shares > 0].any(axis=0)
     result |= {"undecided": amount} if (amount := _count_units(answers, undecided)) else {}
@@ -167,15 +172,6 @@ def _note_rules(members, names) -> list[str]:
         for name, said in differ.items()
         if said
     ]
-
-
-def _note_checks(members, names) -> list[str]:
-    """Return the errors that the check of the images found in members, such as near copies of training images."""
-    alike = {}
-    for name, member in zip(names, members, strict=True):
-        for said in say_errors(read_summary(member.run)):
-            alike.setdefault(said, []).append(name)
-    return [f"Of {join_names(called)}: {said}" for said, called in alike.items()]
 
 
 def _score(table: MemberScores, answers: Answers, decision: Decision, first: Trained) -> dict:

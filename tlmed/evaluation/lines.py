@@ -300,6 +300,22 @@ def _describe_without_leaks(result) -> list[str]:
     return [f"{known}{say_means(result)}:", *_list(found["metrics"])] if found["n"] else [f"{known} none is left."]
 
 
+def say_without_leaks(result: Mapping) -> list[str]:
+    """Say in one sentence what the AUC is without the test images that training or validation knows.
+
+    >>> known = {"n": 30, "leaked": 6, "metrics": {"auc": {"value": 0.7, "low": 0.5, "high": 0.85}}}
+    >>> say_without_leaks({"n": 36, "without_leaks": known, "metrics": {}})
+    ['Without 6 of 36 images that training or validation knows the AUC is 0.700 (0.500 to 0.850).']
+    """
+    found = result.get("without_leaks")
+    if found is None:
+        return [said] if (said := say_all_undecided(result)) else []
+    if not found["n"]:
+        return [f"{_name_without(result)} none is left."]
+    auc = describe_metric(found["metrics"]["auc"]).replace("  (", " (")
+    return [f"{_name_without(result)} the {name_whole('auc', result)} is {auc}."]
+
+
 def _describe_samples(result) -> list[str]:
     """Say how well single images are told apart, where their scores were pooled."""
     found = result.get("per_sample")

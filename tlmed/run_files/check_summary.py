@@ -1,7 +1,7 @@
 """The check of a run's images in one sentence, for all that shows or compares the run's scores."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tlmed.findings import ERROR, WARNING
@@ -131,6 +131,23 @@ train. Scores without them were not computed. See report.html and check.json of 
     see = see or _name_files(found)
     repeated = say_repeated(found)
     return [f"{said}: {repeated}. {_say_left_out(found)} {see}" if repeated else f"{said}. {see}"]
+
+
+def say_member_errors(names: Sequence[str], members: Sequence[RunDir]) -> list[str]:
+    """Return which errors the checks of runs found that answer together, equal ones once; nothing if there are none.
+
+    Args:
+        names: What each member is called.
+        members: Runs of one network.
+
+    Raises:
+        InputError: If a file cannot be read.
+    """
+    alike = {}
+    for name, member in zip(names, members, strict=True):
+        for said in say_errors(read_summary(member)):
+            alike.setdefault(said, []).append(name)
+    return [f"Of {join_names(called)}: {said}" for said, called in alike.items()]
 
 
 def _name_files(found) -> str:
