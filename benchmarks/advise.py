@@ -316,6 +316,8 @@ def _summarise(seeds, recipes, best) -> tuple[str, ...]:
 
 
 def _say_pair(row) -> str:
+    if not row["difference"]:  # the runs of one of the two are gone
+        return ""
     if not row["p"]:
         return f"{float(row['difference']):+.3f}"
     low, high = (f"{float(row[name]):+.3f}" if row[name] else "?" for name in ("low", "high"))

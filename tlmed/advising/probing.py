@@ -15,9 +15,9 @@ _MOST = 2  # networks that go on
 
 
 def probe_all(work: Work, networks: list[Network]) -> list[Attempt]:
-    """Probe networks in their order; return those that go on, the best first.
+    """Probe networks in their order; return those that go on, the one that leads first.
 
-    The second best goes on if the best is not better by more than its noise.
+    Those that the noise does not tell from the highest go on: the first in the order, and the highest of the others.
 
     Args:
         work: The work.
@@ -37,7 +37,7 @@ def probe_all(work: Work, networks: list[Network]) -> list[Attempt]:
             work.screen.say(f"{each.name}: {each.decision}: {each.reason}")
     if best is None:
         _refuse(work)
-    return _choose(work, sorted(probed, key=_rate, reverse=True))
+    return _choose(work, probed)
 
 
 def _begin(work, network) -> Attempt:
@@ -63,24 +63,19 @@ def _refuse(work) -> None:
 
 
 def _choose(work, probed) -> list[Attempt]:
-    """Decide which go on; all others are dropped, with the reason."""
-    best, metric = probed[0], name_inline(work.metric)
-    work.log.add(best.decide(KEPT, f"the highest {metric} of {count(len(probed), 'probe')}"))
-    chosen = [best]
-    for each in probed[1:]:
-        each, _ = compare(work, each, best)
-        gain = each.gain
-        near = gain.is_measured and gain.value > -gain.noise
-        if near and len(chosen) < _MOST:
-            chosen.append(each)
-            work.log.add(each.decide(KEPT, f"not further below {best.name} than the noise of their difference"))
-        else:
-            why = f"below {best.name} by more than the noise"
-            if near:
-                why = "two others are as good or better"
-            elif not gain.is_measured:
-                why = f"how far it is below {best.name} could not be measured"
-            work.log.add(each.decide(DROPPED, why))
+    """Decide which go on; all others are dropped, with the reason.
+
+    Of those that the noise does not tell from the best, the first in the order leads: what other images tell, or else
+    that it is the smallest, counts more than luck (the rule of one standard error, Breiman et al. 1984).
+    """
+    highest, metric = max(probed, key=_rate), name_inline(work.metric)
+    compared = {each.name: each if each is highest else compare(work, each, highest)[0] for each in probed}
+    near = [each for each in compared.values() if each.name == highest.name or _is_near(each.gain)]
+    leader = near[0]
+    others = sorted((each for each in near if each is not leader), key=_rate, reverse=True)
+    chosen = [leader, *others[: _MOST - 1]]
+    for each in compared.values():
+        work.log.add(each.decide(*_judge(each, highest, chosen, near, metric, len(probed))))
     names = " and ".join(each.network.name for each in chosen)
     work.log.said[PROBES] = (
         f"A linear head on the frozen features of {count(len(probed), 'network')}, judged on "
@@ -89,3 +84,25 @@ def _choose(work, probed) -> list[Attempt]:
     )
     work.screen.say(work.log.said[PROBES])
     return [next(one for one in work.log.of(PROBES) if one.name == each.name) for each in chosen]
+
+
+def _is_near(gain) -> bool:
+    return gain.is_measured and gain.value > -gain.noise
+
+
+def _judge(each, highest, chosen, near, metric, probed) -> tuple[str, str]:
+    """Return what is decided of a probe, and why."""
+    below = f"not further below {highest.name} than the noise of their difference"
+    if each.name == highest.name:
+        reason = f"the highest {metric} of {count(probed, 'probe')}"
+        first = each.name == chosen[0].name
+        reason += "" if first else f", which the noise does not tell from {chosen[0].name}, the first in the order"
+    elif each in chosen:
+        reason = f"{below}, and before it in the order" if each is chosen[0] else below
+    elif each in near:
+        reason = f"{below}; two others are before it in the order, or higher"
+    elif not each.gain.is_measured:
+        reason = f"how far it is below {highest.name} could not be measured"
+    else:
+        reason = f"below {highest.name} by more than the noise"
+    return (KEPT if each in chosen else DROPPED), reason
