@@ -4,7 +4,7 @@ import pytest
 from tlmed.errors import InputError
 from tlmed.novelty import MEASURES, Calibration, Novelty, find_novelty, learn_novelty, load_novelty, write_novelty
 from tlmed.novelty.distances import Nearest
-from tlmed.novelty.known_images import ALARM, LEAST, Seen, check_alarms, count_alarms, note_tested
+from tlmed.novelty.known_images import ALARM, LEAST, Seen, check_alarms, count_alarms, expect_alarms, note_tested
 from tlmed.novelty.nearest_known import direct
 from tlmed.novelty.novelty_file import digest_novelty
 from tlmed.rundir import NOVELTY, RunDir
@@ -86,6 +86,13 @@ def test_a_farther_neighbour_is_asked_where_that_was_kept(tmp_path):
 def test_the_least_number_of_held_out_images_is_the_first_with_which_one_can_be_unusual():
     few, enough = (Calibration(np.zeros(n), np.arange(n)) for n in (LEAST - 1, LEAST))
     assert few.least >= ALARM > enough.least == enough.judge(np.array([1.0]))[0]
+
+
+def test_false_alarms_that_are_expected_are_those_of_all_ranks_that_an_image_can_have():
+    for n in range(1, 400):
+        ranks = np.arange(n + 1) - 0.5  # between the held-out scores: each place is as probable
+        found = Calibration(np.arange(n, dtype=float), np.arange(n)).judge(ranks)
+        assert expect_alarms(n) == pytest.approx((found < ALARM).mean(), abs=1e-12)
 
 
 def test_false_alarms_are_counted_on_images_that_calibrated_nothing():

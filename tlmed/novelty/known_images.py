@@ -1,5 +1,6 @@
 """What a run knows of the images that it was trained on, as far as it tells others from them."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -89,6 +90,22 @@ def note_tested(novelty: Novelty, test: Seen) -> Novelty:
     if not len(test.features):
         return novelty
     return replace(novelty, tested=novelty.judge(test.features), testers=np.asarray(test.owners))
+
+
+def expect_alarms(units: int) -> float:
+    """Return how often an image like those of training is called unusual, 0..1: at most `ALARM`.
+
+    A p-value is a multiple of 1 / (units + 1), each as probable as the others, so that few held-out images give fewer
+    false alarms than `ALARM` says.
+
+    Args:
+        units: Owners of held-out images, of one image each; where they have more, p-values are finer, and this is a
+            little less than the truth.
+
+    >>> [round(expect_alarms(units), 3) for units in (19, 20, 36, 39, 59, 117)]
+    [0.0, 0.048, 0.027, 0.025, 0.033, 0.042]
+    """
+    return (math.ceil(round(ALARM * (units + 1), 9)) - 1) / (units + 1)
 
 
 def count_alarms(p_values: np.ndarray, owners: np.ndarray) -> dict:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.evaluation.unusual_lines import say_share
+from tlmed.novelty.known_images import expect_alarms
 from tlmed.pages.templating import render
+from tlmed.words import percent
 
 _MEASURES = {
     "nearest": "the distance of its features to the nearest training image",
@@ -25,4 +27,5 @@ def show_novelty(novelty: Mapping) -> Markup:
         return Markup()
     shares = {split: say_share(novelty[split]) for split in ("validation", "test") if split in novelty}
     measure = _MEASURES.get(novelty.get("measure"), novelty.get("measure"))
-    return render("report/novelty.html", novelty=novelty, measure=measure, shares=shares)
+    by_chance = percent(expect_alarms(novelty["units"])) if "units" in novelty else ""
+    return render("report/novelty.html", novelty=novelty, measure=measure, shares=shares, by_chance=by_chance)
