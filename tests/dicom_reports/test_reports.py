@@ -226,14 +226,50 @@ def test_an_answer_is_of_one_study():
         divide_by_study([make_answer(shown=(*one.shown, *other.shown))])
 
 
-@pytest.mark.parametrize(("more", "fits"), [({}, True), ({"PatientID": "8"}, False), ({"PatientName": "X"}, True)])
-def test_a_study_is_of_one_patient(more, fits):
-    images = [make_image(1), make_image(2, **more), make_image(3, study=OTHER, PatientID="9")]
-    if fits:
+@pytest.mark.parametrize(
+    ("one", "other", "by"),
+    [
+        ({}, {}, None),
+        ({}, {"PatientID": "8"}, "PatientID"),
+        ({}, {"PatientID": ""}, "PatientID"),
+        ({}, {"IssuerOfPatientID": "A"}, "PatientID"),
+        ({}, {"PatientName": "X"}, "PatientName"),
+        ({"PatientID": ""}, {"PatientID": "", "PatientName": "Roe^Jane"}, "PatientName"),
+        ({"PatientID": ""}, {"PatientID": "", "PatientName": "DOE ^ jane^^"}, None),
+        ({"PatientID": ""}, {"PatientID": "", "PatientName": "", "PatientBirthDate": "", "PatientSex": ""}, None),
+        ({}, {"PatientBirthDate": "19990909", "PatientSex": "M"}, "PatientBirthDate and PatientSex"),
+        ({"PatientName": "Ou^Yi=\u6b50^\u4e00"}, {"PatientName": "Ou^Yi"}, None),
+        ({"PatientName": "Ou^Yi=\u6b50^\u4e00"}, {"PatientName": "=\u6b50^\u4e8c"}, "PatientName"),
+    ],
+)
+def test_a_study_is_of_one_patient(one, other, by):
+    stranger = make_image(4, study=OTHER, PatientID="9", PatientName="Other")
+    images = [make_image(1, **one), make_image(2, **other), make_image(3, **one), stranger]
+    if by is None:
         check_patients(images)
-    else:
-        with pytest.raises(InputError, match=f"one patient.*{STUDY}"):
-            check_patients(images)
+        return
+    with pytest.raises(InputError, match=rf"one patient\. Received: several in {STUDY} \(by {by}\)\.$"):
+        check_patients(images)
+
+
+def test_where_accession_numbers_differ_it_is_said_which_is_used(finished, study, tmp_path):
+    shutil.copytree(study, tmp_path / "in")
+    for number, said in enumerate(({"AccessionNumber": "A1"}, {"AccessionNumber": "A2", "StudyDate": "20200102"})):
+        file = tmp_path / "in" / f"{number}.dcm"
+        header = pydicom.dcmread(file)
+        header.StudyDate = "20200101"
+        header.update(said)
+        header.save_as(file)
+    done = call(
+        finished.path, tmp_path / "in", "--dicom-sr", tmp_path / "sr", "--no-overlay", "--out", tmp_path / "p.csv"
+    )
+    assert (
+        f"AccessionNumber and StudyDate differ among the images of study {STUDY}: its report has what "
+        f"'{tmp_path / 'in' / '0.dcm'}' says." in done.output
+    )
+    assert OTHER not in done.output
+    report = pydicom.dcmread(tmp_path / "sr" / STUDY / "report.dcm")
+    assert (report.AccessionNumber, report.StudyDate) == ("A1", "20200101")
 
 
 def test_a_class_name_may_hold_an_equals_sign():

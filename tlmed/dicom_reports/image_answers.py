@@ -1,6 +1,7 @@
 """What networks answered for images, in plain data: each class with its numbers, and the images that they are of."""
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tlmed.data.readers.dicom_sources import SourceImage
@@ -10,7 +11,7 @@ from tlmed.evaluation.prediction_rows import NOTE, UNUSUAL
 from tlmed.inference import Answered
 from tlmed.metrics import positive_index
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import listed
+from tlmed.words import join_names, listed
 
 _NAMED = 3
 
@@ -135,17 +136,52 @@ def _find_thresholds(panel) -> dict[str, float]:
 def check_patients(images: Iterable[SourceImage]) -> None:
     """Refuse images of several patients in one study, whose report would name one of them.
 
+    IDs and their issuers must be the same. Names (without case, spaces and trailing carets), birth dates and sexes may
+    be missing, but not differ: with no ID, or the same, they tell two patients.
+
     Raises:
-        InputError: With the studies.
+        InputError: With the studies, and with the elements that tell the patients, without their values.
     """
-    patients: dict[str, set] = {}
+    patients: dict[str, dict[tuple, set]] = {}
     for image in images:
-        said = image.repeated
-        patients.setdefault(image.study, set()).add((said["PatientID"], said["IssuerOfPatientID"]))
-    if mixed := [study for study, of in patients.items() if len(of) > 1]:
-        raise InputError(
-            f"All images of a study must be of one patient, by PatientID. Received: several in {listed(mixed, _NAMED)}."
-        )
+        found = patients.setdefault(image.study, {})
+        for told, value in _tell_patient(image.repeated).items():
+            found.setdefault(told, set()).add(value)
+    mixed = {
+        study: list(dict.fromkeys(keyword for (keyword, _), values in found.items() if len(values) > 1))
+        for study, found in patients.items()
+    }
+    if mixed := {study: keywords for study, keywords in mixed.items() if keywords}:
+        named = listed((f"{study} (by {join_names(keywords)})" for study, keywords in mixed.items()), _NAMED)
+        raise InputError(f"All images of a study must be of one patient. Received: several in {named}.")
+
+
+def _tell_patient(said: Mapping[str, str]) -> dict[tuple[str, int], object]:
+    """Return what must be the same in all images of a patient that say it, by keyword and number of the part.
+
+    A name has up to three forms, such as in Latin letters and in Chinese ones (PS3.5, 6.2): like is compared with like.
+    """
+    found = {("PatientID", 0): (said["PatientID"], said["IssuerOfPatientID"])}
+    for part, form in enumerate(said["PatientName"].split("=")):
+        found["PatientName", part] = _simplify_name(form)
+    for keyword in ("PatientBirthDate", "PatientSex"):
+        found[keyword, 0] = said[keyword]
+    return {told: value for told, value in found.items() if value}
+
+
+def _simplify_name(form: str) -> str:
+    """Return a form of a name without what programs write differently.
+
+    >>> _simplify_name("Doe^Jane ^^^") == _simplify_name("DOE^JANE")
+    True
+    """
+    return "".join(unicodedata.normalize("NFKC", form).casefold().split()).rstrip("^")
+
+
+def find_differing(answers: Sequence[ImageAnswer]) -> list[str]:
+    """Return the keywords of the accession number and date where images of a study differ: their report has one."""
+    said = [shown.image.repeated for answer in answers for shown in answer.shown]
+    return [keyword for keyword in ("AccessionNumber", "StudyDate") if len({one[keyword] for one in said}) > 1]
 
 
 def divide_by_study(answers: Sequence[ImageAnswer]) -> dict[str, list[int]]:

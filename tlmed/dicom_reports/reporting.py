@@ -13,7 +13,7 @@ from tlmed.dicom_reports.answering_software import Software, describe_software
 from tlmed.dicom_reports.captured_overlays import Overlay, capture, draw_overlays
 from tlmed.dicom_reports.class_codes import ClassCode, code_classes
 from tlmed.dicom_reports.fhir_report import make_fhir
-from tlmed.dicom_reports.image_answers import ImageAnswer, check_patients, divide_by_study, make_answers
+from tlmed.dicom_reports.image_answers import ImageAnswer, check_patients, divide_by_study, find_differing, make_answers
 from tlmed.dicom_reports.report_folder import OPTION, check_report_folder, writing_reports
 from tlmed.dicom_reports.structured_report import make_evidence, make_report, make_uid
 from tlmed.errors import InputError
@@ -23,7 +23,7 @@ from tlmed.rundir import RunDir
 from tlmed.tasks import read_task
 from tlmed.voice import SILENT, Voice
 from tlmed.whole_files import write_json
-from tlmed.words import count
+from tlmed.words import count, join_names
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -121,6 +121,9 @@ def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT)
     prepared.sources.check(answered.names)
     wanted, answers = prepared.wanted, make_answers(answered, prepared.sources)
     studies = divide_by_study(answers)
+    _warn_of_differing(
+        prepared.sources, {study: [answers[n] for n in places] for study, places in studies.items()}, voice
+    )
     with writing_reports(wanted.folder, wanted.paths, wanted.force) as folder:
         for study in studies:
             (folder / study).mkdir()
@@ -133,6 +136,17 @@ def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT)
     more = f", with {count(drawn, 'picture')}" if wanted.overlay else ""
     said = f"{count(len(answers), 'answer')} in {len(studies):,} {'study' if len(studies) == 1 else 'studies'}"
     voice.say(f"Reported {said}{more}: {wanted.folder}")
+
+
+def _warn_of_differing(sources: Sources, studies: Mapping[str, list[ImageAnswer]], voice: Voice) -> None:
+    """Say which image's accession number and date a report has, where those of its study differ."""
+    files = {image.instance: name for name, image in sources.images.items()}
+    for study, answers in studies.items():
+        if differing := find_differing(answers):
+            voice.warn(
+                f"{join_names(differing)} {'differ' if len(differing) > 1 else 'differs'} among the images of study "
+                f"{study}: its report has what '{files[answers[0].source.instance]}' says."
+            )
 
 
 def _write_study(prepared: Prepared, answers: list[ImageAnswer], pictures, folder: Path) -> None:
