@@ -126,7 +126,7 @@ def test_other_images_are_counted(copied, images, tmp_path):
     assert "effective sample size of 4 groups" in found["method"]
     line = next(line for line in describe_metrics(result) if line.startswith("Unlike the training images"))
     assert line.startswith("Unlike the training images: 2 of 9 images, 22 %")
-    assert line.endswith("where 5 % are expected by chance.")
+    assert line.endswith("where at most 5 % are expected by chance.")
     # The run's own test images are in its report.
     assert "unusual" not in inference.evaluate(copied)[1]
 

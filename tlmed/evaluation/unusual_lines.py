@@ -18,12 +18,12 @@ def describe_unusual(result: Mapping) -> list[str]:
 
     >>> found = {"n": 200, "unusual": 130, "value": 0.65, "low": 0.58, "high": 0.71, "method": "Wilson"}
     >>> describe_unusual({"unusual": found})
-    ['Unlike the training images: 130 of 200 images, 65 % (58 % to 71 %), where 5 % are expected by chance.']
+    ['Unlike the training images: 130 of 200 images, 65 % (58 % to 71 %), where at most 5 % are expected by chance.']
     """
     found = result.get("unusual")
     if not found:
         return []
-    return [f"Unlike the training images: {say_share(found)}, where {percent(ALARM)} are expected by chance."]
+    return [f"Unlike the training images: {say_share(found)}, where at most {percent(ALARM)} are expected by chance."]
 
 
 def say_share(alarms: Mapping) -> str:
@@ -61,6 +61,6 @@ def warn_of_unusual(names: Sequence[str], p_values: np.ndarray, unit: str) -> li
     by_chance = len(names) * ALARM
     return [
         f"{len(found):,} of {count(len(names), unit)} {verb} unlike the images that the network was trained on "
-        f"(p < {ALARM:g}): {listed((names[row] for row in order), _NAMED)}. Trust {those} scores less. By chance about "
-        f"{by_chance:.1f} would be called so."
+        f"(p < {ALARM:g}): {listed((names[row] for row in order), _NAMED)}. Trust {those} scores less. By chance at "
+        f"most about {by_chance:.1f} would be called so."
     ]

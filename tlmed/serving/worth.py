@@ -198,7 +198,7 @@ def _say_unusual(panel, jury) -> list[str]:
     if jury.reason:
         return describe_lack(jury.reason)
     said = [
-        f"An image is marked as unlike the training images where p is below {ALARM:g}: one in 20 of others is, too."
+        f"An image is marked unlike the training images where p is below {ALARM:g}: at most one in 20 others is, too."
     ]
     alarms = NOVELTY_JSON.find(panel.first.run).get("test") if panel.is_single else None
     return said + ([f"Of the run's own test images these are {say_share(alarms)}."] if alarms else [])
