@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from tlmed.answer_units import unit_of
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
+from tlmed.evaluation.lines import say_without_leaks
 from tlmed.export.naming import name_weights
 from tlmed.inference.panel import Panel
 from tlmed.intact import LOCK, checksum, read_verified
+from tlmed.members import shorten as shorten_paths
 from tlmed.metrics.names import name_metric
+from tlmed.run_files.check_summary import read_summary, say_errors, say_member_errors
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, join_names, shorten, thousandths
 
@@ -57,7 +60,7 @@ def describe_software(panel: Panel) -> Software:
     shares = zip(sums, panel.weights.tolist(), strict=True)
     joint = "\n".join(f"{own} {share!r}" for own, share in shares)
     together = sums[0] if panel.is_single else hashlib.sha256(joint.encode()).hexdigest()
-    remarks = [*_describe_decision(panel), *_describe_worth(panel.metrics)]
+    remarks = [*_describe_decision(panel), *_describe_worth(panel.metrics), *_describe_doubts(panel)]
     remarks += [f"SHA-256 of a member's lock: {own}" for own in sums if not panel.is_single]
     return Software(shorten(name, _LONGEST), join_names(versions), together, tuple(remarks))
 
@@ -105,3 +108,13 @@ def _describe_worth(result: Mapping) -> list[str]:
         interval = f"95 % interval {thousandths(entry['low'])} to {thousandths(entry['high'])}"
     where = f", {count(result['n'], f'test {unit_of(result)}')}" if result.get("n") else ""
     return [f"{name_metric(name)} {thousandths(entry['value'])} ({interval}{where})."]
+
+
+def _describe_doubts(panel: Panel) -> list[str]:
+    """Say which errors the check of the data found, and the AUC without known images: both limit what it is worth."""
+    if panel.run.is_ensemble:
+        names = shorten_paths([run.path.resolve() for run in panel.runs])
+        found = say_member_errors(names, panel.runs)
+    else:
+        found = say_errors(read_summary(panel.run))
+    return [*found, *say_without_leaks(panel.metrics)]
