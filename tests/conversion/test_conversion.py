@@ -22,11 +22,11 @@ from tlmed.conversion import FORMATS, Request, describe_export, export_run
 from tlmed.conversion import reference_reader as alone
 from tlmed.conversion.absorbed_constants import absorb_constants, find_links
 from tlmed.conversion.export_graph import Graph
-from tlmed.conversion.model_facts import describe_decision
 from tlmed.conversion.quantization_loss import check_loss, describe_loss
 from tlmed.data.decode_and_resize import PixelRule, decode_resized
 from tlmed.ensembles import write_ensemble
 from tlmed.errors import CheckFailed, InputError, RunFailed
+from tlmed.evaluation.answer_facts import describe_decision
 from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
 from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.pooling import pool_scores

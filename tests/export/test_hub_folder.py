@@ -9,6 +9,7 @@ import socket
 import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -17,11 +18,18 @@ import pytest
 from tests.cli.test_cli import here
 from tests.conftest import CLASSES, draw
 from tests.ensembles.test_ensembles import divide, make, network, write_member
+from tlmed.conversion import reference_reader
 from tlmed.ensembles import write_ensemble
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
+from tlmed.evaluation.decisions import read_decision
+from tlmed.evaluation.pooling import read_pooling
 from tlmed.export.hub_folder import write_hub_folder
+from tlmed.export.shared_facts import _describe_answer
 from tlmed.export.traces import list_names, read_texts, refuse_traces
+from tlmed.inference.panel import open_panel
 from tlmed.regular_files import sha256
+from tlmed.rundir import RunDir
 from tlmed.tabulation.markdown import plain
 from tlmed.whole_files import read_csv, write_json
 
@@ -87,6 +95,108 @@ def test_no_path_file_name_or_machine_is_in_any_file_of_a_shared_folder(finished
     assert [name for name in names if any(name.encode() in content for content in contents)] == []
 
 
+# --- how scores become an answer
+
+
+COSTS = np.array([[0, 1, 1], [5, 0, 1], [9, 2, 0.0]])
+ODD = {name: {"threshold": point, "temperature": heat} for name, point, heat in zip(
+    CLASSES, (0.31, 0.33, 0.36), (0.4, 1.7, 2.5), strict=True)}  # fmt: skip
+MANY = {"operating_point": None, "calibration": {"method": "temperature", "temperature": 0.3}}
+KINDS = {
+    "classes": MANY,
+    "grades": MANY | {"task": "ordinal"},
+    "costs": MANY | {"decision": ExpectedCost(COSTS).describe(CLASSES)},
+    "costs for a prevalence": MANY | {"decision": ExpectedCost(
+        COSTS, np.array([0.2, 0.3, 0.5]), np.array([0.6, 0.3, 0.1])).describe(CLASSES)},
+    "logit adjustment": MANY | {"decision": LogitAdjustment(np.array([0.2, 0.3, 0.5]), 1.5).describe(CLASSES)},
+    "labels": {"task": "multi-label", "per_class": {name: {
+        "operating_point": {"rule": "youden", "threshold": it["threshold"]},
+        "calibration": {"method": "temperature", "temperature": it["temperature"]},
+    } for name, it in ODD.items()}},
+}  # fmt: skip
+
+
+def follow_words(scores, answer):
+    """Do what `preprocessing.json` says in words, for one image: its answer and its calibrated probabilities."""
+    rule, words, formula = answer["decision"], answer["decision_in_words"], answer["calibration_in_words"]
+    names, heats = answer["classes"], np.array(answer["calibration"]["temperature"])
+    logs = np.log(np.maximum(scores, 1e-12))
+    if answer["task"] == "multi-label":
+        assert "1 / (1 + exp((log(1 - score) - log(score)) / temperature))" in formula
+        assert "own score, before calibration, is at least its own threshold" in words
+        has = [score >= point for score, point in zip(scores, rule["thresholds"], strict=True)]
+        found = [name for name, there in zip(names, has, strict=True) if there]
+        return found, 1 / (1 + np.exp((np.log(np.maximum(1 - scores, 1e-12)) - logs) / heats))
+    assert "the softmax of log(score) / temperature over all classes" in formula
+    q = np.exp(logs / heats - (logs / heats).max())
+    q /= q.sum()
+    if rule["rule"] == "highest":
+        assert "the class with the highest score" in words
+        return names[np.argmax(scores)], q
+    if rule["rule"] == "median":
+        assert "the last one for which its calibrated probability and those of all later grades sum to more" in words
+        return names[max([0, *(j for j in range(1, len(q)) if sum(q[j:]) > 0.5)])], q
+    if rule["rule"] == "expected-cost":
+        assert "the smallest sum over all classes t of q[t] * costs[t][p]" in words
+        sums = [sum(q[t] * rule["costs"][t][p] for t in range(len(q))) for p in range(len(q))]
+        return names[np.argmin(sums)], q
+    assert "the largest log(q) - tau * log(prior)" in words
+    return names[np.argmax(np.log(np.maximum(q, 1e-12)) - rule["tau"] * np.log(rule["priors"]))], q
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_shared_folder_says_of_answers_gives_those_of_the_run(kind):
+    """Compare with the decision by which `tlmed predict` answers, read from `metrics.json`."""
+    metrics = {"task": "single-label", "classes": list(CLASSES), "positive": None, **KINDS[kind]}
+    panel = open_like(metrics)
+    answer = json.loads(json.dumps(_describe_answer(panel)))
+    scores = np.random.default_rng(3).dirichlet(np.ones(3), 300)
+    decided = panel.decision.choose(scores, None, metrics["task"])
+    if kind == "labels":
+        decided = [[name for name, has in zip(CLASSES, row, strict=True) if has] for row in decided]
+        assert answer["labels"] == ODD
+    else:
+        decided = [CLASSES[i] for i in decided]
+    followed = [follow_words(row, answer) for row in scores]
+    assert [found for found, _ in followed] == decided
+    np.testing.assert_allclose([q for _, q in followed], panel.decision.calibrate(scores), rtol=0, atol=1e-12)
+    # The names are those of `model.json`, so that its reader answers by them, too.
+    assert reference_reader.answer(scores, answer) == decided
+    highest = [CLASSES[i] for i in scores.argmax(axis=1)]
+    assert (highest == decided) == (kind == "classes")
+
+
+def open_like(metrics):
+    """Give what is asked of a panel, with the decision that `metrics.json` holds."""
+    run = SimpleNamespace(path=Path("run"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlmed.evaluation.decisions.METRICS_JSON", SimpleNamespace(read=lambda run: metrics))
+        decision = read_decision(run)
+    first = SimpleNamespace(classes=CLASSES)
+    return SimpleNamespace(metrics=metrics, decision=decision, first=first, pooling=read_pooling(metrics))
+
+
+@pytest.mark.parametrize("kind", ["grades", "costs", "labels"])
+def test_a_shared_folder_says_how_predict_answers(kind, run, images, tmp_path):
+    metrics = read_json(run / "metrics.json")
+    more = KINDS[kind]
+    if kind == "labels":
+        more = more | {"per_class": {name: metrics["per_class"][name] | more["per_class"][name] for name in CLASSES}}
+    write_json(run / "metrics.json", metrics | more)
+    answer = _describe_answer(open_panel(RunDir(run)))
+    status, _, said = here("predict", run, images, "--out", tmp_path / "out.csv")
+    assert status == 0, said
+    rows = read_csv(tmp_path / "out.csv")
+    for row in rows:
+        found, q = follow_words(np.array([float(row[f"score_{name}"]) for name in CLASSES]), answer)
+        if kind == "labels":
+            assert [name for name in CLASSES if row[f"prediction_{name}"] == "1"] == found
+        else:
+            assert row["prediction"] == found
+        np.testing.assert_allclose([float(row[f"calibrated_{name}"]) for name in CLASSES], q, atol=1e-5)
+    assert len(rows) > 20
+
+
 def test_names_that_would_leave_are_found_as_words_of_their_own():
     for name in ("p-17", "a (1).png", "/home/me/runs/a", "Doe^Jane"):
         with pytest.raises(InputError, match=rf"README\.md with {re.escape(name)}\."):
@@ -135,7 +245,6 @@ def test_a_run_whose_title_is_a_group_is_refused_and_nothing_stays(run, tmp_path
 
 def test_names_that_any_text_may_hold_are_not_searched_for(run):
     from tlmed.export.card_facts import read_card_facts
-    from tlmed.rundir import RunDir
 
     group_rows(run, ["7", "images", "2017", "mri-0042", "998877", "Doe^Jane"])
     names = list_names(run, read_card_facts(RunDir(run)))
@@ -200,6 +309,9 @@ def test_an_ensemble_is_shared_as_one_network(tmp_path):
     assert metrics["ensemble"] == {"weights": [0.5, 0.5]}
     point = run.json("metrics.json")["operating_point"]
     assert (said["answer"]["threshold"], said["answer"]["positive"]) == (point["threshold"], "well")
+    named = {"rule": "threshold", "threshold": point["threshold"], "chosen_by": point["rule"], "of": "scores"}
+    assert said["answer"]["decision"] == named
+    assert "is at least the threshold" in said["answer"]["decision_in_words"]
     card = (tmp_path / "hub" / "README.md").read_text()
     assert "it gives the probabilities, the weighted mean of 2 networks." in card
     assert "hf:FOLDER" not in card

@@ -2,16 +2,13 @@
 
 from importlib.metadata import version
 
-import numpy as np
-
 from tlmed.conversion.runtimes import Format
 from tlmed.data.decode_and_resize import RULE
-from tlmed.evaluation.decisions import Decision
+from tlmed.evaluation.answer_facts import describe_answers
 from tlmed.inference.panel import Panel
 from tlmed.intact import LOCK
 from tlmed.intensity import to_json
 from tlmed.regular_files import sha256
-from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 
 NOT_A_DEVICE = "Not a medical device: for research only."
 
@@ -23,60 +20,21 @@ def describe_model(panel: Panel, form: Format) -> dict:
         panel: What answers.
         form: The format of the model.
     """
-    classes, task, rule = list(panel.first.classes), read_task(panel.metrics), panel.first.rule
+    rule = panel.first.rule
     shape = [form.batch, *rule.size, 3]
     pixels = {"size": list(rule.size), "fit": rule.fit, "spacing": rule.spacing, "window": to_json(rule.intensity)}
-    pooling = panel.pooling
+    answers = describe_answers(panel.metrics, panel.first.classes, panel.decision, panel.pooling)
     return {
         "made_by": f"tlmed {version('tlmed')}",
         "use": NOT_A_DEVICE,
         "format": form.name,
         "file": form.file,
         "input": {"shape": shape, "dtype": form.dtype, "values": "RGB, 0 to 255, not scaled"},
-        "task": task,
-        "classes": classes,
-        "positive": panel.metrics.get("positive"),
         "pixels": {**pixels, "rule": RULE, "channels": panel.recipe.data.channels},
-        "calibration": {**_describe_calibration(panel.decision), "in_graph": form.calibrates},
-        "decision": describe_decision(panel.decision, panel.metrics.get("positive"), task),
-        "pooling": {"how": pooling.how, "by": pooling.by if pooling.how else None},
+        **answers,
+        "calibration": {**answers["calibration"], "in_graph": form.calibrates},
         "runs": [_identify(member.run, weight) for member, weight in zip(panel.members, panel.weights, strict=True)],
     }
-
-
-def _describe_calibration(decision: Decision) -> dict:
-    """Return method and temperature; of several labels that of each."""
-    if decision.labels:
-        return {"method": decision.calibration["method"], "temperature": [it.temperature for it in decision.labels]}
-    return {"method": decision.calibration["method"], "temperature": decision.temperature}
-
-
-def describe_decision(decision: Decision, positive: str | None, task: str) -> dict:
-    """Return how scores become answers, in the words that `read_images.py` knows.
-
-    Args:
-        decision: The run's.
-        positive: The positive one of two classes, None for more.
-        task: Of `tlmed.tasks`.
-
-    >>> from tlmed.evaluation.decisions import state_thresholds
-    >>> describe_decision(state_thresholds([(0.3, True)], False), "ill", "single-label")
-    {'rule': 'threshold', 'threshold': 0.3, 'chosen_by': 'stated', 'of': 'scores'}
-    """
-    if task == MULTI_LABEL:
-        return {"rule": "thresholds", "thresholds": decision.thresholds, "of": "scores"}
-    if positive is not None:
-        point = decision.operating_point
-        return {"rule": "threshold", "threshold": decision.threshold, "chosen_by": point["rule"], "of": "scores"}
-    if decision.rule is None:
-        if task == ORDINAL:
-            return {"rule": "median", "of": "calibrated"}
-        return {"rule": "highest", "of": "scores"}
-    if decision.rule.name == "expected-cost":
-        costs = np.asarray(decision.rule.weighed, float).tolist()
-        return {"rule": decision.rule.name, "costs": costs, "of": "calibrated"}
-    priors = np.asarray(decision.rule.priors, float).tolist()
-    return {"rule": decision.rule.name, "tau": decision.rule.tau, "priors": priors, "of": "calibrated"}
 
 
 def _identify(run, weight: float) -> dict:

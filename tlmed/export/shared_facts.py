@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tlmed import intensity
+from tlmed.evaluation.answer_facts import describe_answers, say_calibration, say_decision
 from tlmed.export.card_facts import CardFacts
 from tlmed.export.naming import name_weights
 from tlmed.fitting_in import describe_fit
@@ -10,7 +11,6 @@ from tlmed.inference.panel import Panel
 from tlmed.run_files import Metrics
 from tlmed.run_files.shared_files import FORMAT, MODEL, Shared
 from tlmed.targets import make_mark
-from tlmed.tasks import read_task
 
 # Parts of `metrics.json` that hold scores, and how they were found. All others stay at home: what was evaluated and
 # warned of has paths, and members of an ensemble have the names of directories.
@@ -77,28 +77,21 @@ def _describe_images(panel) -> dict:
 
 
 def _describe_answer(panel) -> dict:
-    metrics, decision = panel.metrics, panel.decision
-    found = {
-        "task": read_task(metrics),
-        "unit": metrics.get("unit", "image"),
-        "pool": metrics.get("pool"),
-        "classes": list(panel.first.classes),
-        "positive": metrics.get("positive"),
-        "calibration": decision.calibration.get("method"),
-    }
+    """Return how scores become an answer, by the names that `model.json` of an exported model has."""
+    decision, classes = panel.decision, panel.first.classes
+    found = describe_answers(panel.metrics, classes, decision, panel.pooling)
     if decision.labels:
-        found["labels"] = {
-            name: {"threshold": label.threshold, "temperature": label.temperature}
-            for name, label in zip(panel.first.classes, decision.labels, strict=True)
-        }
+        pairs = zip(classes, decision.labels, strict=True)
+        parts = {"labels": {name: {"threshold": it.threshold, "temperature": it.temperature} for name, it in pairs}}
     else:
-        found |= {"threshold": decision.threshold, "temperature": decision.temperature}
-        if decision.rule is not None:
-            found["decision"] = decision.rule.describe(panel.first.classes)
+        parts = {"threshold": decision.threshold, "temperature": decision.temperature}
     return {
         **found,
-        "threshold_in_words": "of the positive class's score before calibration: predicted from it on",
-        "temperature_in_words": "calibrated probabilities are the softmax of log(score) / temperature",
+        **parts,
+        "calibration_in_words": say_calibration(found["task"]),
+        "decision_in_words": say_decision(found["decision"]),
+        "unit": panel.metrics.get("unit", "image"),
+        "pool": panel.metrics.get("pool"),
     }
 
 

@@ -90,7 +90,7 @@ def _describe_folder(content, members) -> str:
     gives = "the features" if content.is_hybrid else f"the probabilities{together}"
     points = [
         f"`model.keras` is a plain Keras model and needs no tlmed; it gives {gives}.",
-        "`preprocessing.json` says how an image becomes its input, with the threshold and the temperature.",
+        "`preprocessing.json` says how an image becomes its input, and by which rule its scores become an answer.",
         "`metrics.json` has all scores with their intervals.",
     ]
     if content.is_hybrid:
