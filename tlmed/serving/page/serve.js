@@ -57,7 +57,7 @@ function tabulate(answer, thresholds, title) {
   const table = make("table");
   table.append(make("caption", title));
   const head = make("tr");
-  const columns = ["Class", "Probability (calibrated)", "Score (decides)"];
+  const columns = ["Class", "Probability (calibrated)", "Score"];
   for (const column of columns) head.append(make("th", column, {scope: "col"}));
   const top = make("thead");
   top.append(head);
