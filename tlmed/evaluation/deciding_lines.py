@@ -1,4 +1,4 @@
-"""What decides whether a result is good: the metrics by which it is compared, and the answers that cost less."""
+"""What decides whether a result is good: the metrics by which it is compared, and constant answers that cost less."""
 
 from collections.abc import Mapping
 
@@ -31,7 +31,7 @@ def list_deciding(result: Mapping) -> list[str]:
 
 
 def describe_cheapest(result: Mapping) -> list[str]:
-    """Say so where one class for every image costs less than the answers; which, and how much.
+    """Say so where one class for every image costs no more than the answers; which, and how much.
 
     Where classes are predicted for another prevalence, the mix of these images says nothing; where a prevalence is
     stated and classes are predicted for these images, both are judged.
@@ -39,6 +39,8 @@ def describe_cheapest(result: Mapping) -> list[str]:
     >>> costs = {"ill": {"well": 9.0}, "well": {"ill": 1.0}}
     >>> describe_cheapest({"classes": ["ill", "well"], "costs": costs, "confusion": [[1, 1], [0, 8]]})
     ["'ill' for every image would cost 0.800 per image, less than the answers, 0.900: the result does not beat it."]
+    >>> describe_cheapest({"classes": ["ill", "well"], "costs": costs, "confusion": [[2, 0], [8, 0]]})
+    ["'ill' for every image would cost 0.800 per image, as much as the answers: the result does not beat it."]
     """
     if "costs" not in result:
         return []
@@ -61,12 +63,15 @@ def _say_cheapest(result, prevalence) -> str:
     paid = float(shares @ ((counts * costs).sum(axis=1) / np.maximum(sizes, 1)))
     constant = shares @ costs
     best = int(np.argmin(constant))
-    if as_shown(constant[best]) >= as_shown(paid):
+    if as_shown(constant[best]) > as_shown(paid):
         return ""
+    than = f"less than the answers, {thousandths(paid)}"
+    if as_shown(constant[best]) == as_shown(paid):
+        than = "as much as the answers"
     unit, there = unit_of(result), "" if prevalence is None else f" at a prevalence of {prevalence:g}"
     return (
-        f"{classes[best]!r} for every {unit} would cost {thousandths(constant[best])} per {unit}{there}, less than the "
-        f"answers, {thousandths(paid)}: the result does not beat it."
+        f"{classes[best]!r} for every {unit} would cost {thousandths(constant[best])} per {unit}{there}, {than}: "
+        "the result does not beat it."
     )
 
 
