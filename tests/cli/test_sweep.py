@@ -39,7 +39,7 @@ def test_a_study_is_given_alone(tmp_path):
 
 def test_failed_cells_make_the_command_fail_after_the_others_are_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_pool, "PROGRAM", program(0.0, "killed"))
-    with pytest.raises(RunFailed, match=r"1 of 2 failed, for the reasons in .*cells.csv"):
+    with pytest.raises(RunFailed, match=r"1 of 2 cells failed, for the reasons in .*cells.csv"):
         sweep("feature_extractor", "--backbones", "LeNet5", "--seeds", "2", "--out", tmp_path / "out")
     complete, failed = read_cells(tmp_path / "out")
     assert (complete["state"], failed["state"]) == ("complete", "failed")
