@@ -49,12 +49,13 @@ def atomic_folder(path: str | Path):
     (['notes'], ['a.txt'])
     """
     path = Path(path).resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
-    part, before = folder / path.name, folder / "before"
+    near = next(parent for parent in path.parents if parent.is_dir())  # others are made when there is something in them
+    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=near))
+    part, before = folder / "new", folder / "old"
     try:
         part.mkdir()
         yield part
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             os.replace(path, before)
         try:

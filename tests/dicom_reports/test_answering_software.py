@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from tlmed.dicom_reports import answering_software
+from tlmed.inference import panel as panel_module
 from tlmed.intact import checksum
 from tlmed.run_files.check_summary import CheckSummary
 
@@ -15,7 +16,7 @@ LOCK = {"code": {"version": "0.1.0"}}
 def test_beside_the_auc_stands_what_the_check_of_the_data_found(monkeypatch, leaky, tmp_path):
     found = CheckSummary({"near-copy": 12}, {}, 36, 5, ("train",)) if leaky else None
     monkeypatch.setattr(answering_software, "read_verified", lambda path: LOCK)
-    monkeypatch.setattr(answering_software, "read_summary", lambda run: found)
+    monkeypatch.setattr(panel_module, "read_summary", lambda run: found)
     auc = {"value": 0.758, "low": 0.597, "high": 0.862}
     result = {"n": 36, "metrics": {"auc": auc}, "classes": ["a", "b", "c"], "positive": None}
     if leaky:

@@ -2,18 +2,15 @@
 
 import inspect
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tlmed.conversion import reference_reader
 from tlmed.errors import InputError
 from tlmed.regular_files import sha256
 from tlmed.targets import check_folder, is_of_run, writing_out
-from tlmed.whole_files import write_json
+from tlmed.whole_files import atomic_folder, write_json
 
 FACTS, READER = "model.json", "read_images.py"
 
@@ -78,20 +75,13 @@ def writing_folder(folder: Path, force: bool = False) -> Iterator[Path]:
         InputError: As `check_export_folder`, or something cannot be written.
     """
     check_export_folder(folder, force)
-    with writing_out(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        room = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
-    try:
-        part = room / "new"
-        part.mkdir()
-        yield part
+    with ExitStack() as stack:
+        with writing_out(folder):
+            part = stack.enter_context(atomic_folder(folder))
+        yield part  # what goes wrong in the block is no fault of the folder
         check_export_folder(folder, force)
         with writing_out(folder):
-            if folder.exists():
-                os.replace(folder, room / "old")
-            os.replace(part, folder)
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
+            stack.close()
 
 
 def write_companions(folder: Path, facts: dict) -> None:

@@ -15,13 +15,8 @@ from tlmed.tasks import MULTI_LABEL, read_task
 if TYPE_CHECKING:
     import onnx
 
-_OTHERS = (
-    RuntimeError,
-    NotImplementedError,
-    ValueError,
-    TypeError,
-    NameError,
-)  # that converters of single classifiers raise
+# What skl2onnx's converters of single classifiers raise for what they cannot do.
+_CONVERTER_ERRORS = (RuntimeError, NotImplementedError, ValueError, TypeError)
 _PREFIX = "classifier_"  # of the names in the second graph: both may have the same ones
 
 
@@ -91,6 +86,7 @@ def _convert(classifier, run, opset):
             options={id(classifier): {"zipmap": False}},
             target_opset={"": opset, "ai.onnx.ml": 3},
         )
+    # The first two are skl2onnx's own; the others come from its converters of single classifiers.
     except (
         MissingConverter,
         MissingShapeCalculator,

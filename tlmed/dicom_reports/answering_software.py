@@ -10,11 +10,9 @@ from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
 from tlmed.evaluation.lines import say_without_leaks
 from tlmed.export.naming import name_weights
-from tlmed.inference.panel import Panel
+from tlmed.inference.panel import Panel, describe_check
 from tlmed.intact import LOCK, checksum, read_verified
-from tlmed.members import shorten as shorten_paths
 from tlmed.metrics.names import name_metric
-from tlmed.run_files.check_summary import read_summary, say_errors, say_member_errors
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, join_names, shorten, thousandths
 
@@ -112,9 +110,4 @@ def _describe_worth(result: Mapping) -> list[str]:
 
 def _describe_doubts(panel: Panel) -> list[str]:
     """Say which errors the check of the data found, and the AUC without known images: both limit what it is worth."""
-    if panel.run.is_ensemble:
-        names = shorten_paths([run.path.resolve() for run in panel.runs])
-        found = say_member_errors(names, panel.runs)
-    else:
-        found = say_errors(read_summary(panel.run))
-    return [*found, *say_without_leaks(panel.metrics)]
+    return [*describe_check(panel), *say_without_leaks(panel.metrics)]

@@ -1,14 +1,12 @@
 """The folder that reports are written to: whole or not at all, and only an earlier one of the same command goes."""
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.targets import check_folder, check_targets, is_marked, writing_out
+from tlmed.whole_files import atomic_folder
 
 OPTION = "--dicom-sr"
 _COMMAND = "predict"
@@ -55,23 +53,6 @@ def writing_reports(folder: Path, sources: Sequence[str | Path], force: bool) ->
     Raises:
         InputError: As `check_report_folder`, or if it cannot be written to.
     """
-    place = Path(folder).resolve()
-    near = next(part for part in place.parents if part.is_dir())
-    with writing_out(folder, OPTION):
-        stage = Path(tempfile.mkdtemp(prefix=".writing-", dir=near))
-        try:
-            made, old = stage / "new", stage / "old"
-            made.mkdir()
-            yield made
-            check_report_folder(folder, sources, force)  # again, because files may have appeared since
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if place.exists():
-                os.replace(place, old)
-            try:
-                os.replace(made, place)
-            except OSError:
-                if old.exists():
-                    os.replace(old, place)
-                raise
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
+    with writing_out(folder, OPTION), atomic_folder(folder) as part:
+        yield part
+        check_report_folder(folder, sources, force)  # again, because files may have appeared since

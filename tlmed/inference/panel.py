@@ -20,9 +20,10 @@ from tlmed.inference.member_scores import average_scores, find_differences, read
 from tlmed.inference.scorer import Scorer, load_scorer, name_files
 from tlmed.inference.trained_runs import Trained, read_trained
 from tlmed.intact import check_intact
-from tlmed.members import Member, list_members
+from tlmed.members import Member, list_members, shorten
 from tlmed.recipe import Recipe
 from tlmed.run_files import METRICS_JSON, SPLITS_CSV
+from tlmed.run_files.check_summary import read_summary, say_errors, say_member_errors
 from tlmed.rundir import NOVELTY, RunDir
 from tlmed.split_names import PLACES
 from tlmed.tasks import MULTI_LABEL
@@ -204,6 +205,13 @@ def check_members(found: Sequence[Member], members: Sequence[Trained]) -> None:
     ]
     if faults:
         raise InputError(faults)
+
+
+def describe_check(panel: Panel) -> list[str]:
+    """Say which errors the check of the data found, in any fold or member."""
+    if panel.run.is_ensemble:
+        return say_member_errors(shorten([run.path.resolve() for run in panel.runs]), panel.runs)
+    return say_errors(read_summary(panel.run))
 
 
 def describe_panel(panel: Panel) -> list[str]:

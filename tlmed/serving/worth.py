@@ -11,13 +11,11 @@ from tlmed.evaluation.label_lines import name_mean
 from tlmed.evaluation.lines import describe_worse, say_without_leaks
 from tlmed.evaluation.pooling import read_pooling, say_pooling
 from tlmed.evaluation.unusual_lines import describe_lack, say_share
-from tlmed.inference.panel import Panel, describe_panel
+from tlmed.inference.panel import Panel, describe_check, describe_panel
 from tlmed.inference.unlike_images import Jury
-from tlmed.members import shorten
 from tlmed.novelty import ALARM
 from tlmed.report.summary import list_doubts
 from tlmed.run_files import METRICS_JSON, NOVELTY_JSON
-from tlmed.run_files.check_summary import read_summary, say_errors, say_member_errors
 from tlmed.synthetic import describe_learned
 from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import begin_sentence, count, thousandths
@@ -106,7 +104,7 @@ def find_worth(panel: Panel, jury: Jury) -> Worth:
     if len(result["classes"]) > 2:
         scored_on += ", means over the labels" if read_task(result) == MULTI_LABEL else ", means over the classes"
     cautions = [*describe_learned(panel.recipe.data.source), *list_doubts(result), *describe_worse(result)]
-    cautions += [*_say_check(panel), *say_without_leaks(result)]
+    cautions += [*describe_check(panel), *say_without_leaks(result)]
     return Worth(
         scored_on,
         measured,
@@ -116,13 +114,6 @@ def find_worth(panel: Panel, jury: Jury) -> Worth:
         tuple(_say_unusual(panel, jury)),
         tuple(cautions),
     )
-
-
-def _say_check(panel) -> list[str]:
-    """Say which errors the check of the data found, in any fold or member."""
-    if panel.run.is_ensemble:
-        return say_member_errors(shorten([run.path.resolve() for run in panel.runs]), panel.runs)
-    return say_errors(read_summary(panel.run))
 
 
 def _find_thresholds(panel) -> dict[str, float]:
