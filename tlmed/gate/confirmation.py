@@ -1,6 +1,7 @@
 """Tell copies from pictures that look alike: candidates are screened, registered and compared block by block."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -20,7 +21,22 @@ COPY, OF_ONE_GROUP = 0.91, 0.96
 # Where one lies on the other with neither shift nor turn, which chance seldom does, what differs may be compression.
 IN_PLACE, _SHIFT = 0.86, 0.012  # the second of half a side: 0.4 pixels of 64
 _BATCH = 64  # pairs at a time: what they need stays in the processor's cache
-_ROUND = 1024  # pairs between looks at what is joined already
+_ROUND = 1024  # pairs between looks at what is joined already; their pictures are drawn once, 67 MB at most
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Pictures as they are registered and compared.
+
+    Attributes:
+        rows: Which pictures, in rising order, int [r].
+        shapes: Their coarse and fine structure, float32 [r, 64, 64].
+        details: Their fine structure alone, likewise.
+    """
+
+    rows: np.ndarray
+    shapes: np.ndarray
+    details: np.ndarray
 
 
 def screen(pictures: Pictures, found: Candidates) -> tuple[Candidates, np.ndarray]:
@@ -65,21 +81,35 @@ def _confirm(pictures, found, maps, sets) -> list[Pair]:
     for chunk in _batches(len(found), _ROUND):
         ends = [(row, int(first[row]), int(second[row])) for row in range(*chunk.indices(len(found)))]
         apart = [row for row, *pair in ends if sets.find(pair[0]) != sets.find(pair[1])]
+        if not apart:
+            continue
+        drawn = _draw(pictures, found, np.array(apart))
         for part in _batches(len(apart), _BATCH):
             rows = np.array(apart[part])
-            better, correlations = _compare(pictures, found, rows, maps[rows])
+            better, correlations = _compare(drawn, found, rows, maps[rows])
             boxes = np.stack([pictures.boxes[found.first[rows]], pictures.boxes[found.second[rows]]], axis=1)
             compared = map(Pair, first[rows].tolist(), second[rows].tolist(), correlations.tolist(), better, boxes)
             pairs += _join(compared, sets)
     return pairs
 
 
-def _compare(pictures, found, rows, maps) -> tuple[np.ndarray, np.ndarray]:
+def _draw(pictures, found, rows) -> Drawn:
+    """Draw each picture of some candidates once, however many of them it is in."""
+    shown = np.unique([found.first[rows], found.second[rows]])
+    parts = [shown[part] for part in _batches(len(shown), _BATCH)]
+    shapes, details = (
+        np.concatenate([draw(part) for part in parts]) for draw in (pictures.draw_shapes, pictures.draw_details)
+    )
+    return Drawn(shown, shapes, details)
+
+
+def _compare(drawn, found, rows, maps) -> tuple[np.ndarray, np.ndarray]:
     """Return maps after registration, and the median correlation of blocks, -1 where too few have detail."""
-    first, second = (pictures.draw_shapes(ends[rows]) for ends in (found.first, found.second))
+    ends = [np.searchsorted(drawn.rows, side[rows]) for side in (found.first, found.second)]
+    first, second = (drawn.shapes[end] for end in ends)
     maps = refine(halve(first), halve(second), maps, 4)
     maps = refine(first, second, maps, 3)
-    first, second = (pictures.draw_details(ends[rows]) for ends in (found.first, found.second))
+    first, second = (drawn.details[end] for end in ends)
     maps = refine(first, second, maps, 3)
     warped, inside = warp(first, maps)
     blocks = correlate_blocks(warped, second, inside)
