@@ -34,12 +34,15 @@ def make_rows(scores):
 
 def test_the_best_recipe_is_that_of_the_means_and_differences_are_those_of_the_same_draws(advise):
     scores = np.array([[0.85, 0.80, 0.95, 0.84, 0.82], [0.85, 0.80, 0.70, 0.90, 0.82], [0.85, 0.80, 0.80, 0.86, 0.9]])
-    first, second = (part.splitlines()[2:] for part in advise.make_tables(make_rows(scores), NAMES).split("\n\n"))
+    tables = advise.make_tables(make_rows(scores), NAMES).split("\n\n")
+    first, means, second = (part.splitlines()[2:] for part in tables)
     apart = scores[:, 0] - scores[:, 3]  # lp_ft: the best mean, though lora has the best single draw
     assert [cell.strip() for cell in first[0].split("|")[1:-1]] == [
         *("busi, 64 px", "3", "0.850", "0.850", "`lp_ft` 0.867", f"{apart.mean():+.3f}", f"{apart.min():+.3f}"),
-        *("12", "100", "12%", "12%", "80%"),
+        # By the other two draws `lp_ft` is chosen for the first and the last, `lora` for the second.
+        *(f"{np.mean([0.84, 0.70, 0.86]):.3f}", "12", "100", "12%", "12%", "80%"),
     ]
+    assert [line.split("|")[2].strip() for line in means] == [f"{mean:.3f}" for mean in scores.mean(axis=0)[:4]]
     assert [line.split("|")[4].strip() for line in second] == ["0.850"] * 3
     assert "+0.050 (-0.500 to +0.500; p = 0.25) | +0.010 (-0.500" in second[0]
 
