@@ -104,8 +104,34 @@ def test_patients_count_once(tmp_path):
         "Chi-squared, by groups",
     }
     assert any("keeps no p-values" in note for note in content["notes"])
+    # The value beside a test is what is tested: a patient with many images weighs no more than one with few.
+    rows = read_csv(write_answers(tmp_path / "odd.csv", group=["big"] * 70 + [f"q{row}" for row in range(30)])[0])
+    odd = check_drift(run, tmp_path / "odd.csv").content
+    by_owner = {}
+    for row in rows:
+        by_owner.setdefault(row["group"], []).append(row)
+    for name in CLASSES:
+        scores = [np.mean([float(row[f"score_{name}"]) for row in owned]) for owned in by_owner.values()]
+        assert find(odd, "scores", name)["here"] == pytest.approx(np.mean(scores))
+        shares = [np.mean([row["prediction"] == name for row in owned]) for owned in by_owner.values()]
+        assert find(odd, "classes")["here"][name] == pytest.approx(np.mean(shares))
+    assert any("each counts once" in note for note in odd["notes"])
     bare = check_drift(run, write_answers(tmp_path / "bare.csv")[0]).content
     assert any("`--group COLUMN` names them" in note for note in bare["notes"])
+
+
+def test_an_image_that_was_answered_twice_counts_once_and_is_said(run, tmp_path):
+    once = check_drift(run, write_answers(tmp_path / "once.csv")[0]).content
+    header, *lines = (tmp_path / "once.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "twice.csv").write_text("\n".join([header, *lines, *lines[:30]]) + "\n", encoding="utf-8")
+    twice = check_drift(run, tmp_path / "twice.csv").content
+    assert twice["periods"] == once["periods"]
+    assert not any("earlier row" in note for note in once["notes"])
+    assert any(note.startswith("30 rows have the path and the scores of an earlier row") for note in twice["notes"])
+    # Another image may have the same name, as files of two hospitals do.
+    other = [line.replace(line.split(",")[0], "a.png", 1) for line in lines]
+    (tmp_path / "same.csv").write_text("\n".join([header, *other]) + "\n", encoding="utf-8")
+    assert check_drift(run, tmp_path / "same.csv").content["periods"][0]["n"] == len(lines)
 
 
 def test_the_test_split_itself_shows_no_drift(run):

@@ -66,8 +66,13 @@ def check_drift(run: RunDir, file: Path, date: str | None = None, group: str | N
     notes, metrics = [*_check_run(run)], METRICS_JSON.read(run)
     several = read_task(metrics) == MULTI_LABEL
     reference = read_reference(run, metrics)
-    batch, told = read_incoming(file, Reading(reference.classes, several, date, group))
-    if not told:
+    incoming = read_incoming(file, Reading(reference.classes, several, date, group))
+    batch = incoming.batch
+    if incoming.repeated:
+        again = "has" if incoming.repeated == 1 else "have"
+        rows = f"{count(incoming.repeated, 'row')} {again} the path and the scores"
+        notes.append(f"{rows} of an earlier row: the same image again, which counts once.")
+    if not incoming.decided:
         batch = _predict(run, metrics, reference, batch)
         notes.append("The file has no predicted classes: they follow from the scores, by the run's rule.")
     notes += _note_lacks(reference, batch, group)
@@ -132,8 +137,13 @@ def _note_lacks(reference, batch, group) -> list[str]:
         notes.append("The run keeps no p-values of its test images (or of their files): unusual images are not tested.")
     elif batch.unusual is None:
         notes.append("The file has no column `unusual`: the share of images unlike those of training is not tested.")
-    grouped = len(np.unique(reference.batch.owners)) < len(reference.batch.owners)
-    if grouped and group is None and len(np.unique(batch.owners)) == len(batch.owners):
+    grouped, several = (len(np.unique(part.owners)) < len(part.owners) for part in (reference.batch, batch))
+    if grouped or several:
+        notes.append(
+            "Tests are by groups, such as patients: each counts once, in the values beside its test, too. Pictures, "
+            "shares of classes and metrics are of images."
+        )
+    if grouped and group is None and not several:
         notes.append(
             "The test split has patients with several images, and the file names nobody: each of its rows counts as "
             "another patient's. If they are not, false alarms are more frequent; `--group COLUMN` names them."

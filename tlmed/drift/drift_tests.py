@@ -51,7 +51,7 @@ def list_drift_tests(reference: Reference, batch: Batch, seed: int, draws: int =
 
     Returns:
         For each test `kind`, `name` (of the class, or ""), `test`, `statistic`, `p`, `there` and `here` (a mean, or
-        the share of each class), and of scores `psi`.
+        the share of each class, in which each patient counts once), and of scores `psi`.
     """
     samples = TwoSamples(reference.batch.owners, batch.owners)
     return [
@@ -74,7 +74,7 @@ def _compare_all_scores(reference, batch, samples, seed, draws) -> list[dict]:
         name, first, second = reference.classes[column], reference.batch.scores[:, column], batch.scores[:, column]
         tested = compare_scores(first, second, samples, derive(seed, "drift", SCORES, name), draws)
         psi = measure_stability(first, second, samples, derive(seed, "drift", "psi", name))
-        means = float(first.mean()), float(second.mean())
+        means = map(float, samples.average(first, second))
         found.append(_enter(SCORES, name, tested, *means, psi={**asdict(psi), "verdict": psi.verdict}))
     return found
 
@@ -83,13 +83,17 @@ def _compare_classes(reference, batch, samples, seed, draws) -> list[dict]:
     first, second = reference.batch.guesses, batch.guesses
     if not reference.several:
         tested = compare_shares(first, second, samples, derive(seed, "drift", CLASSES), draws)
-        shares = (share_kinds(part, reference.classes) for part in (first, second))
+        kinds = np.eye(len(reference.classes))
+        shares = (
+            dict(zip(reference.classes, part.tolist(), strict=True))
+            for part in samples.average(kinds[first], kinds[second])
+        )
         return [_enter(CLASSES, "", tested, *shares)]
     found = []
     for column, name in enumerate(reference.classes):
         parts = first[:, column], second[:, column]
         tested = compare_shares(*parts, samples, derive(seed, "drift", CLASSES, name), draws)
-        found.append(_enter(CLASSES, name, tested, *(float(part.mean()) for part in parts)))
+        found.append(_enter(CLASSES, name, tested, *map(float, samples.average(*parts))))
     return found
 
 
@@ -113,7 +117,7 @@ def _compare_unusual(reference, batch, seed, draws) -> list[dict]:
     samples = TwoSamples(reference.testers, batch.owners[known])
     parts = first.astype(int), second.astype(int)
     tested = compare_shares(*parts, samples, derive(seed, "drift", UNUSUAL), draws)
-    return [_enter(UNUSUAL, "", tested, float(first.mean()), float(second.mean()))]
+    return [_enter(UNUSUAL, "", tested, *map(float, samples.average(*parts)))]
 
 
 def _compare_truth(reference, batch, seed, draws) -> list[dict]:
@@ -126,4 +130,4 @@ def _compare_truth(reference, batch, seed, draws) -> list[dict]:
     first, second = (part.scores[rows, part.labels[rows]] for part, rows in parts)
     samples = TwoSamples(*(part.owners[rows] for part, rows in parts))
     tested = compare_scores(first, second, samples, derive(seed, "drift", TRUTH), draws)
-    return [_enter(TRUTH, "", tested, float(first.mean()), float(second.mean()))]
+    return [_enter(TRUTH, "", tested, *map(float, samples.average(first, second)))]

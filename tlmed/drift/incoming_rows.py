@@ -74,17 +74,30 @@ class Reading:
     group: str | None = None
 
 
-def read_incoming(path: Path, reading: Reading) -> tuple[Batch, bool]:
+@dataclass(frozen=True, eq=False)
+class Incoming:
+    """What came in by a file.
+
+    Attributes:
+        batch: Its rows, each answer once; where no predicted classes stand in the file, `guesses` are -1.
+        decided: Whether they stand there.
+        repeated: How many rows say again what an earlier one says, and are left out.
+    """
+
+    batch: Batch
+    decided: bool
+    repeated: int
+
+
+def read_incoming(path: Path, reading: Reading) -> Incoming:
     """Return the rows of a file of predictions.
 
-    Of a file with splits, such as the run's own `predictions.csv`, the rows of "test" are read.
+    Of a file with splits, such as the run's own `predictions.csv`, the rows of "test" are read. A row with the path,
+    the scores and the group of an earlier one is the same image, answered or written down again, and does not count.
 
     Args:
         path: The file.
         reading: How it is read.
-
-    Returns:
-        The rows, and whether predicted classes stand in the file; if not, `guesses` are -1.
 
     Raises:
         InputError: If it is no table, has no rows or other classes, or with every fault of its rows.
@@ -107,7 +120,14 @@ def read_incoming(path: Path, reading: Reading) -> tuple[Batch, bool]:
         months,
     )
     tested = np.array([text.strip() == "test" for text in columns.get("split", ())], bool)
-    return (found.take(np.flatnonzero(tested)) if tested.any() else found), guesses is not None
+    chosen = np.flatnonzero(tested) if tested.any() else np.arange(len(lines))
+    names = columns.get("path", range(len(lines)))  # without names no row repeats another
+    answers = list(zip(names, map(tuple, scores.tolist()), owners, strict=True))
+    first: dict[tuple, int] = {}
+    for row in chosen.tolist():
+        first.setdefault(answers[row], row)
+    kept = np.array(list(first.values()), int)
+    return Incoming(found.take(kept), guesses is not None, len(chosen) - len(kept))
 
 
 def read_month(text: str) -> str | None:

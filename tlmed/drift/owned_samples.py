@@ -42,6 +42,20 @@ class TwoSamples:
         """How much each row counts, float [n + m]: the rows of an owner count 1 together."""
         return (1 / np.bincount(self.owners))[self.owners]
 
+    def average(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean of each sample's rows, where the rows of an owner count 1 together.
+
+        Args:
+            first: float [n] or [n, k].
+            second: float [m] or [m, k].
+
+        >>> there, here = TwoSamples(np.array([7, 7, 8]), np.array([9])).average(np.array([0, 1, 1]), np.array([1]))
+        >>> float(there), float(here)
+        (0.75, 1.0)
+        """
+        n = len(self.first)
+        return np.average(first, 0, self.weights[:n]), np.average(second, 0, self.weights[n:])
+
     def deal(self, draws: int, seed: int) -> Iterator[np.ndarray]:
         """Yield which owners are dealt to the first sample, bool [d, owners], in parts, of so many draws in all.
 
