@@ -116,9 +116,12 @@ def test_what_answers_are_worth_is_what_the_run_wrote(client, finished, service)
     worth = told["worth"]
     assert (told["run"], told["classes"], told["task"]) == ("finished", metrics["classes"], "single-label")
     assert told["engine"].startswith("tensorflow ")
-    assert worth["scored_on"] == f"On {metrics['n']} images of the test split, means over the classes"
+    assert worth["scored_on"] == f"On {metrics['n']} images of the test split"
     auc = metrics["metrics"]["auc"]
-    assert worth["measured"][0] == {"name": "AUC", **{part: auc[part] for part in ("value", "low", "high")}}
+    assert worth["measured"][0] == {
+        "name": "Mean AUC of 3 classes",
+        **{part: auc[part] for part in ("value", "low", "high")},
+    }
     assert worth["thresholds"] == {}
     assert worth["decision"] == ["Predicted is the class with the highest score."]
     calibration = metrics["calibration"]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from tlmed.answer_units import unit_of
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
+from tlmed.evaluation.label_lines import name_averaged
 from tlmed.evaluation.lines import say_without_leaks
 from tlmed.export.naming import name_weights
 from tlmed.inference.panel import Panel, describe_check
 from tlmed.intact import LOCK, checksum, read_verified
-from tlmed.metrics.names import name_metric
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import count, join_names, shorten, thousandths
+from tlmed.words import begin_sentence, count, join_names, shorten, thousandths
 
 MAKER = "tlmed"
 WARNING = "Research result of a neural network. Not a medical device; not for diagnosis or treatment."
@@ -105,7 +105,7 @@ def _describe_worth(result: Mapping) -> list[str]:
     if entry["low"] is not None:
         interval = f"95 % interval {thousandths(entry['low'])} to {thousandths(entry['high'])}"
     where = f", {count(result['n'], f'test {unit_of(result)}')}" if result.get("n") else ""
-    return [f"{name_metric(name)} {thousandths(entry['value'])} ({interval}{where})."]
+    return [f"{begin_sentence(name_averaged(name, result))} {thousandths(entry['value'])} ({interval}{where})."]
 
 
 def _describe_doubts(panel: Panel) -> list[str]:

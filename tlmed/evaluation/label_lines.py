@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tlmed.answer_units import unit_of
+from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import name_inline, name_metric
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, listed, thousandths
@@ -46,6 +47,26 @@ def name_whole(metric: str, result: Mapping) -> str:
         result: The content of `metrics.json`.
     """
     return f"{'mean ' * (read_task(result) == MULTI_LABEL)}{name_inline(metric)}"
+
+
+def is_class_mean(metric: str, result: Mapping) -> bool:
+    """Tell whether a metric is a mean over more than two classes, each against the rest.
+
+    >>> [is_class_mean(name, {"classes": ["a", "b", "c"]}) for name in ("auc", "accuracy")]
+    [True, False]
+    """
+    return len(result["classes"]) > 2 and read_task(result) != MULTI_LABEL and metric in CLASS_METRICS
+
+
+def name_averaged(metric: str, result: Mapping) -> str:
+    """Return the name of a metric of all images within a sentence, and over what it is a mean.
+
+    >>> name_averaged("auc", {"classes": ["a", "b", "c"]}), name_averaged("accuracy", {"classes": ["a", "b", "c"]})
+    ('mean AUC of 3 classes', 'accuracy')
+    """
+    if is_class_mean(metric, result):
+        return f"mean {name_inline(metric)} of {count(len(result['classes']), 'class')}"
+    return name_mean(metric, result)
 
 
 def name_monitor(monitor: str, result: Mapping) -> str:

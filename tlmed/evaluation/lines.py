@@ -15,7 +15,7 @@ from tlmed.answer_units import (
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.deciding_lines import describe_cheapest, describe_equal_majority, list_deciding
 from tlmed.evaluation.decision_lines import list_at_prevalence, name_rule, say_median, say_threshold
-from tlmed.evaluation.label_lines import describe_labels, name_whole, say_means
+from tlmed.evaluation.label_lines import describe_labels, is_class_mean, name_whole, say_means
 from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.unusual_lines import describe_unusual
 from tlmed.metrics import say_positive
@@ -73,8 +73,7 @@ def _count_part(part, result) -> str:
 
 def _describe_means(result) -> list[str]:
     """Say of more than two classes which metrics are means over them; what subgroups and baselines show is so, too."""
-    several = len(result["classes"]) > 2 and read_task(result) != MULTI_LABEL
-    shown = [name for name in CLASS_METRICS if several and name in result["metrics"]]
+    shown = [name for name in CLASS_METRICS if is_class_mean(name, result) and name in result["metrics"]]
     return [f"  Means over the classes, each against the rest: {', '.join(shown)}."] if shown else []
 
 

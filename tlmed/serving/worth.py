@@ -7,7 +7,7 @@ from tlmed.answer_units import GROUP, say_where, unit_of
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import name_rule, order_by_main, say_effect, say_median
 from tlmed.evaluation.decisions import METHOD
-from tlmed.evaluation.label_lines import name_mean
+from tlmed.evaluation.label_lines import name_averaged
 from tlmed.evaluation.lines import describe_worse, say_without_leaks
 from tlmed.evaluation.pooling import read_pooling, say_pooling
 from tlmed.evaluation.unusual_lines import describe_lack, say_share
@@ -17,7 +17,7 @@ from tlmed.novelty import ALARM
 from tlmed.report.summary import list_doubts
 from tlmed.run_files import METRICS_JSON, NOVELTY_JSON
 from tlmed.synthetic import describe_learned
-from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
+from tlmed.tasks import ORDINAL, read_task
 from tlmed.words import begin_sentence, count, thousandths
 
 NO_DEVICE = (
@@ -98,11 +98,11 @@ def find_worth(panel: Panel, jury: Jury) -> Worth:
     found = result["metrics"]
     names = [name for name in _SHOWN if name in found and (name != "quadratic_kappa" or read_task(result) == ORDINAL)]
     measured = tuple(
-        Measured(begin_sentence(name_mean(name, result)), *(found[name].get(part) for part in ("value", "low", "high")))
+        Measured(
+            begin_sentence(name_averaged(name, result)), *(found[name].get(part) for part in ("value", "low", "high"))
+        )
         for name in names
     )
-    if len(result["classes"]) > 2:
-        scored_on += ", means over the labels" if read_task(result) == MULTI_LABEL else ", means over the classes"
     cautions = [*describe_learned(panel.recipe.data.source), *list_doubts(result), *describe_worse(result)]
     cautions += [*describe_check(panel), *say_without_leaks(result)]
     return Worth(
