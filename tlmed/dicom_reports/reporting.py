@@ -101,7 +101,7 @@ def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepa
     emptied = Counter(keyword for image in sources.images.values() for keyword in image.emptied)
     for keyword, amount in emptied.items():
         voice.warn(
-            f"{keyword} of {count(amount, 'image')} has no form that the standard allows: reports leave it empty."
+            f"{keyword} of {count(amount, 'image')} has no form that the standard allows, and counts as missing there."
         )
     return Prepared(wanted, sources, codes, describe_software(panel), read_task(panel.metrics))
 
