@@ -4,13 +4,14 @@
     python benchmarks/unusual.py patients --data DATA
     python benchmarks/unusual.py joined --data DATA
     python benchmarks/unusual.py run RUN --data DATA
+    python benchmarks/unusual.py cost RUN...
 
 DATA is the folder with `busi`, `cxr-pediatric`, `nih-cxr-64`, `ct-contrast-dicom` and `medmnist`. RUN is a run of
-`busi`, such as `tlmed train fine_tuning --data DATA/busi --out RUN`.
+`busi`, such as `tlmed train fine_tuning --data DATA/busi --out RUN`; of `cost` it is any run with phases.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from tlmed.metrics.proportions import wilson
 from tlmed.novelty import ALARM, MEASURES, calibrate, fit_measure, join_judgements, load_novelty
 from tlmed.novelty.distances import Nearest
 from tlmed.novelty.nearest_known import direct
+from tlmed.run_files import TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.seeds import derive
 from tlmed.whole_files import read_csv
@@ -191,14 +193,33 @@ def judge_run(path: Path, data: Path) -> None:
         print(f"| {kind} | {len(made)} | {say(int((p < ALARM).sum()), len(made))} |")
 
 
+def show_costs(runs: Sequence[Path]) -> None:
+    """Print which share of the seconds of each run went into learning what its images look like."""
+    print("| run | epochs | seconds of phases | learning | of phases | of the run |\n|---|--:|--:|--:|--:|--:|")
+    for run in runs:
+        timing, epochs = TIMING_JSON.read(RunDir(run)), len(read_csv(run / "history.csv"))
+        stages = {stage["name"]: stage["seconds"] for stage in timing["stages"]}
+        learning = stages["unusual images"]
+        phases = sum(seconds for name, seconds in stages.items() if name.startswith("phase "))
+        shares = (f"{100 * learning / whole:.1f} %" for whole in (phases, timing["total_seconds"]))
+        print(f"| {run.name} | {epochs} | {phases:.1f} | {learning:.1f} | {' | '.join(shares)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measures", "patients", "joined", "run"))
-    parser.add_argument("run", nargs="?", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("what", choices=("measures", "patients", "joined", "run", "cost"))
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
+    parser.add_argument("--data", type=Path)
     asked = parser.parse_args()
-    if asked.what == "run":
-        judge_run(asked.run, asked.data)
+    if (asked.data is None) != (asked.what == "cost"):
+        parser.error("`--data` is needed by all but `cost`.")
+    if (not asked.runs) == (asked.what in ("run", "cost")):
+        parser.error("RUN is needed by `run` and `cost`, and by no other.")
+    if asked.what == "cost":
+        show_costs(asked.runs)
+    elif asked.what == "run":
+        for run in asked.runs:
+            judge_run(run, asked.data)
     else:
         {"measures": compare_measures, "patients": compare_owners, "joined": compare_joined}[asked.what](asked.data)
 
