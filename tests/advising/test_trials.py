@@ -4,7 +4,9 @@ import statistics
 from collections import namedtuple
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tlmed.advising import at_hand, climbing, reasons, work
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
@@ -14,6 +16,7 @@ from tlmed.advising.trials import Gain, Score, Trial, average_scores, join_gains
 from tlmed.backbones.applications import find, keras_file
 from tlmed.catalogue import read_catalogue
 from tlmed.metrics.areas import newcombe
+from tlmed.metrics.paired_tests import compare_areas, mcnemar
 from tlmed.recipe import load_recipe
 from tlmed.sections import KFold
 
@@ -56,6 +59,25 @@ def test_a_gain_that_could_not_be_measured_decides_nothing():
     assert not join_gains("probe", few[:3], 0.25).is_measured
     spread = statistics.stdev(each["value"] for each in few)
     assert join_gains("probe", few, 0.25).noise == pytest.approx(spread * math.sqrt(1 / 5 + 0.25))
+
+
+def test_the_noise_of_few_patients_is_the_standard_error_and_not_their_wide_interval():
+    random = np.random.RandomState(3)
+    owners = np.repeat(np.arange(24), 5)
+    positive = owners < 8
+    first, second = (random.randn(120) + positive + random.randn(24)[owners] for _ in range(2))
+    found = compare_areas(positive, first, second, [f"p{owner}" for owner in owners])
+    draws = []
+    for _ in range(2000):
+        rows = np.concatenate([np.flatnonzero(owners == owner) for owner in random.randint(24, size=24)])
+        if 0 < positive[rows].sum() < len(rows):
+            draws.append(roc_auc_score(positive[rows], first[rows]) - roc_auc_score(positive[rows], second[rows]))
+    noise = to_gain("probe", found).noise
+    assert noise == pytest.approx(np.std(draws), rel=0.3)  # of whole patients, drawn with replacement
+    assert (found["high"] - found["low"]) / 3.92 > 1.1 * noise
+    # McNemar's statistic is a square: its interval tells.
+    right = mcnemar(first > 0, second > 0)
+    assert to_gain("probe", right).noise == pytest.approx((right["high"] - right["low"]) / 3.92)
 
 
 def test_the_noise_of_several_folds_is_that_of_their_images_or_of_their_spread():
