@@ -203,11 +203,24 @@ def test_a_seal_that_does_not_fit_is_said_first_and_nothing_is_claimed_of_it(tmp
     assert "is not what was sealed" in lead
     assert "nothing was decided by" not in lead
     assert "decided nothing" not in lead
+    whole = make_advice_page(read_advice(folders["complete"])), make_advice_page(record)
+    for claim in ("Everything was decided by", "took no part in the decision"):
+        assert [claim in page for page in whole] == [True, False], claim
     file.unlink()
     assert "nothing proves" in read_advice(folder).doubts[0]
     early = {"test_scored_at": "2026-11-27T23:39:59+01:00"}  # a second before 22:40 UTC
     record = read_advice(write_sample(tmp_path / "early", change(COMPLETE, sealed=early)))
     assert record.doubts == ("The test images were scored before it was decided what to advise.",)
+
+
+def test_test_images_that_repeat_development_images_are_said_beside_the_score():
+    copies = ["4 of 27 test images repeat an image of train, as the check of the data found."]
+    record = make(change(COMPLETE, answer={**COMPLETE["answer"], "copies": copies}))
+    said = say_answer(record)
+    assert said[1] == copies[0]
+    assert "too high" in said[2]
+    assert "nothing was decided by" not in said[0]
+    assert copies[0] in make_advice_page(record).partition("<nav")[0]
 
 
 def test_a_recipe_that_was_edited_is_no_doubt_but_said(tmp_path):

@@ -104,15 +104,15 @@ def test_more_computing_is_advised_only_where_the_budget_left_something_out():
 
 def test_how_many_were_compared_is_said_for_one_and_for_several():
     found = {"metric": "auc", "value": 0.8}
-    one = say_sure(STEPS, found, ANSWER, "2026-01-01T00:00:00+00:00")
-    two = say_sure([*STEPS, {"step": "thawing", "tried": [tried("thaw1")]}], found, ANSWER, "2026-01-01T00:00:00+00:00")
+    one = say_sure(STEPS, found, ANSWER)
+    two = say_sure([*STEPS, {"step": "thawing", "tried": [tried("thaw1")]}], found, ANSWER)
     assert "One option was tried" in " ".join(one)
     assert "2 options were compared" in " ".join(two)
 
 
 def test_of_what_was_not_tried_no_score_is_claimed():
     found = bounds(0.8, 0.7, 0.9)
-    sure = " ".join(say_sure(STEPS, {"metric": "auc", "value": 0.8}, ANSWER, "2026-01-01T00:00:00+00:00", "thaw2-A"))
+    sure = " ".join(say_sure(STEPS, {"metric": "auc", "value": 0.8}, ANSWER, "thaw2-A"))
     assert "What was decided was not tried" in sure
     assert "thaw2-A had AUC 0.800" in sure
     verdict = judge_learnable(found, bounds(0.85, 0.75, 0.95), "thaw2-A")

@@ -46,7 +46,8 @@ def say_answer(record: AdviceRecord) -> list[str]:
     if not answer:
         return []
     metric, name = name_inline(answer["metric"]), _name_answer(answer)
-    sealed = "" if record.doubts else " that nothing was decided by"
+    copies = answer.get("copies", [])
+    sealed = "" if record.doubts or copies else " that nothing was decided by"
     where = f"on {count(answer['n'], 'test image')}{sealed}"
     worth = f"{number(answer['value'])}{say_ends(answer, '95 % interval ')}"
     learnable = (record.content.get("verdict") or {}).get("learnable")
@@ -56,7 +57,9 @@ def say_answer(record: AdviceRecord) -> list[str]:
         first = f"The best that was found is {name}: {where}, its {metric} is {worth}."
     else:
         first = f"Use {name}: {where}, its {metric} is {worth}."
-    return [first, *_say_kept(answer), _say_sureness(answer)]
+    if copies:
+        copies = [*copies, "What was decided by an image is no fair test of its copy: the score may be too high."]
+    return [first, *copies, *_say_kept(answer), _say_sureness(answer)]
 
 
 def _say_kept(answer) -> list[str]:
@@ -167,8 +170,8 @@ def say_data(record: AdviceRecord) -> list[str]:
 
 def _say_division(record) -> str:
     data = record.content["data"]
-    is_past = "was" if record.is_complete else "is"
-    decided = f"Everything {is_past} decided by {count(data['development'], 'development image')}"
+    is_past, development = "was" if record.is_complete else "is", count(data["development"], "development image")
+    decided = f"There are {development}" if record.doubts else f"Everything {is_past} decided by {development}"
     if not data["test"]:
         return f"{decided}; there are no test images."
     was = "was" if data["test"] == 1 else "were"
@@ -245,7 +248,7 @@ def say_seal(record: AdviceRecord) -> list[str]:
         f"`{sealed['sha256']}`."
     ]
     if scored := sealed.get("test_scored_at"):
-        after = "" if record.doubts else ", after that"
+        after = "" if record.doubts else ", after that: they took no part in the decision"
         said.append(f"The test images were scored at {say_time(scored)}{after}.")
     return said
 

@@ -176,22 +176,18 @@ def _say_computing(tried) -> list[dict]:
     return []
 
 
-def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, at: str, untried: str = "") -> list[str]:
+def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried: str = "") -> list[str]:
     """Return how sure the answer is: what its score rests on, and what it does not say.
 
     Args:
         steps: What was tried.
         found: The score of what was decided, on development images.
         answer: What `advice.json` says of the answer.
-        at: When the decision was sealed.
         untried: Whose score `found` is, where what was decided was not tried on development images.
     """
     compared = [each for each in _list_tried(steps) if each["score"] is not None]
     score = f"{name_inline(found['metric'])} {thousandths(found['value'])}"
-    said = [
-        f"The score of the answer rests on {count(answer['n'], 'test image')}, which took no part in any decision: the "
-        f"decision was sealed at {at}, before they were scored."
-    ]
+    said = [f"The score of the answer rests on {count(answer['n'], 'test image')}."]
     if untried:
         return [
             *said,

@@ -265,4 +265,4 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
     images = story.data["development"]
     story.next = list_next(story.steps, story.gate, story.curve, story.answer, images)
-    story.sure = say_sure(story.steps, decision["found"], story.answer, decision["at"], untried)
+    story.sure = say_sure(story.steps, decision["found"], story.answer, untried)

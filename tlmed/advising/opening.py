@@ -13,6 +13,7 @@ from tlmed.advising.joint_answers import draw_seed, write_joint
 from tlmed.advising.team import train_cells
 from tlmed.advising.work import Work
 from tlmed.errors import InputError, RunFailed
+from tlmed.evaluation.lines import say_without_leaks
 from tlmed.recipe import Cell, Recipe, from_json, to_json
 from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import (
@@ -24,6 +25,7 @@ from tlmed.run_files.advice_files import (
     read_decision,
     seal_decision,
 )
+from tlmed.run_files.check_summary import read_summary, say_repeated
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_text
 
@@ -161,4 +163,11 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "metrics": found["metrics"],
         **({"members": decision["members"]} if decision["path"] == ENSEMBLE else {}),
         **({"kept_phases": early} if early else {}),
+        **({"copies": copies} if (copies := _say_copies(folder, found)) else {}),
     }
+
+
+def _say_copies(folder, found) -> list[str]:
+    """Say which test images repeat one that took part in the decision, and the AUC without those that are known."""
+    repeated = say_repeated(read_summary(RunDir(folder / RUN)))
+    return [*([f"{repeated}, as the check of the data found."] if repeated else []), *say_without_leaks(found)]
