@@ -5,7 +5,9 @@ import pytest
 from tlmed.advising import probing
 from tlmed.advising.at_hand import Network
 from tlmed.advising.attempts import PROBES, Attempt, Log
-from tlmed.advising.trials import Gain, Score
+from tlmed.advising.trials import Gain, Score, Trial
+from tlmed.recipe import load_recipe
+from tlmed.run_files.advice_files import UNTRIED
 from tlmed.sections import KFold
 
 
@@ -26,7 +28,7 @@ def choose(monkeypatch, tmp_path):
             log.add(Attempt(PROBES, name, Network(name, "imagenet"), score=Score("auc", value, 0, 1, "", 9, 5)))
             for name, value in scores.items()
         ]
-        return [each.name for each in probing._choose(made, probed)], {each.name: each for each in log.of(PROBES)}
+        return [each.name for each in probing._choose(made, probed, 5)], {each.name: each for each in log.of(PROBES)}
 
     return run
 
@@ -52,3 +54,32 @@ def test_the_highest_goes_on_however_many_are_near_it(choose):
         **{"first": "kept", "highest": "kept"},
         **{"second": "dropped", "third": "dropped"},
     }
+
+
+@pytest.mark.parametrize(("room", "folds"), [(10, [10, 10]), (5, [5, 5])])
+def test_images_are_divided_once_where_the_budget_has_no_time_for_repetitions(monkeypatch, tmp_path, room, folds):
+    tried = []
+
+    def attempt(work, each, best, share):
+        amount = len(each.trial.folds)
+        if amount > room:
+            return work.log.add(each.decide(UNTRIED, "no time"))
+        tried.append(amount)
+        return work.log.add(dataclasses.replace(each, score=Score("auc", 0.8, 0.7, 0.9, "", 9, amount)))
+
+    monkeypatch.setattr(probing, "attempt", attempt)
+    monkeypatch.setattr(
+        probing,
+        "compare",
+        lambda work, each, other: (dataclasses.replace(each, gain=Gain(other.name, 0.0, 0.02)), other),
+    )
+    monkeypatch.setattr(probing, "say_score", lambda work, each: each.name)
+    made = type("Work", (), {"log": Log(tmp_path), "metric": "auc", "division": KFold(5, repeats=2)})()
+    made.screen = type("Screen", (), {"say": staticmethod(lambda line: None)})()
+    made.base = load_recipe("feature_extractor")
+    made.make_trial = lambda name, recipe, folds: Trial(name, recipe, made.division, folds)
+    probing.probe_all(made, [Network("MobileNetV2", "imagenet"), Network("VGG16", "imagenet")])
+    assert tried == folds
+    said = made.log.said[PROBES]
+    assert f"{room} folds of the development images" in said
+    assert ("no time for 10" in said) == (room == 5)

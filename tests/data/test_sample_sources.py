@@ -35,7 +35,7 @@ def test_an_image_says_which_it_is_and_what_a_report_repeats():
     content = write(PIXELS, **UIDS, PatientName="Müller^Eva", PatientID=" 7 ", SpecificCharacterSet="ISO_IR 100")
     found = read_source(content)
     assert (found.study, found.series, found.instance) == tuple(UIDS.values())
-    assert (found.frames, found.emptied) == (1, ())
+    assert (found.frames, found.odd) == (1, {})
     assert (found.repeated["PatientName"], found.repeated["PatientID"]) == ("Müller^Eva", "7")
     assert found.repeated["StudyDate"] == ""
 
@@ -73,7 +73,20 @@ def test_names_are_read_in_their_character_set(codes, name):
 def test_what_the_standard_does_not_allow_is_left_empty_and_said(keyword, value, kept):
     found = read_source(write(PIXELS, **UIDS, **{keyword: value}))
     assert found.repeated[keyword] == kept
-    assert found.emptied == (() if kept else (keyword,))
+    assert found.odd == ({} if kept else {keyword: value})
+
+
+def test_how_an_identity_was_removed_may_stand_in_codes_or_in_many_words():
+    code = pydicom.Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "113100", "DCM", "Basic Application Profile"
+    found = read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="YES", DeidentificationMethodCodeSequence=[code]))
+    assert found.repeated["PatientIdentityRemoved"] == "YES"
+    assert found.repeated["DeidentificationMethod"] == "113100: Basic Application Profile"
+    assert found.odd == {}
+    long = read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="YES", DeidentificationMethod="by hand " * 10))
+    assert long.repeated["DeidentificationMethod"] == ("by hand " * 10)[:64]
+    # A mark that cannot be repeated is said.
+    assert "PatientIdentityRemoved" in read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="YES")).odd
 
 
 def test_a_removed_identity_is_repeated_only_with_how_it_was_removed():

@@ -1,14 +1,16 @@
 """What networks answered becomes plain data: classes, thresholds, odd values, and the images that it is about."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("pydicom", reason="needs pydicom: pip install '.[dicom]'")
-from tests.dicom_reports.plain_answers import make_image
+from tests.dicom_reports.plain_answers import make_answer, make_image
 from tlmed.data.sample_sources import Shown
-from tlmed.dicom_reports.image_answers import make_answers
+from tlmed.dicom_reports.image_answers import agree_on_study, check_patients, make_answers
+from tlmed.errors import InputError
 from tlmed.evaluation.predicted_tables import list_columns
 from tlmed.inference.explained_images import Answers
 
@@ -53,3 +55,41 @@ def test_each_label_has_a_threshold_of_its_own_and_any_number_is_predicted():
 
 def test_how_unlike_training_an_image_is_is_taken_from_the_table():
     assert [one.unusual for one in answer([1, 0], 0.5, unusual=[0.04, ""])] == [0.04, None]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "first", "second"),
+    [("PatientID", "A\\1", "B\\2"), ("PatientBirthDate", "1950.01.01", "1960.02.02"), ("PatientSex", "male", "female")],
+)
+def test_patients_are_told_apart_by_what_the_standard_does_not_allow_too(keyword, first, second):
+    nobody = {"PatientName": "", "PatientID": "", "PatientBirthDate": "", "PatientSex": ""}
+    one, other = (
+        replace(make_image(number, **nobody), odd={keyword: text}) for number, text in enumerate((first, second))
+    )
+    with pytest.raises(InputError, match=f"several in .*{keyword}"):
+        check_patients([one, other])
+    check_patients([one, replace(one, instance="1.2.3")])
+
+
+def agree(*said):
+    answers = [make_answer(shown=(Shown(make_image(number, **one)),)) for number, one in enumerate(said)]
+    alike, is_partly_marked = agree_on_study(answers)
+    (repeated,) = {tuple(sorted(answer.source.repeated.items())) for answer in alike}
+    return dict(repeated), is_partly_marked
+
+
+def test_what_only_a_later_image_says_of_the_patient_is_in_the_report_of_all():
+    nobody = {"PatientName": "", "PatientID": "", "PatientSex": ""}
+    repeated, _ = agree(nobody, {"IssuerOfPatientID": "Hospital"})
+    assert (repeated["PatientName"], repeated["PatientSex"]) == ("Doe^Jane", "F")
+    assert (repeated["PatientID"], repeated["IssuerOfPatientID"]) == ("7", "Hospital")
+
+
+def test_an_identity_was_removed_only_if_it_was_in_all_images():
+    mark = {"PatientIdentityRemoved": "YES", "DeidentificationMethod": "by hand"}
+    assert agree(mark, mark)[0] | mark == agree(mark, mark)[0]
+    for other in ({}, {"PatientIdentityRemoved": "NO"}):
+        for said in ((mark, other), (other, mark)):
+            repeated, is_partly_marked = agree(*said)
+            assert is_partly_marked
+            assert (repeated["PatientIdentityRemoved"], repeated["DeidentificationMethod"]) == ("", "")

@@ -11,4 +11,4 @@ def test_a_server_of_a_run_that_pools_by_group_says_that_it_answers_for_files(un
     asked = {"unit": unit, "pool": "max", "classes": ["ill", "well"], "positive": "ill", "task": "single-label"}
     panel = SimpleNamespace(metrics=asked, decision=SimpleNamespace(labels=(), threshold=None))
     sentences = " ".join(worth._say_decision(panel))
-    assert ("answers for each file by itself" in sentences) == said
+    assert ("Each file is answered by itself" in sentences) == said

@@ -6,7 +6,7 @@ from tlmed.advising.ladder import make_probe
 from tlmed.advising.work import Work, attempt, compare, say_score
 from tlmed.errors import InputError
 from tlmed.metrics.names import name_inline
-from tlmed.run_files.advice_files import DROPPED, KEPT
+from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
 from tlmed.status import describe_seconds
 from tlmed.words import count
 
@@ -18,6 +18,7 @@ def probe_all(work: Work, networks: list[Network]) -> list[Attempt]:
     """Probe networks in their order; return those that go on, the one that leads first.
 
     Those that the noise does not tell from the highest go on: the first in the order, and the highest of the others.
+    If the budget has no time for repeated folds, the images are divided once.
 
     Args:
         work: The work.
@@ -27,8 +28,15 @@ def probe_all(work: Work, networks: list[Network]) -> list[Attempt]:
         InputError: If the budget has no time for any, or none can be trained.
     """
     probed, best = [], None
+    folds = tuple(range(1, work.division.folds + 1))
+    once = folds[: work.division.k]
     for network in networks:
-        each = attempt(work, _begin(work, network), best, 1.0 if best is None else _SHARE)
+        share = 1.0 if best is None else _SHARE
+        each = attempt(work, _begin(work, network, folds), best, share)
+        if best is None and each.score is None and each.decision == UNTRIED and len(folds) > len(once):
+            # The images divided once give an answer, though a less sure one, where repetitions do not fit.
+            each = attempt(work, _begin(work, network, once), best, share)
+            folds = folds if each.score is None else once
         if each.score is not None and each.score.value is not None:
             work.screen.say(say_score(work, each))
             probed.append(each)
@@ -37,12 +45,11 @@ def probe_all(work: Work, networks: list[Network]) -> list[Attempt]:
             work.screen.say(f"{each.name}: {each.decision}: {each.reason}")
     if best is None:
         _refuse(work)
-    return _choose(work, probed)
+    return _choose(work, probed, len(folds))
 
 
-def _begin(work, network) -> Attempt:
+def _begin(work, network, folds) -> Attempt:
     name = f"probe-{network.slug}"
-    folds = tuple(range(1, work.division.folds + 1))
     trial = work.make_trial(name, make_probe(work.base, network), folds)
     return Attempt(PROBES, name, network, "linear head on frozen features", trial)
 
@@ -62,7 +69,7 @@ def _refuse(work) -> None:
     raise InputError(f"An advice needs a network that can be trained. Received: {said}")
 
 
-def _choose(work, probed) -> list[Attempt]:
+def _choose(work, probed, folds) -> list[Attempt]:
     """Decide which go on; all others are dropped, with the reason.
 
     Of those that the noise does not tell from the best, the first in the order leads: what other images tell, or else
@@ -77,9 +84,10 @@ def _choose(work, probed) -> list[Attempt]:
     for each in compared.values():
         work.log.add(each.decide(*_judge(each, highest, chosen, near, metric, len(probed))))
     names = " and ".join(each.network.name for each in chosen)
+    fewer = f" (the budget had no time for {work.division.folds})" if folds < work.division.folds else ""
     work.log.said[PROBES] = (
         f"A linear head on the frozen features of {count(len(probed), 'network')}, judged on "
-        f"{count(work.division.folds, 'fold')} of the development images: {names} "
+        f"{count(folds, 'fold')} of the development images{fewer}: {names} "
         f"{'goes' if len(chosen) == 1 else 'go'} on."
     )
     work.screen.say(work.log.said[PROBES])

@@ -10,6 +10,7 @@ from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
 from tlmed.evaluation.label_lines import name_averaged
 from tlmed.evaluation.lines import say_without_leaks
+from tlmed.evaluation.pooling import say_unknown_groups
 from tlmed.export.naming import name_weights
 from tlmed.inference.panel import Panel, describe_check
 from tlmed.intact import LOCK, checksum, read_verified
@@ -72,7 +73,7 @@ def _describe_decision(panel: Panel) -> list[str]:
     """Say by which rule the answer is chosen, and how probabilities were calibrated."""
     result = panel.metrics
     calibration = panel.decision.calibration
-    said = [_say_choice(result)]
+    said = [*say_unknown_groups(result), _say_choice(result)]
     if "temperature" in calibration and calibration.get("n"):
         said.append(
             f"Calibrated probabilities: {calibration['method']}, on "

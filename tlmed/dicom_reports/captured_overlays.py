@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tlmed.data.readers.dicom_sources import SourceImage
+from tlmed.data.readers.dicom_sources import OPTIONAL, SourceImage
 from tlmed.dicom_reports.answering_software import WARNING, Software
 from tlmed.dicom_reports.structured_report import (
     UTF_8,
@@ -133,6 +133,9 @@ def capture(
             transfer_syntax_uid=ExplicitVRLittleEndian,
             **describe_maker(software),
         )
+    for keyword in OPTIONAL:  # highdicom passes on what the modules demand, and nothing else
+        if text := source.repeated[keyword]:
+            setattr(made, keyword, text)
     made.PatientOrientation = None  # highdicom asks for one; two pictures and words beside each other have none
     made.Laterality = None  # not known here
     made.ConversionType = "WSD"  # drawn by a workstation

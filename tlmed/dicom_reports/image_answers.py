@@ -2,9 +2,9 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tlmed.data.readers.dicom_sources import SourceImage
+from tlmed.data.readers.dicom_sources import PATIENT, REMOVED, SourceImage
 from tlmed.data.sample_sources import Shown, Sources
 from tlmed.errors import InputError
 from tlmed.evaluation.prediction_rows import NOTE, UNUSUAL
@@ -145,7 +145,7 @@ def check_patients(images: Iterable[SourceImage]) -> None:
     patients: dict[str, dict[tuple, set]] = {}
     for image in images:
         found = patients.setdefault(image.study, {})
-        for told, value in _tell_patient(image.repeated).items():
+        for told, value in _tell_patient({**image.repeated, **image.odd}).items():
             found.setdefault(told, set()).add(value)
     mixed = {
         study: list(dict.fromkeys(keyword for (keyword, _), values in found.items() if len(values) > 1))
@@ -176,6 +176,35 @@ def _simplify_name(form: str) -> str:
     True
     """
     return "".join(unicodedata.normalize("NFKC", form).casefold().split()).rstrip("^")
+
+
+def agree_on_study(answers: Sequence[ImageAnswer]) -> tuple[list[ImageAnswer], bool]:
+    """Let all images of a study say of patient and study what its report says; tell whether they differ in the mark.
+
+    An element of the patient is that of the first image that has it: `check_patients` has seen that they do not differ.
+    The mark that the identity was removed needs all images: of one that holds the identity it would be untrue.
+
+    Args:
+        answers: Those for images of one study.
+
+    Returns:
+        The answers, and whether only some of the images are marked.
+    """
+    said = [shown.image.repeated for answer in answers for shown in answer.shown]
+    first = {keyword: next((one for one in said if one[keyword]), said[0]) for keyword in PATIENT}
+    agreed = {**said[0], **{keyword: one[keyword] for keyword, one in first.items()}}
+    agreed["IssuerOfPatientID"] = first["PatientID"]["IssuerOfPatientID"]  # an ID is one of its issuer's
+    marks = {one["PatientIdentityRemoved"] for one in said}
+    if len(marks) > 1:
+        agreed |= dict.fromkeys(REMOVED, "")
+    alike = [
+        replace(
+            answer,
+            shown=tuple(replace(shown, image=replace(shown.image, repeated=agreed)) for shown in answer.shown),
+        )
+        for answer in answers
+    ]
+    return alike, len(marks) > 1
 
 
 def find_differing(answers: Sequence[ImageAnswer]) -> list[str]:

@@ -3,7 +3,7 @@
 import importlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,14 @@ from tlmed.dicom_reports.answering_software import Software, describe_software
 from tlmed.dicom_reports.captured_overlays import Overlay, capture, draw_overlays
 from tlmed.dicom_reports.class_codes import ClassCode, code_classes
 from tlmed.dicom_reports.fhir_report import make_fhir
-from tlmed.dicom_reports.image_answers import ImageAnswer, check_patients, divide_by_study, find_differing, make_answers
+from tlmed.dicom_reports.image_answers import (
+    ImageAnswer,
+    agree_on_study,
+    check_patients,
+    divide_by_study,
+    find_differing,
+    make_answers,
+)
 from tlmed.dicom_reports.report_folder import OPTION, check_report_folder, writing_reports
 from tlmed.dicom_reports.structured_report import make_evidence, make_report, make_uid
 from tlmed.errors import InputError
@@ -98,8 +105,8 @@ def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepa
     codes = code_classes(panel.metrics["classes"], {**(panel.recipe.data.codes or {}), **wanted.codes})
     sources = find_sources(wanted.paths, panel.recipe.data.slicing, wanted.skip_bad)
     check_patients(sources.images.values())
-    emptied = Counter(keyword for image in sources.images.values() for keyword in image.emptied)
-    for keyword, amount in emptied.items():
+    odd = Counter(keyword for image in sources.images.values() for keyword in image.odd)
+    for keyword, amount in odd.items():
         voice.warn(
             f"{keyword} of {count(amount, 'image')} has no form that the standard allows, and counts as missing there."
         )
@@ -121,9 +128,17 @@ def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT)
     prepared.sources.check(answered.names)
     wanted, answers = prepared.wanted, make_answers(answered, prepared.sources)
     studies = divide_by_study(answers)
-    _warn_of_differing(
-        prepared.sources, {study: [answers[n] for n in places] for study, places in studies.items()}, voice
-    )
+    for study, places in studies.items():
+        own = [answers[place] for place in places]
+        _warn_of_differing(prepared.sources, study, own, voice)
+        alike, is_partly_marked = agree_on_study(own)
+        if is_partly_marked:
+            voice.warn(
+                f"PatientIdentityRemoved differs among the images of study {study}: its report does not say that the "
+                "identity was removed."
+            )
+        for place, answer in zip(places, alike, strict=True):
+            answers[place] = answer
     with writing_reports(wanted.folder, wanted.paths, wanted.force) as folder:
         for study in studies:
             (folder / study).mkdir()
@@ -138,15 +153,14 @@ def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT)
     voice.say(f"Reported {said}{more}: {wanted.folder}")
 
 
-def _warn_of_differing(sources: Sources, studies: Mapping[str, list[ImageAnswer]], voice: Voice) -> None:
+def _warn_of_differing(sources: Sources, study: str, answers: list[ImageAnswer], voice: Voice) -> None:
     """Say which image's accession number and date a report has, where those of its study differ."""
-    files = {image.instance: name for name, image in sources.images.items()}
-    for study, answers in studies.items():
-        if differing := find_differing(answers):
-            voice.warn(
-                f"{join_names(differing)} {'differ' if len(differing) > 1 else 'differs'} among the images of study "
-                f"{study}: its report has what '{files[answers[0].source.instance]}' says."
-            )
+    if differing := find_differing(answers):
+        files = {image.instance: name for name, image in sources.images.items()}
+        voice.warn(
+            f"{join_names(differing)} {'differ' if len(differing) > 1 else 'differs'} among the images of study "
+            f"{study}: its report has what '{files[answers[0].source.instance]}' says."
+        )
 
 
 def _write_study(prepared: Prepared, answers: list[ImageAnswer], pictures, folder: Path) -> None:
@@ -166,16 +180,17 @@ def _write_overlays(
     for overlay in draw_overlays(answered, explainer):
         study = answers[overlay.unit].source.study
         written[study] += 1
-        made = _capture(prepared, overlay, (series.setdefault(study, make_uid()), written[study], make_uid()))
+        own = answers[overlay.unit].source.repeated
+        made = _capture(prepared, overlay, own, (series.setdefault(study, make_uid()), written[study], make_uid()))
         made.save_as(folder / study / f"overlay-{written[study]:03d}.dcm", enforce_file_format=True)
         found.setdefault(overlay.unit, []).append(_refer(made))
     return found
 
 
-def _capture(prepared: Prepared, overlay: Overlay, place: tuple[str, int, str]):
+def _capture(prepared: Prepared, overlay: Overlay, repeated: Mapping[str, str], place: tuple[str, int, str]):
     # Of an image that shows several planes, the first names the study, and all are the same there.
     shown = prepared.sources.find(overlay.sample)[0]
-    return capture(overlay, shown.image, shown.frames, prepared.software, place)
+    return capture(overlay, replace(shown.image, repeated=repeated), shown.frames, prepared.software, place)
 
 
 def _refer(made: "Dataset") -> "Dataset":

@@ -152,6 +152,20 @@ def choose_pooling(
     return pooling
 
 
+def say_unknown_groups(asked: Mapping) -> list[str]:
+    """Say of a run that pools by group that single files are answered; nothing of other runs.
+
+    >>> len(say_unknown_groups({"pool": "mean", "unit": "group"})), say_unknown_groups({})
+    (1, [])
+    """
+    if read_pooling(asked).by != GROUP:
+        return []
+    return [
+        "Each file is answered by itself: which files are of one group is not known here, and the scores and the "
+        "threshold of the run are those of groups."
+    ]
+
+
 def read_pooling(metrics: Mapping) -> Pooling:
     """Return how a run pools the scores of samples, from its `metrics.json`; versions that pooled nothing say nothing.
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tlmed.answer_units import GROUP, say_where, unit_of
+from tlmed.answer_units import say_where, unit_of
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import name_rule, order_by_main, say_effect, say_median
 from tlmed.evaluation.decisions import METHOD
 from tlmed.evaluation.label_lines import name_averaged
 from tlmed.evaluation.lines import describe_worse, say_without_leaks
-from tlmed.evaluation.pooling import read_pooling, say_pooling
+from tlmed.evaluation.pooling import say_pooling, say_unknown_groups
 from tlmed.evaluation.unusual_lines import describe_lack, say_share
 from tlmed.inference.panel import Panel, describe_check, describe_panel
 from tlmed.inference.unlike_images import Jury
@@ -128,9 +128,7 @@ def _find_thresholds(panel) -> dict[str, float]:
 def _say_decision(panel) -> list[str]:
     """Say how classes are predicted, who answers, and for what."""
     asked, decision = panel.metrics, panel.decision
-    said = [*describe_panel(panel), *filter(None, [say_pooling(asked)])]
-    if read_pooling(asked).by == GROUP:
-        said.append("This server answers for each file by itself: which files are of one group is not known here.")
+    said = [*describe_panel(panel), *filter(None, [say_pooling(asked)]), *say_unknown_groups(asked)]
     if decision.labels:
         named = (
             f"{name} from {thousandths(label.threshold)} on ({_say_aim(label.operating_point, asked)})"

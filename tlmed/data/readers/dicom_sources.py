@@ -7,7 +7,7 @@ gives away what identifies a person; it goes into such reports, and into no mess
 import datetime
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tlmed.data.readers.damage import Unread
 from tlmed.data.readers.dicom_file import Header, is_dicom, only_reasons, read_elements, read_header, write_text
@@ -18,17 +18,20 @@ from tlmed.data.readers.orientation import arrange
 # By which a report refers to an image (PS3.3, C.18.4 and C.17.2.1).
 _REFERENCES = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 # What the modules Patient (PS3.3, C.7.1.1) and General Study (C.7.2.1) demand: types 1 and 2.
+PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 _DEMANDED = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *PATIENT,
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
 )
 # An ID is one of its issuer's; and who takes the identity away says how (type 1C). Both are false without the other.
-_REMOVED = ("PatientIdentityRemoved", "DeidentificationMethod")
-OPTIONAL = ("IssuerOfPatientID", *_REMOVED)
+REMOVED = ("PatientIdentityRemoved", "DeidentificationMethod")
+OPTIONAL = ("IssuerOfPatientID", *REMOVED)
 REPEATED = (*_DEMANDED, *OPTIONAL)
-_ASKED = (*_REFERENCES, *REPEATED, "NumberOfFrames", "SpecificCharacterSet")
+_CODES = "DeidentificationMethodCodeSequence"  # may stand in place of the method in words
+_ASKED = (*_REFERENCES, *REPEATED, _CODES, "NumberOfFrames", "SpecificCharacterSet")
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5, 9.1
 _LONGEST_UID = 64
+_LONGEST_VALUE = 64  # characters of a text in a header (LO)
 _SEXES = ("M", "F", "O")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9](([0-5][0-9]|60)(\.[0-9]{1,6})?)?)?")
 
@@ -48,7 +51,7 @@ class SourceImage:
         instance: Its own.
         frames: How many frames it has.
         repeated: What else a report repeats, text by keyword; "" for what the file does not say.
-        emptied: Keywords of what is left empty there because the file says it in no form that the standard allows.
+        odd: What is left empty there because the file says it in no form that the standard allows, text by keyword.
     """
 
     study: str
@@ -57,7 +60,7 @@ class SourceImage:
     instance: str
     frames: int
     repeated: Mapping[str, str]
-    emptied: tuple[str, ...] = ()
+    odd: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_source(content: bytes) -> SourceImage:
@@ -79,11 +82,31 @@ def read_source(content: bytes) -> SourceImage:
     if not _is_image(uids[_REFERENCES.index("SOPClassUID")]):
         raise NoImage("its SOP class is none of the standard's classes of medical images, or a retired one")
     said = {keyword: _read(header, keyword) for keyword in REPEATED}
-    emptied = tuple(keyword for keyword, text in said.items() if text and not _is_valid(keyword, text))
-    repeated = {keyword: "" if keyword in emptied else text for keyword, text in said.items()}
-    if not all(repeated[keyword] for keyword in _REMOVED):
-        repeated |= dict.fromkeys(_REMOVED, "")
-    return SourceImage(*uids, count_frames(header), repeated, emptied)
+    removed, method = REMOVED
+    if said[removed] == "YES":
+        said[method] = _shorten(said[method]) or _read_codes(header)
+    odd = {keyword: text for keyword, text in said.items() if text and not _is_valid(keyword, text)}
+    repeated = {keyword: "" if keyword in odd else text for keyword, text in said.items()}
+    if repeated[removed] and not repeated[method]:
+        odd[removed] = repeated[removed]
+    if not (repeated[removed] and repeated[method]):
+        repeated |= dict.fromkeys(REMOVED, "")
+    return SourceImage(*uids, count_frames(header), repeated, odd)
+
+
+def _shorten(method: str) -> str:
+    """Return how an identity was removed, each of its values as short as the standard has it."""
+    return "\\".join(value[:_LONGEST_VALUE] for value in method.split("\\"))
+
+
+def _read_codes(header) -> str:
+    """Return in words how an identity was removed, where the header has codes for it; "" where it has none."""
+    with only_reasons(f"{_CODES} in its header is damaged"):
+        codes = [
+            (write_text(item.get("CodeValue")), write_text(item.get("CodeMeaning")))
+            for item in header.get(_CODES) or ()
+        ]
+    return _shorten("\\".join(f"{value}: {meaning}".replace("\\", " ") for value, meaning in codes))
 
 
 def find_frames(content: bytes, axis: str, planes: tuple[int, ...]) -> tuple[int, ...]:
@@ -144,7 +167,7 @@ def _is_valid(keyword: str, text: str) -> bool:
     return _is_short(text, 16 if keyword in ("StudyID", "AccessionNumber") else 64)
 
 
-def _is_short(text: str, longest: int = 64) -> bool:
+def _is_short(text: str, longest: int = _LONGEST_VALUE) -> bool:
     return len(text) <= longest and "\\" not in text and text.isprintable()
 
 
