@@ -21,6 +21,7 @@ from tests.dicom_reports.standard_tables import find_faults  # noqa: E402
 from tests.dicom_reports.test_structured_report import read, take  # noqa: E402
 from tlmed.cli.ensemble_command import ensemble  # noqa: E402
 from tlmed.cli.predict_command import predict  # noqa: E402
+from tlmed.data.readers.dicom_sources import REPEATED  # noqa: E402
 from tlmed.data.sample_sources import Shown, find_sources  # noqa: E402
 from tlmed.dicom_reports.class_codes import code_classes, read_code  # noqa: E402
 from tlmed.dicom_reports.image_answers import _find_shown, check_patients, divide_by_study  # noqa: E402
@@ -41,6 +42,7 @@ def study(images, tmp_path_factory):
         pixels = np.asarray(Image.open(images / name / f"{name} (0).png"))
         said = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1", "SOPInstanceUID": f"{uid}.1.{number}"}
         said |= {"PatientID": uid[-1], "PatientName": "Müller^Eva", "SpecificCharacterSet": "ISO_IR 192"}
+        said |= {"IssuerOfPatientID": "Ward", "PatientIdentityRemoved": "YES", "DeidentificationMethod": "by hand"}
         (folder / f"{number}.dcm").write_bytes(write(pixels, **said))
     return folder
 
@@ -114,6 +116,9 @@ def test_an_overlay_shows_the_image_that_it_refers_to(reported):
         assert overlay.SourceImageSequence[0].ReferencedSOPInstanceUID == source
         assert overlay.pixel_array.std() > 0
     assert len(report.get_evidence()) == 4
+    for keyword in REPEATED:  # of whom, and whether that was removed
+        assert {str(overlay.get(keyword)) for overlay in overlays} == {str(report.get(keyword))}, keyword
+    assert (report.PatientIdentityRemoved, report.IssuerOfPatientID) == ("YES", "Ward")
 
 
 def test_the_same_command_refuses_its_own_reports_without_force_and_replaces_them_with_it(finished, study, tmp_path):
