@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+_CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+_PROJECTIONS = tuple(f"1.2.840.10008.5.1.4.1.1.12.{end}" for end in ("1", "1.1", "2", "2.1", "3"))  # XA and RF
+
 
 def read(source, facts):
     """Return an image as tlmed reads it: uint8 [height, width, 3], RGB; `source` is a path, or the bytes of a file.
@@ -22,7 +25,12 @@ def read(source, facts):
     content, pixels = source if isinstance(source, bytes) else Path(source).read_bytes(), facts["pixels"]
     if pixels["spacing"] is not None:
         raise ValueError("the model shows images by their millimetres, which is not done here")
-    image = _read_dicom(content, pixels) if content[128:132] == b"DICM" else _read_picture(content, pixels)
+    try:
+        image = _read_dicom(content, pixels) if content[128:132] == b"DICM" else _read_picture(content, pixels)
+    except (ValueError, ImportError):
+        raise
+    except Exception as error:  # of damaged files Pillow and pydicom raise errors of any kind
+        raise ValueError(f"it is no image that can be read, or damaged ({type(error).__name__})") from error
     (height, width), rule = pixels["size"], Image.Resampling.BILINEAR
     if image.size == (width, height):
         return np.array(image.convert("RGB"))
@@ -42,6 +50,8 @@ def _read_picture(content, pixels):
     deep, gray_png = image.mode.startswith("I;16"), image.format == "PNG" and content[25] == 0
     if image.mode in ("I", "F", "LAB") or (image.format == "TIFF" and deep and not _is_plain(image)):
         raise ValueError(f"images of mode {image.mode} in this form are not read here")
+    if image.format == "TIFF" and image.tag_v2.get(284) == 2 and max(image.tag_v2.get(258, (1,))) > 8:
+        raise ValueError("deep colours in separate planes are not read here")
     if "transparency" in image.info and ((gray_png and content[24] != 8) or content[24:26] == b"\x10\x02"):
         raise ValueError("a transparent colour of other than 8 bits is not read here")
     image.load()
@@ -66,32 +76,63 @@ def _read_dicom(content, pixels):
     import pydicom
 
     file, window = pydicom.dcmread(io.BytesIO(content)), pixels["window"]
-    gray = file.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2") and "FloatPixelData" not in file
-    odd = [name for name in ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence") if name in file]
-    plain = gray and not odd and (file.get("VOILUTFunction") or "LINEAR") == "LINEAR"
-    plain = plain and int(file.get("NumberOfFrames") or 1) == 1 and "SharedFunctionalGroupsSequence" not in file
-    if not plain or not 8 < file.BitsStored <= file.BitsAllocated == 16 or file.get("Modality") in ("XA", "RF"):
-        raise ValueError("of DICOM only single gray frames of 9 to 16 bits without lookup tables are read here")
-    scale, unit = (file.get("RescaleSlope"), file.get("RescaleIntercept")), str(file.get("RescaleType") or "").upper()
-    is_ct = file.get("Modality") == "CT" and "LOCALIZER" not in (file.get("ImageType") or ())
-    in_units = None not in scale and (unit == "HU" if unit else is_ct)
-    if window["kind"] in ("file", "full") or (window["unit"] and not in_units):
+    _check_dicom(file)
+    slope, intercept = (_take_number(file, name) for name in ("RescaleSlope", "RescaleIntercept"))
+    if (slope is None) != (intercept is None) or slope == 0 or abs(slope or 0) * 2**16 > 1e30:
+        raise ValueError("its rescaling has no slope, one of 0 or far too large, or no intercept")
+    if window["kind"] in ("file", "full") or (window["unit"] and not (slope is not None and _is_hounsfield(file))):
         raise ValueError("this window is not applied here, or the file does not hold Hounsfield units")
     values = file.pixel_array
-    if None not in scale and scale != (1, 0):
-        values = values.astype("float32") * np.float32(scale[0]) + np.float32(scale[1])
-    center, width = file.get("WindowCenter"), file.get("WindowWidth")
-    if window["kind"] == "auto" and center is not None and width is not None:
-        center, width = (float(np.ravel(found)[0]) for found in (center, width))
+    if slope is not None and (slope, intercept) != (1, 0):
+        values = values.astype("float32") * np.float32(slope) + np.float32(intercept)
+    center, width = (_take_number(file, name) for name in ("WindowCenter", "WindowWidth"))
+    if (center is None) != (width is None) or (width is not None and width < 1):
+        raise ValueError("its window has no center, no width, or a width below 1")
+    if window["kind"] == "auto" and center is not None:
         low, high = center - width / 2, center + width / 2 - 1
     else:
         low, high = window["low"], window["high"]
     if low is None or high <= low:
         raise ValueError("what is black and what is white is not known here")
     shown = Image.fromarray(_stretch(values, low, high))
-    shape = str(file.get("PresentationLUTShape") or "").upper()
+    shape = str(file.get("PresentationLUTShape") or "").strip().upper()
     is_inverted = shape == "INVERSE" if shape else file.PhotometricInterpretation == "MONOCHROME1"
     return ImageOps.invert(shown) if is_inverted else shown
+
+
+def _check_dicom(file):
+    """Refuse what is not a single gray frame of 9 to 16 bits that a straight line shows."""
+    _take_number(file, "PixelPaddingValue")  # not needed here; one that is damaged tells of damage elsewhere
+    tables = ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence", "FloatPixelData")
+    groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DoubleFloatPixelData")
+    plain = not any(name in file for name in (*tables, *groups)) and file.get("PixelPresentation") in (
+        None,
+        "MONOCHROME",
+    )
+    plain = plain and file.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2") and file.SamplesPerPixel == 1
+    plain = plain and str(file.get("VOILUTFunction") or "LINEAR").strip().upper() == "LINEAR"
+    plain = plain and str(file.get("PresentationLUTShape") or "").strip().upper() in ("", "IDENTITY", "INVERSE")
+    plain = plain and int(file.get("NumberOfFrames") or 1) == 1 and str(file.get("SOPClassUID")) not in _PROJECTIONS
+    plain = plain and 8 < file.BitsStored <= file.BitsAllocated == 16
+    if not plain or (file.get("HighBit") or file.BitsStored - 1) != file.BitsStored - 1:
+        raise ValueError("of DICOM only single gray frames of 9 to 16 bits without lookup tables are read here")
+
+
+def _take_number(file, name):
+    """Return the first number of an element, or None."""
+    found = np.ravel(file.get(name)) if file.get(name) is not None else ()
+    value = None if not len(found) or found[0] is None else float(found[0])
+    if value is not None and not abs(value) <= 1e30:
+        raise ValueError(f"its {name} is no number that can be used")
+    return value
+
+
+def _is_hounsfield(file):
+    """Tell whether values are Hounsfield units: the header says so, or it is CT and no projection."""
+    if unit := str(file.get("RescaleType") or "").strip().upper():
+        return unit == "HU"
+    parts = [str(part).strip().upper() for part in np.ravel(file.get("ImageType") or ())]
+    return str(file.get("SOPClassUID")) in _CT and "LOCALIZER" not in parts
 
 
 def _stretch(values, low, high):
