@@ -1,11 +1,15 @@
 import contextlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import tlmed
 from tests.advice_report.samples import COMPLETE, write_sample
 from tlmed.advising import course, first_look
+from tlmed.advising.at_hand import read_networks
+from tlmed.advising.development_fingerprint import Fingerprint
 from tlmed.advising.request import Request
 from tlmed.errors import InputError
 from tlmed.recipe import load_recipe
@@ -81,3 +85,34 @@ def test_weights_that_were_trained_on_development_images_are_refused(monkeypatch
     with pytest.raises(InputError, match=r"Received: LeNet5=base: base was trained on 5 of the 8 LeNet5 images\."):
         first_look.refuse_taught(Request(recipe, tmp_path, networks=("VGG16", "LeNet5=base")), images)
     first_look.refuse_taught(Request(recipe, tmp_path, networks=("VGG16", "LeNet5=digits")), images)
+
+
+def test_rules_follow_from_the_budget_of_a_later_command_until_something_was_tried(tmp_path):
+    detail = {64: 0.24, 128: 0.6, 224: 0.9, 320: 1.0}
+    found = Fingerprint(
+        "single-label", 663, {"a": 371, "b": 292}, 1.3, None, None, 663, 292, 256, 256, True, 84.1, 52.3, detail
+    )
+    done = {"fingerprint": found.to_json() | {"features": "MobileNetV2"}}
+    diary = SimpleNamespace(done=done, note=done.update)
+    recipe = load_recipe("feature_extractor")
+
+    def size(budget):
+        course._renew_rules(Request(recipe, tmp_path, budget=budget), diary)
+        return next(rule["settings"] for rule in done["rules"] if rule["name"] == "image size")
+
+    small, large = size(60.0), size(3 * 3600.0)
+    assert small["data.image_size"] != large["data.image_size"] == (224, 224)
+    (tmp_path / "tried" / "probe-MobileNetV2-fold01").mkdir(parents=True)
+    assert size(60.0) == large
+
+
+def test_a_backbone_that_does_not_exist_is_refused_before_the_check():
+    with pytest.raises(InputError, match="NoNet"):
+        read_networks(["VGG16", "NoNet=imagenet"])
+
+
+@pytest.mark.parametrize("budget", ["2m", 0, -5])
+def test_a_budget_that_is_no_number_of_seconds_is_refused_at_once(budget, tmp_path):
+    with pytest.raises(InputError, match=r"`budget` must be seconds, a number above 0, or None\. Received: "):
+        tlmed.advise(tmp_path, tmp_path / "out", budget=budget)
+    assert not (tmp_path / "out").exists()

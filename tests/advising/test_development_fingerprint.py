@@ -1,5 +1,6 @@
 """The fingerprint of development images has the numbers of these images, and none of a test image."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -9,7 +10,13 @@ from PIL import Image
 
 import tlmed
 from tests.gate.made_evidence import make_evidence
-from tlmed.advising.development_fingerprint import describe_development, find_development, find_word, is_coloured
+from tlmed.advising.development_fingerprint import (
+    Fingerprint,
+    describe_development,
+    find_development,
+    find_word,
+    is_coloured,
+)
 from tlmed.advising.own_sizes import FEWEST, choose_sample, read_own_sizes
 from tlmed.data import load, open_source
 from tlmed.data.file_facts import FileFacts
@@ -57,6 +64,7 @@ def folder(tmp_path_factory):
 def test_numbers_are_those_of_train_and_val(folder, recipe):
     images, evidence = read(folder)
     found = describe_development(recipe, images, evidence)
+    assert Fingerprint.from_json(json.loads(json.dumps(found.to_json()))) == found
     assert found.images == 20
     assert found.counts == {"a": 12, "b": 8}
     assert found.classes == 2

@@ -10,6 +10,7 @@ from tlmed.advising.course import make_advice
 from tlmed.advising.experience import SHIPPED
 from tlmed.advising.goals import read_goal
 from tlmed.advising.request import Request
+from tlmed.errors import InputError
 from tlmed.recipe import Recipe, load_recipe
 from tlmed.run import Run
 from tlmed.run_files.advice_files import RECIPE_PY, RUN, read_advice_json
@@ -84,6 +85,8 @@ def advise(
         RunFailed: If what was decided cannot be trained.
         Interrupted, Terminated: If it was asked to stop.
     """
+    if budget is not None and not (isinstance(budget, int | float) and budget > 0):
+        raise InputError(f"`budget` must be seconds, a number above 0, or None. Received: {budget!r}.")
     recipe = data if isinstance(data, Recipe) else load_recipe(PLAIN)
     if not isinstance(data, Recipe):
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, source=str(data)))

@@ -90,9 +90,14 @@ def _list_candidates(entries) -> Iterator[tuple[str, str]]:
 def read_networks(texts: list[str]) -> list[Network]:
     """Return the networks that a user names, as NAME or NAME=WEIGHTS.
 
+    Raises:
+        InputError: If there is no such backbone.
+
     >>> [network.name for network in read_networks(["VGG16=bsds500", "ResNet50"])]
     ['VGG16=bsds500', 'ResNet50']
     """
     known = {entry.name: entry.parameters for entry in read_catalogue()}
+    for text in texts:
+        find(text.partition("=")[0])
     pairs = [text.partition("=") for text in texts]
     return [Network(name, weights or IMAGENET, known.get(name, 0)) for name, _, weights in pairs]

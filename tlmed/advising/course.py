@@ -12,7 +12,7 @@ from tlmed.advising.attempts import Log
 from tlmed.advising.choosing import choose_networks, expect
 from tlmed.advising.climbing import Choice, climb, go_further, is_above_chance
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure
-from tlmed.advising.development_fingerprint import describe_development
+from tlmed.advising.development_fingerprint import Fingerprint, describe_development
 from tlmed.advising.diary import open_diary
 from tlmed.advising.first_look import (
     check_unchanged,
@@ -113,6 +113,8 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
     diary.note(images=digests)
     if "gate" not in diary.done:
         _look(request, diary, subject, voice)
+    else:
+        _renew_rules(request, diary)
     _recall(story)
     story.gate["accepted"] = bool(story.gate["errors"]) and request.accept
     if faults := diary.done["faults"]:
@@ -145,6 +147,14 @@ def _look(request, diary, subject, voice) -> None:
         rules=[rule.to_json() for rule in rules],
         faults=find_faults(fingerprint),
     )
+
+
+def _renew_rules(request, diary) -> None:
+    """Let the rules follow from the budget of this command, where nothing was tried by those of an earlier one."""
+    if "sealed" in diary.done or any((request.folder / TRIED).glob("*")):
+        return
+    found = Fingerprint.from_json(diary.done["fingerprint"])
+    diary.note(rules=[rule.to_json() for rule in apply_rules(found, request.budget, request.given)])
 
 
 def say_fingerprint(found: Mapping) -> str:

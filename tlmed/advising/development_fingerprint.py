@@ -86,6 +86,12 @@ class Fingerprint:
         detail = {str(size): share for size, share in self.detail.items()}
         return {**dataclasses.asdict(self), "classes": self.classes, "counts": dict(self.counts), "detail": detail}
 
+    @classmethod
+    def from_json(cls, content: Mapping) -> "Fingerprint":
+        """Return what `to_json` wrote, which may hold more."""
+        known = {field.name: content[field.name] for field in dataclasses.fields(cls)}
+        return cls(**{**known, "detail": {int(size): share for size, share in content["detail"].items()}})
+
 
 def find_development(images: ImageSet) -> np.ndarray:
     """Return the rows of the images that advice may rest on, those of train and val, int64, ascending."""

@@ -63,7 +63,8 @@ def _refuse(work) -> None:
     first = next(iter(reasons.values()))
     if all("budget" in reason for reason in reasons.values()):
         raise InputError(
-            f"`--budget` must leave time for one probe. Received: {describe_seconds(work.request.budget)}: {first}."
+            f"`--budget` must leave time for one probe. Received: {describe_seconds(work.request.budget)}, of which "
+            f"{describe_seconds(work.diary.seconds)} were spent on all before, earlier commands included: {first}."
         )
     said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     raise InputError(f"An advice needs a network that can be trained. Received: {said}")
