@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from tests.dicom_reports.plain_answers import ENHANCED, SCORES, SOFTWARE, STUDY, make_answer, make_image
 from tlmed.data.sample_sources import Shown
+from tlmed.dicom_reports import fhir_report
 from tlmed.dicom_reports.class_codes import code_classes
 from tlmed.dicom_reports.fhir_report import make_fhir
+from tlmed.errors import InputError
 from tlmed.tasks import MULTI_LABEL, SINGLE_LABEL
 
 CODES = code_classes(list(SCORES), {"malignant": ("86049000", "SCT", "Malignant neoplasm")})
@@ -73,7 +75,26 @@ def test_a_report_of_nobody_is_valid_too():
 def test_each_label_is_an_observation_of_its_own():
     report = read(make([make_answer(predicted=("benign",))], MULTI_LABEL))
     said = {one.code.text: one.valueCodeableConcept.coding[0].code for one in report.contained[1:]}
-    assert said == {"benign": "52101004", "Malignant neoplasm": "272519000"}
+    assert said == {"benign": "52101004", "Malignant neoplasm (malignant)": "272519000"}
+
+
+def test_a_class_is_told_by_its_whole_name_beside_the_meaning_of_its_code():
+    value = make([make_answer(1)])["contained"][1]["valueCodeableConcept"]
+    assert value["text"] == "Malignant neoplasm (malignant)"
+    assert value["coding"][0]["display"] == "Malignant neoplasm"
+    grades = [f"invasive ductal carcinoma of the left breast, upper outer quadrant, grade {grade}" for grade in "12"]
+    found = [fhir_report._concept(code, name)["text"] for name, code in code_classes(grades, None).items()]
+    assert found == grades
+
+
+@pytest.mark.parametrize(("scheme", "right"), [("sct", "SCT"), ("ICD-10", "I10"), ("SCT", None), ("99MINE", None)])
+def test_a_known_scheme_is_called_as_dicom_calls_it(scheme, right):
+    stated = {"malignant": ("1", scheme, "x")}
+    if right is None:
+        assert code_classes(list(SCORES), stated)["malignant"].scheme == scheme
+        return
+    with pytest.raises(InputError, match=f"DICOM calls the coding scheme '{right}'. Received: '{scheme}'"):
+        code_classes(list(SCORES), stated)
 
 
 @pytest.mark.parametrize("damage", [{"status": None}, {"code": None}, {"result": "x"}, {"imagingStudi": []}])

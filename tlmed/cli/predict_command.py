@@ -55,7 +55,10 @@ def predict(run, paths, out, skip_bad, explain, method, block, labels, dicom_sr,
     """
     draws = explain is not None or (dicom_sr is not None and overlay)
     if (not draws and (method or block)) or (explain is None and labels):
-        raise click.UsageError("--method, --block and --label go with --explain DIR.")
+        raise click.UsageError(
+            "--method, --block and --label go with --explain DIR; --method and --block go with the pictures of "
+            "--dicom-sr, too."
+        )
     if dicom_sr is None and (codes or not overlay):
         raise click.UsageError("--code and --no-overlay go with --dicom-sr DIR.")
     from tlmed.evaluation.predicted_tables import check_table

@@ -11,6 +11,13 @@ from tlmed.words import listed
 # Private schemes begin with 99 (PS3.16, 8.2). A code of this one is the name of a class: it means the same in all runs.
 SCHEME = "99TLMED"
 SCHEME_NAME = "Names of classes and measurements of tlmed"
+# How PS3.16, 8.2 spells schemes that are often called otherwise.
+_SPELLINGS = {
+    **dict.fromkeys(("sct", "snomed", "snomed ct", "snomed-ct", "snomedct"), "SCT"),
+    **dict.fromkeys(("icd10", "icd-10", "icd 10", "i10"), "I10"),
+    **dict.fromkeys(("ln", "loinc"), "LN"),
+    **{"dcm": "DCM", "radlex": "RADLEX"},
+}
 _LONGEST = 64  # characters of a meaning (LO)
 _STATED = re.compile(r"(.+?)=([^=,]+),([^=,]+),(.+)")  # names of classes may hold = and commas
 
@@ -48,7 +55,7 @@ def code_classes(classes: Sequence[str], stated: Mapping[str, Sequence[str]] | N
         stated: Code, scheme and meaning of some of them.
 
     Raises:
-        InputError: There is no such class, or two classes have the same code.
+        InputError: There is no such class, two classes have the same code, or a known scheme is called otherwise.
 
     >>> code_classes(["benign", "malignant"], {"malignant": ("86049000", "SCT", "Malignant neoplasm")})["malignant"]
     ClassCode(value='86049000', scheme='SCT', meaning='Malignant neoplasm')
@@ -59,6 +66,9 @@ def code_classes(classes: Sequence[str], stated: Mapping[str, Sequence[str]] | N
             f"Codes must be of classes of the run: {listed(classes)}.{did_you_mean(strangers[0], classes)} "
             f"Received: a code of {strangers[0]!r}."
         )
+    for name, (_, scheme, _) in stated.items():
+        if (right := _SPELLINGS.get(scheme.lower(), scheme)) != scheme:
+            raise InputError(f"DICOM calls the coding scheme {right!r}. Received: {scheme!r} for {name!r}.")
     found = {name: ClassCode(*stated[name]) if name in stated else name_code(name) for name in classes}
     first = {}
     for name, code in found.items():

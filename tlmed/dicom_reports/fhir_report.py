@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from tlmed.data.sample_sources import Shown
 from tlmed.dicom_reports.answering_software import MAKER, WARNING, Software
-from tlmed.dicom_reports.class_codes import ClassCode
+from tlmed.dicom_reports.class_codes import SCHEME, ClassCode
 from tlmed.dicom_reports.image_answers import ClassScore, ImageAnswer
 from tlmed.dicom_reports.structured_report import ABSENT, CALIBRATED, PRESENT, SCORE, UNUSUAL_P
 from tlmed.targets import make_mark
@@ -73,7 +73,7 @@ def _observe_class(number: int, answer: ImageAnswer, codes) -> list[dict]:
     """Return one observation: the class that is predicted, with the numbers of all classes."""
     predicted = next(score.name for score in answer.scores if score.predicted)
     parts = [part for score in answer.scores for part in _measure(score)] + _measure_unusual(answer)
-    named = {"code": _concept(_FINDING), "valueCodeableConcept": _concept(codes[predicted])}
+    named = {"code": _concept(_FINDING), "valueCodeableConcept": _concept(codes[predicted], predicted)}
     return [{"id": f"answer-{number}", **named, **_describe(answer), "component": parts}]
 
 
@@ -82,7 +82,7 @@ def _observe_labels(number: int, answer: ImageAnswer, codes) -> list[dict]:
     return [
         {
             "id": f"answer-{number}-{place}",
-            "code": _concept(codes[score.name]),
+            "code": _concept(codes[score.name], score.name),
             "valueCodeableConcept": _concept(PRESENT if score.predicted else ABSENT),
             **_describe(answer),
             "component": [*_measure(score), *_measure_unusual(answer)],
@@ -149,7 +149,10 @@ def _identify(uid: str) -> dict:
     return {"system": _UID_SYSTEM, "value": f"urn:oid:{uid}"}
 
 
-def _concept(code: ClassCode) -> dict:
+def _concept(code: ClassCode, name: str = "") -> dict:
+    """Return a code with its meaning; of a class its name stands in the text, by which its numbers are found."""
     system = _SYSTEMS.get(code.scheme)
     coding = {"coding": [{"system": system, "code": code.value, "display": code.meaning}]} if system else {}
-    return {**coding, "text": code.meaning}
+    if code.scheme == SCHEME:
+        return {**coding, "text": name or code.value}  # whole: a meaning in DICOM has 64 characters at most
+    return {**coding, "text": code.meaning if name in ("", code.meaning) else f"{code.meaning} ({name})"}

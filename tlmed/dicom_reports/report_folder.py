@@ -38,7 +38,8 @@ def check_report_folder(folder: Path, sources: Sequence[str | Path], force: bool
 
 
 def _is_own(file: Path) -> bool:
-    return is_marked(file, _COMMAND)
+    """Tell a report or one of its pictures: `predict --explain` leaves pictures with the same mark, as PNG."""
+    return file.suffix in (".dcm", ".json") and is_marked(file, _COMMAND)
 
 
 @contextlib.contextmanager
