@@ -215,6 +215,13 @@ def test_where_there_is_no_time_to_try_all_layers_experience_decides_alone(scrip
     assert (choice.answer.name, choice.judged.name, choice.is_tried) == ("whole-MobileNetV2", probe.name, False)
     assert (choice.answer.decision, choice.answer.score) == ("kept", None)
     assert "it was not tried before" in made.log.said["all layers"]
+    # A trial that fits barely, by a doubtful forecast, would be lost if it did not.
+    for left, tried in ((110.0, []), (130.0, ["whole-MobileNetV2", "adapters-MobileNetV2"])):
+        scores = {"probe-MobileNetV2": 0.80, "whole-MobileNetV2": 0.85, "adapters-MobileNetV2": 0.7}
+        scripted, made, probe = script(scores, seconds=(100.0, 60.0), left=left)
+        choice = climbing.go_further(made, probe, expected(0.02))
+        assert (choice.answer.name, choice.is_tried) == ("whole-MobileNetV2", bool(tried))
+        assert scripted.tried[1:] == tried
     short = {"left": 50.0, "seconds": (100.0, 60.0)}
     for mean, more in ((0.02, short), (-0.01, {**short, "left": 70.0}), (None, {**short, "left": 70.0})):
         _, made, probe = script({"probe-MobileNetV2": 0.80}, **more)

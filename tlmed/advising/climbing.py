@@ -10,7 +10,7 @@ from tlmed.advising.attempts import THAWING, WHOLE, Attempt
 from tlmed.advising.experience import PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
 from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
-from tlmed.advising.work import CHANCE, Work, attempt, compare, say_folds, say_score, time_trial
+from tlmed.advising.work import CHANCE, DOUBT, Work, attempt, compare, say_folds, say_score, time_trial
 from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
 from tlmed.words import count, join_names
 
@@ -171,7 +171,11 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
         if reason := _find_reason(work, best, kind, expected):
             work.log.add(each.decide(UNTRIED, reason))
             continue
-        each = attempt(work, each, best)
+        if kind == WHOLE_KIND and expected is not None and _is_tight(work, each):
+            # A trial that is stopped is lost, and with it the time for the answer itself.
+            each = work.log.add(each.decide(UNTRIED, "its trial might not end within the budget"))
+        else:
+            each = attempt(work, each, best)
         if each.score is None:
             if kind == WHOLE_KIND and _is_worth_trusting(work, each, best, expected):
                 return _trust(work, each, best, expected)
@@ -199,6 +203,12 @@ def _say_tried(attempts, best) -> str:
 def _say_further(work, sentence) -> None:
     work.log.said[WHOLE] = sentence
     work.screen.say(sentence)
+
+
+def _is_tight(work, each) -> bool:
+    """Tell whether a trial may not end in time, where there is time for the training on all images alone."""
+    both, alone = time_trial(work, each)
+    return both * DOUBT > work.left >= alone > 0
 
 
 def _is_worth_trusting(work, each, best, expected) -> bool:

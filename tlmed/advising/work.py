@@ -24,7 +24,7 @@ CHANCE = 0.5  # the AUC of guessing
 # All development images but validation train the answer, four fifths of them a trial: 1.25 times as many; and more, so
 # that an answer that takes a little longer than its trials still fits.
 _WHOLE = 1.5
-_DOUBT = 1.25  # times what is forecast of a training that was never tried, so that the budget is kept all the same
+DOUBT = 1.25  # times what is forecast of a training that was never tried, so that the budget is kept all the same
 _CLOSING = 15.0  # seconds for the scores of the test images, the ensemble and the page
 
 
@@ -146,7 +146,7 @@ def time_trial(work: Work, each: Attempt) -> tuple[float, float]:
     if fault:
         return 0.0, 0.0
     each_run = expected / len(cells)
-    return expected + _time_answer(each_run), _time_answer(each_run, _DOUBT)
+    return expected + _time_answer(each_run), _time_answer(each_run, DOUBT)
 
 
 def _judge(work, each, cells) -> Attempt:
