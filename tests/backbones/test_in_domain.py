@@ -62,6 +62,7 @@ def entry_with_quick():
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
+    keras.utils.set_random_seed(5)  # how far rounding is carried through the layers depends on the weights
     model = plain(QUICK, (32, 32))
     # Random weights of so many layers leave nothing of an image in the features, unless their statistics fit.
     pixels = keras.Input((32, 32, 3))
