@@ -97,7 +97,7 @@ def test_rules_follow_from_the_budget_of_a_later_command_until_something_was_tri
     recipe = load_recipe("feature_extractor")
 
     def size(budget):
-        course._renew_rules(Request(recipe, tmp_path, budget=budget), diary)
+        course._set_rules(Request(recipe, tmp_path, budget=budget), diary)
         return next(rule["settings"] for rule in done["rules"] if rule["name"] == "image size")
 
     small, large = size(60.0), size(3 * 3600.0)

@@ -113,8 +113,7 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
     diary.note(images=digests)
     if "gate" not in diary.done:
         _look(request, diary, subject, voice)
-    else:
-        _renew_rules(request, diary)
+    _set_rules(request, diary)
     _recall(story)
     story.gate["accepted"] = bool(story.gate["errors"]) and request.accept
     if faults := diary.done["faults"]:
@@ -137,21 +136,19 @@ def _look(request, diary, subject, voice) -> None:
     """Run the gate and describe the development images, and note both."""
     seen = look(request, subject, voice)
     fingerprint = describe_development(request.recipe, seen.images, seen.course.evidence)
-    rules = apply_rules(fingerprint, request.budget, request.given)
     curve = seen.found.figures.get("forecast")
     told = {} if seen.course.evidence.features is None else {"features": str(request.recipe.backbone)}
     diary.note(
         gate=describe_gate(seen.found, request.accept),
         curve=None if curve is None else {**curve, **told},
         fingerprint={**fingerprint.to_json(), **told},
-        rules=[rule.to_json() for rule in rules],
         faults=find_faults(fingerprint),
     )
 
 
-def _renew_rules(request, diary) -> None:
-    """Let the rules follow from the budget of this command, where nothing was tried by those of an earlier one."""
-    if "sealed" in diary.done or any((request.folder / TRIED).glob("*")):
+def _set_rules(request, diary) -> None:
+    """Let the rules follow from what the images are and from the budget of this command, until something was tried."""
+    if "rules" in diary.done and ("sealed" in diary.done or any((request.folder / TRIED).glob("*"))):
         return
     found = Fingerprint.from_json(diary.done["fingerprint"])
     diary.note(rules=[rule.to_json() for rule in apply_rules(found, request.budget, request.given)])
