@@ -1,10 +1,12 @@
 """The reader beside an exported model: it gives the pixels of tlmed to the bit, or a ValueError; never other pixels."""
 
+import io
 import struct
 import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.conversion.test_conversion import facts_of
 from tests.data.readers.dicom_files import Dataset, make, make_table, pydicom, save, uid, write
@@ -114,6 +116,7 @@ OTHERS = {  # refused by tlmed, or by the reader alone
     "a supplemental palette": write(DEEP, 12, PixelPresentation="COLOR", **WINDOW),
     "angiography": write(DEEP, 12, SOPClassUID=XA, **RESCALED, **WINDOW),
     "high bits": write(DEEP << 4, 12, HighBit=15, **WINDOW),
+    "a HighBit of 0": write(DEEP, 12, HighBit=0, **WINDOW),
     "bits in the middle": write(DEEP << 2, 12, HighBit=13, **WINDOW),
     "too many bits": write(DEEP, 12, BitsStored=17, **WINDOW),
     "32 bits": write(DEEP.astype(np.uint32), 32, **WINDOW),
@@ -175,7 +178,32 @@ def test_a_compressed_frame_that_is_cut_off_is_refused():
     assert not compare(cut, rule_of("auto"))
 
 
+def test_no_compression_hides_that_a_frame_is_cut_off():
+    seen = 0
+    for path in (path for path in list_packaged() if path.stat().st_size < 2**19):
+        if not compare(path.read_bytes(), rule_of((1000, 900))):
+            continue
+        made = pydicom.dcmread(path)
+        if not made.file_meta.TransferSyntaxUID.is_encapsulated:
+            continue
+        code = pydicom.encaps.get_frame(made.PixelData, 0, number_of_frames=1)
+        for share in (0.5, 0.9, 0.99):
+            made.PixelData = pydicom.encaps.encapsulate([code[: int(len(code) * share)]])
+            assert not compare(save(made), rule_of((1000, 900))), (path.name, share)
+        seen += 1
+    assert seen >= 3
+
+
 GRAY = LOSSLESS["png gray"][0]
+
+
+def draw_large():
+    """Return a PNG of 144 million black pixels, of which all are there."""
+    out = io.BytesIO()
+    Image.new("1", (12_000, 12_000)).save(out, "PNG")
+    return out.getvalue()
+
+
 NO_IMAGES = {
     "nothing": b"",
     "text": b"no image at all",
@@ -187,6 +215,7 @@ NO_IMAGES = {
     "half a PNG": GRAY[: len(GRAY) // 2],
     "large": GRAY[:16] + struct.pack(">II", 60_000, 60_000) + GRAY[24:],
     "larger than tlmed reads": GRAY[:16] + struct.pack(">II", 12_000, 12_000) + GRAY[24:],
+    "whole and larger than tlmed reads": draw_large(),
     "16-bit colours in planes": tiff([DEEP] * 3, 2, 16, 3, tag284=[2]),
 }
 

@@ -47,6 +47,8 @@ def _read_picture(content, pixels):
     if window["unit"]:
         raise ValueError("the model takes Hounsfield units, which pictures do not hold")
     image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "BMP", "GIF", "TIFF"))
+    if image.height * image.width > 100_000_000 or max(image.size) > 65_535:
+        raise ValueError("it has more than 100,000,000 pixels, or a side of more than 65,535")
     deep, gray_png = image.mode.startswith("I;16"), image.format == "PNG" and content[25] == 0
     if image.mode in ("I", "F", "LAB") or (image.format == "TIFF" and deep and not _is_plain(image)):
         raise ValueError(f"images of mode {image.mode} in this form are not read here")
@@ -82,7 +84,7 @@ def _read_dicom(content, pixels):
         raise ValueError("its rescaling has no slope, one of 0 or far too large, or no intercept")
     if window["kind"] in ("file", "full") or (window["unit"] and not (slope is not None and _is_hounsfield(file))):
         raise ValueError("this window is not applied here, or the file does not hold Hounsfield units")
-    values = file.pixel_array
+    values = _decode(file)
     if slope is not None and (slope, intercept) != (1, 0):
         values = values.astype("float32") * np.float32(slope) + np.float32(intercept)
     center, width = (_take_number(file, name) for name in ("WindowCenter", "WindowWidth"))
@@ -105,17 +107,25 @@ def _check_dicom(file):
     _take_number(file, "PixelPaddingValue")  # not needed here; one that is damaged tells of damage elsewhere
     tables = ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence", "FloatPixelData")
     groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DoubleFloatPixelData")
-    plain = not any(name in file for name in (*tables, *groups)) and file.get("PixelPresentation") in (
-        None,
-        "MONOCHROME",
-    )
+    plain = not any(name in file for name in (*tables, *groups))
+    plain = plain and file.get("PixelPresentation") in (None, "MONOCHROME")
     plain = plain and file.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2") and file.SamplesPerPixel == 1
     plain = plain and str(file.get("VOILUTFunction") or "LINEAR").strip().upper() == "LINEAR"
     plain = plain and str(file.get("PresentationLUTShape") or "").strip().upper() in ("", "IDENTITY", "INVERSE")
     plain = plain and int(file.get("NumberOfFrames") or 1) == 1 and str(file.get("SOPClassUID")) not in _PROJECTIONS
     plain = plain and 8 < file.BitsStored <= file.BitsAllocated == 16
-    if not plain or (file.get("HighBit") or file.BitsStored - 1) != file.BitsStored - 1:
+    if not plain or file.get("HighBit") not in (None, file.BitsStored - 1):
         raise ValueError("of DICOM only single gray frames of 9 to 16 bits without lookup tables are read here")
+
+
+def _decode(file):
+    """Return the stored values. Decoders fill what is missing after a cut with gray, and say nothing."""
+    syntax = file.file_meta.TransferSyntaxUID
+    if syntax.is_encapsulated and not syntax.name.startswith("RLE"):
+        file.pixel_array_options(decoding_plugin="pylibjpeg")  # as tlmed: others differ in lossy compressions
+        if b"\xff\xd9" not in file.PixelData.rstrip(b"\0")[-64:]:
+            raise ValueError("its compressed pixels are cut off")
+    return file.pixel_array
 
 
 def _take_number(file, name):
