@@ -129,14 +129,7 @@ def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT)
     wanted, answers = prepared.wanted, make_answers(answered, prepared.sources)
     studies = divide_by_study(answers)
     for study, places in studies.items():
-        own = [answers[place] for place in places]
-        _warn_of_differing(prepared.sources, study, own, voice)
-        alike, is_partly_marked = agree_on_study(own)
-        if is_partly_marked:
-            voice.warn(
-                f"PatientIdentityRemoved differs among the images of study {study}: its report does not say that the "
-                "identity was removed."
-            )
+        alike = _agree(prepared.sources, study, [answers[place] for place in places], voice)
         for place, answer in zip(places, alike, strict=True):
             answers[place] = answer
     with writing_reports(wanted.folder, wanted.paths, wanted.force) as folder:
@@ -153,14 +146,21 @@ def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT)
     voice.say(f"Reported {said}{more}: {wanted.folder}")
 
 
-def _warn_of_differing(sources: Sources, study: str, answers: list[ImageAnswer], voice: Voice) -> None:
-    """Say which image's accession number and date a report has, where those of its study differ."""
+def _agree(sources: Sources, study: str, answers: list[ImageAnswer], voice: Voice) -> list[ImageAnswer]:
+    """Return answers whose images say what the report of their study says; warn where they differed."""
     if differing := find_differing(answers):
         files = {image.instance: name for name, image in sources.images.items()}
         voice.warn(
             f"{join_names(differing)} {'differ' if len(differing) > 1 else 'differs'} among the images of study "
             f"{study}: its report has what '{files[answers[0].source.instance]}' says."
         )
+    alike, is_partly_marked = agree_on_study(answers)
+    if is_partly_marked:
+        voice.warn(
+            f"PatientIdentityRemoved differs among the images of study {study}: its report does not say that the "
+            "identity was removed."
+        )
+    return alike
 
 
 def _write_study(prepared: Prepared, answers: list[ImageAnswer], pictures, folder: Path) -> None:
