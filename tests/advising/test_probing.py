@@ -58,10 +58,11 @@ def test_the_highest_goes_on_however_many_are_near_it(choose):
 
 @pytest.mark.parametrize(("room", "folds"), [(10, [10, 10]), (5, [5, 5])])
 def test_images_are_divided_once_where_the_budget_has_no_time_for_repetitions(monkeypatch, tmp_path, room, folds):
-    tried = []
+    tried, shares = [], []
 
-    def attempt(work, each, best, share):
+    def attempt(work, each, best, share=1.0):
         amount = len(each.trial.folds)
+        shares.append(share)
         if amount > room:
             return work.log.add(each.decide(UNTRIED, "no time"))
         tried.append(amount)
@@ -80,6 +81,8 @@ def test_images_are_divided_once_where_the_budget_has_no_time_for_repetitions(mo
     made.make_trial = lambda name, recipe, folds: Trial(name, recipe, made.division, folds)
     probing.probe_all(made, [Network("MobileNetV2", "imagenet"), Network("VGG16", "imagenet")])
     assert tried == folds
+    # Repetitions may not take what a training could need; the one probe without which there is no answer may.
+    assert shares == ([0.4, 0.4] if room == 10 else [0.4, 1.0, 0.4])
     said = made.log.said[PROBES]
     assert f"{room} folds of the development images" in said
     assert ("no time for 10" in said) == (room == 5)

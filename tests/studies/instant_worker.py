@@ -68,7 +68,7 @@ def rank(recipe, share):
 
 
 def forecast(job: dict) -> dict:
-    return {"state": "complete", "seconds": 100.0}
+    return {"state": "complete", "start": 0.0, "once": 0.0, "work": 100.0}
 
 
 def look(job: dict) -> dict:

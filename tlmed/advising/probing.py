@@ -18,7 +18,7 @@ def probe_all(work: Work, networks: list[Network]) -> list[Attempt]:
     """Probe networks in their order; return those that go on, the one that leads first.
 
     Those that the noise does not tell from the highest go on: the first in the order, and the highest of the others.
-    If the budget has no time for repeated folds, the images are divided once.
+    If repeated folds would take most of the budget, the images are divided once.
 
     Args:
         work: The work.
@@ -31,11 +31,11 @@ def probe_all(work: Work, networks: list[Network]) -> list[Attempt]:
     folds = tuple(range(1, work.division.folds + 1))
     once = folds[: work.division.k]
     for network in networks:
-        share = 1.0 if best is None else _SHARE
+        # One probe is needed for any answer; its repetitions are not, and a training may be worth more than they are.
+        share = 1.0 if best is None and folds == once else _SHARE
         each = attempt(work, _begin(work, network, folds), best, share)
-        if best is None and each.score is None and each.decision == UNTRIED and len(folds) > len(once):
-            # The images divided once give an answer, though a less sure one, where repetitions do not fit.
-            each = attempt(work, _begin(work, network, once), best, share)
+        if best is None and each.score is None and each.decision == UNTRIED and folds != once:
+            each = attempt(work, _begin(work, network, once), best)
             folds = folds if each.score is None else once
         if each.score is not None and each.score.value is not None:
             work.screen.say(say_score(work, each))

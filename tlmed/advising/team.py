@@ -76,7 +76,7 @@ class Team:
             if first.configuration in found.faults:
                 return 0.0, found.faults[first.configuration]
             self.forecasts.expected |= found.expected
-        return self.forecasts.expect(first) * len(cells), ""
+        return self.forecasts.expect_alike(cells), ""
 
 
 def train_cells(

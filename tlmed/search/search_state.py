@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tlmed.errors import InputError
+from tlmed.expected_time import ExpectedTime
 from tlmed.recipe import Cell, Recipe
 from tlmed.recipe.candidate_cells import make_candidate, make_final, make_probe
 from tlmed.recipe.search_space import Space
@@ -96,7 +97,7 @@ class SearchState:
         again: Whether cells that failed are tried again, because nobody else works on the search.
         seen: When the ledger was asked whose answer was worked through last.
         more: Whether more may come.
-        costs: Seconds that a training of each recipe and backbone is expected to take.
+        costs: How long a training of each recipe and backbone is expected to take.
     """
 
     space: Space
@@ -105,7 +106,7 @@ class SearchState:
     again: bool
     seen: float = float("-inf")
     more: bool = True
-    costs: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    costs: dict[tuple[str, str, str], ExpectedTime] = field(default_factory=dict)
 
     @property
     def search(self):

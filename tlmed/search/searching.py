@@ -5,6 +5,7 @@ import time
 import psutil
 
 from tlmed.errors import InputError, RunFailed
+from tlmed.expected_time import ExpectedTime
 from tlmed.recipe.search_space import Space, describe_space
 from tlmed.run_files.study_files import is_study
 from tlmed.screen import Screen
@@ -85,7 +86,7 @@ def plan_search(space: Space, order: Order, screen: Screen) -> None:
     with hire(jobs) as pool:
         _check_sources(pool, space, screen)
         found = forecast_all(pool, starts, order.skip_bad, screen)
-    costs = {name_kind(cell): found.expected.get(cell.configuration, 0.0) for cell in starts}
+    costs = {name_kind(cell): found.expected.get(cell.configuration, ExpectedTime()) for cell in starts}
     cells, seconds = estimate(space, costs, jobs)
     said = [f"About {count(cells, 'training')}: {describe_seconds(seconds)} with {count(jobs, 'job')} at a time."]
     if order.budget is not None:
@@ -135,7 +136,7 @@ def describe_plan(space: Space) -> list[str]:
 def _forecast(crew, state) -> None:
     starts = list_starts(state.space)
     crew.forecasts = forecast_all(crew.pool, starts, crew.order.skip_bad, state.screen)
-    state.costs = {name_kind(cell): crew.forecasts.expected.get(cell.configuration, 0.0) for cell in starts}
+    state.costs = {name_kind(cell): crew.forecasts.expected.get(cell.configuration, ExpectedTime()) for cell in starts}
     if not crew.forecasts.expected:
         reasons = list(dict.fromkeys(crew.forecasts.faults.values()))
         raise InputError(f"A search needs a candidate that can be trained. Received: none: {reasons[0]}.")

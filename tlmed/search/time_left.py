@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 
 from tlmed.errors import InputError
+from tlmed.expected_time import ExpectedTime
 from tlmed.recipe import Cell, Study
 from tlmed.recipe.candidate_cells import make_candidate, make_probe, start_at
 from tlmed.recipe.search_space import Space
@@ -35,8 +36,8 @@ def expect_all(crew: Crew, state: SearchState, cells: Iterable[Cell]) -> list[Ce
     """Forecast cells as the recipe and backbone that they are of, in proportion to their pixels; return them."""
     found = list(cells)
     for cell in found if state.costs else ():
-        expected = state.costs.get(name_kind(cell), 0.0) * _compare_pixels(state, cell)
-        crew.forecasts.expected.setdefault(cell.configuration, expected)
+        expected = state.costs.get(name_kind(cell), ExpectedTime())
+        crew.forecasts.expected.setdefault(cell.configuration, expected.scale(_compare_pixels(state, cell)))
     return found
 
 
@@ -64,7 +65,7 @@ def reserve_for(crew: Crew, state: SearchState, number: int) -> float:
         finals = expect_all(crew, state, list_finals(state, outer, winner))
         each = max(map(crew.forecasts.expect, finals))
     else:
-        each = max(state.costs.values(), default=0.0) * crew.forecasts.correction
+        each = max(map(crew.forecasts.correction.apply, state.costs.values()), default=0.0)
     return later + each * _count_waves(count_finals(state.space.study), len(crew.pool.cores))
 
 
@@ -81,14 +82,15 @@ def _count_waves(cells: int, jobs: int) -> int:
 def _need(crew, state) -> float:
     """Return the seconds of the probes, one candidate on all draws and the training of its winner, as forecast."""
     jobs, searches = len(crew.pool.cores), len(state.outers)
-    probes = [cost for (title, *_), cost in state.costs.items() if title == PROBE]
+    probes = [cost.seconds for (title, *_), cost in state.costs.items() if title == PROBE]
     waves = _count_waves(RUNGS[-1], jobs) + _count_waves(count_finals(state.space.study), jobs)
-    return searches * (sum(probes) / jobs + _find_shortest(state) * waves)
+    return searches * (sum(probes) / jobs + _find_shortest(state).seconds * waves)
 
 
-def _find_shortest(state) -> float:
-    """Return the seconds of a training of the fastest recipe and backbone, as forecast."""
-    return min((cost for (title, *_), cost in state.costs.items() if title != PROBE), default=0.0)
+def _find_shortest(state) -> ExpectedTime:
+    """Return the time of a training of the fastest recipe and backbone, as forecast."""
+    candidates = (cost for (title, *_), cost in state.costs.items() if title != PROBE)
+    return min(candidates, key=lambda cost: cost.seconds, default=ExpectedTime())
 
 
 def describe_shortage(crew: Crew, state: SearchState) -> dict[str, float]:
@@ -98,13 +100,15 @@ def describe_shortage(crew: Crew, state: SearchState) -> dict[str, float]:
         `budget`: the seconds that it had; `training`: those of one training of a candidate, the fastest one, by the
         forecast and by what complete cells have shown of it; `enough`: a budget in which one can be judged.
     """
-    correction = crew.forecasts.correction
+    shortest = _find_shortest(state)
+    training = crew.forecasts.correction.apply(shortest)
+    longer = max(1.0, training / shortest.seconds) if shortest.seconds else 1.0
     # No less than has just failed, whatever the forecast says: a machine may be busy with other work.
     # The same command forecasts anew, before it has seen any cell: it refuses less than its forecast.
     return {
         "budget": crew.order.budget,
-        "training": _find_shortest(state) * correction,
-        "enough": max(_need(crew, state) * max(1.0, correction), _MORE * crew.order.budget),
+        "training": training,
+        "enough": max(_need(crew, state) * longer, _MORE * crew.order.budget),
     }
 
 
@@ -121,17 +125,17 @@ def check_budget(crew: Crew, state: SearchState) -> None:
         )
 
 
-def estimate(space: Space, costs: Mapping[tuple, float], jobs: int) -> tuple[int, float]:
+def estimate(space: Space, costs: Mapping[tuple, ExpectedTime], jobs: int) -> tuple[int, float]:
     """Return about how many trainings a search needs, and how many seconds they take together.
 
     Args:
         space: What may be chosen.
-        costs: Seconds of each kind of cell, by `name_kind`.
+        costs: The time of each kind of cell, by `name_kind`.
         jobs: How many cells are trained at a time.
     """
     study, nested = space.study, space.study.search.nested
-    probes = [cost for (title, *_), cost in costs.items() if title == PROBE]
-    each = statistics.fmean(cost for (title, *_), cost in costs.items() if title != PROBE)
+    probes = [cost.seconds for (title, *_), cost in costs.items() if title == PROBE]
+    each = statistics.fmean(cost.seconds for (title, *_), cost in costs.items() if title != PROBE)
     trials = int(min(study.search.trials, space.size))
     more = DRAWS_EACH * trials + count_finals(study) + (0 if nested else len(FRESH))
     searches = study.folds if nested else 1

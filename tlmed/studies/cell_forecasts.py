@@ -1,11 +1,13 @@
 """How long the cells of a study will take: a forecast for each configuration, corrected by the cells that are done."""
 
+import dataclasses
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlmed.expected_time import Correction, ExpectedTime, learn_correction
 from tlmed.recipe import Cell
 from tlmed.screen import Bar, Screen
 from tlmed.status import describe_seconds
@@ -15,6 +17,7 @@ from tlmed.studies.worker_pool import Pool, hire, say_end
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
+PARTS = tuple(field.name for field in dataclasses.fields(ExpectedTime))
 _TICK = 0.1  # seconds between two looks at the processes, at most
 
 
@@ -23,12 +26,12 @@ class Forecasts:
     """What is expected of cells, by their configuration.
 
     Attributes:
-        expected: Seconds, as forecast from the operations of each network.
+        expected: The time, as forecast from the operations of each network.
         faults: Why there is no forecast.
         taken: Seconds of the cells that are complete.
     """
 
-    expected: dict[tuple, float] = field(default_factory=dict)
+    expected: dict[tuple, ExpectedTime] = field(default_factory=dict)
     faults: dict[tuple, str] = field(default_factory=dict)
     taken: dict[tuple, list[float]] = field(default_factory=dict)
 
@@ -38,23 +41,27 @@ class Forecasts:
 
     def expect(self, cell: Cell) -> float:
         """Return the seconds of a cell: as its like took, else as forecast, corrected; 0 where nothing is known."""
-        if taken := self.taken.get(cell.configuration):
-            return statistics.median(taken)
-        return self.expected.get(cell.configuration, 0.0) * self.correction
+        return self.expect_alike([cell])
+
+    def expect_alike(self, cells: Sequence[Cell]) -> float:
+        """Return the seconds of cells of one configuration, one after the other, which keep features for each other."""
+        key = cells[0].configuration
+        if taken := self.taken.get(key):
+            return statistics.median(taken) * len(cells)
+        return self.correction.apply(self.expected[key], len(cells)) if key in self.expected else 0.0
 
     @property
-    def correction(self) -> float:
-        """Return the median ratio of what cells took to what was forecast; 1 where none is complete.
+    def correction(self) -> Correction:
+        """Return what complete cells have shown of the forecasts.
 
-        >>> Forecasts({("a",): 10.0}, taken={("a",): [20.0, 30.0]}).correction
-        2.5
+        >>> Forecasts({("a",): ExpectedTime(work=10.0)}, taken={("a",): [20.0, 30.0]}).correction
+        Correction(start=1.0, work=2.5)
         """
-        ratios = [
-            statistics.median(seconds) / self.expected[key]
+        return learn_correction(
+            (self.expected[key], statistics.median(seconds))
             for key, seconds in self.taken.items()
-            if self.expected.get(key)
-        ]
-        return statistics.median(ratios) if ratios else 1.0
+            if key in self.expected
+        )
 
 
 def forecast_all(pool: Pool, cells: Iterable[Cell], skip_bad: bool, screen: Screen) -> Forecasts:
@@ -77,7 +84,7 @@ def forecast_all(pool: Pool, cells: Iterable[Cell], skip_bad: bool, screen: Scre
                 else:
                     pool.release(worker, keep=True)
                     if answer["state"] == COMPLETE:
-                        found.expected[cell.configuration] = answer["seconds"]
+                        found.expected[cell.configuration] = ExpectedTime(*(answer[part] for part in PARTS))
                     else:  # it will fail for the same reason when it is trained
                         found.faults[cell.configuration] = answer.get("reason", "it was stopped")
                 bar.move(bar.done + 1)
@@ -133,9 +140,7 @@ def describe_forecasts(
     left = [cell for cell in cells if not done.get(cell.name) and cell.configuration not in found.faults]
     seconds = sum(found.expect(cell) for cell in left) / max(1, min(jobs, len(left) or 1))
     said = f"{count(len(cells), 'cell')}, {len(left)} to be trained: about {describe_seconds(seconds)}"
-    corrected = (
-        f", corrected by a factor of {found.correction:.2f} that complete cells have shown" if found.taken else ""
-    )
+    corrected = ", corrected by what complete cells took" if found.taken else ""
     faults = [f"{' '.join(key)}: {reason}" for key, reason in found.faults.items()]
     return [
         table,

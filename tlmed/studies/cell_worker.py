@@ -70,7 +70,7 @@ def _do(job: dict) -> dict:
             return {"state": COMPLETE, "faults": find_source_faults(list(map(from_json, job["recipes"])))}
         recipe = from_json(job["recipe"])
         if job["kind"] == FORECAST:
-            return {"state": COMPLETE, "seconds": forecast(recipe, job["skip_bad"])}
+            return {"state": COMPLETE, **asdict(forecast(recipe, job["skip_bad"]))}
         if job["kind"] == READ:
             return {"state": COMPLETE, **asdict(introduce(recipe, job["skip_bad"]))}
         train(recipe, Path(job["out"]), skip_bad=job["skip_bad"], report=job["report"], verbose=False)

@@ -356,7 +356,8 @@ def _conclude(crew, screen) -> StudyResult:
 
 
 def _check_budget(crew: Crew) -> None:
-    if (expected := crew.forecasts.expected) and (least := min(expected.values())) > crew.order.budget:
+    least = min((each.seconds for each in crew.forecasts.expected.values()), default=0.0)
+    if least > crew.order.budget:
         raise InputError(
             "`--budget` must be enough for one cell. Received: "
             f"{describe_seconds(crew.order.budget)}, and the shortest cell takes about {describe_seconds(least)}."
