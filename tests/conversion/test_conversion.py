@@ -32,11 +32,12 @@ from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.pooling import pool_scores
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import write_predictions
+from tlmed.heads.dense import attach_head
 from tlmed.heads.hybrid import Search, fit_classifier, predict_probabilities
 from tlmed.heads.skops_files import save_classifier
 from tlmed.intensity import resolve, to_json
 from tlmed.metrics import positive_index
-from tlmed.sections import Hybrid
+from tlmed.sections import Dense, Hybrid
 from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
 from tlmed.whole_files import read_csv, write_json
 
@@ -342,6 +343,59 @@ def test_integers_of_8_bits_answer_like_floats_only_where_constants_are_moved(tm
         litert.shorter["int8"](Graph(network, 1.0), tmp_path / "model.tflite", pixels)
         errors.append(np.abs(litert.open(tmp_path / "model.tflite")(pixels)["scores"] - wanted).mean())
     assert errors[0] < 0.2 * errors[1]
+
+
+def join_heads(head, networks=1):
+    """Return a network with convolutions and a head, or several that give the mean of their scores."""
+    keras.utils.set_random_seed(4)
+    images = keras.Input((16, 16, 3), name="images")
+    members = []
+    for number in range(networks):
+        own = keras.Input((16, 16, 3))
+        values = LAYERS.Conv2D(4, 3, activation="relu")(LAYERS.Conv2D(8, 3, activation="relu")(own / 127.5 - 1))
+        member = attach_head(keras.Model(own, values), 3, head, several=head is LABELS)
+        members.append(keras.Model(member.inputs, member.outputs[0], name=f"member{number}")(images))
+    return keras.Model(images, LAYERS.Average()(members) if networks > 1 else members[0])
+
+
+LABELS = Dense()
+COSTS = ExpectedCost(np.array([[0, 1, 1], [5, 0, 1], [9, 2, 0.0]]))
+DECIDING = {  # the head, the networks, the task, and the rule
+    "the highest score": (Dense(), 1, SINGLE_LABEL, None),
+    "costs": (Dense(), 1, SINGLE_LABEL, COSTS),
+    "costs, of several networks": (Dense(), 2, SINGLE_LABEL, COSTS),
+    "logit adjustment, a hidden layer": (
+        Dense(units=(8,)),
+        1,
+        SINGLE_LABEL,
+        LogitAdjustment(np.array([0.7, 0.2, 0.1]), 1.0),
+    ),
+    "grades": (Dense(ordinal="corn"), 1, ORDINAL, None),
+    "labels": (LABELS, 1, MULTI_LABEL, None),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DECIDING)
+@pytest.mark.filterwarnings("ignore")  # TensorFlow's debugger uses an interpreter that TensorFlow gives up
+def test_integers_of_8_bits_give_probabilities_that_decide_as_those_of_the_run(name, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    head, networks, task, rule = DECIDING[name]
+    network, pixels, litert = join_heads(head, networks), draw_pixels(), FORMATS["litert"]
+    several = task == MULTI_LABEL
+    litert.shorter["int8"](Graph(network, [1.7] * 3 if several else 1.7, several), tmp_path / "model.tflite", pixels)
+    found = litert.open(tmp_path / "model.tflite")(pixels)
+    one = Decision({"rule": "youden", "threshold": 0.3}, {**CALIBRATION, "temperature": 1.7})
+    decision = Decision(None, one.calibration, labels=(one,) * 3) if several else Decision(None, one.calibration, rule)
+    facts = facts_of(task=task, calibration={"temperature": [1.7] * 3 if several else 1.7})
+    facts["decision"] = describe_decision(decision, None, task)
+    steps = found["scores"] * 256
+    assert np.abs(steps - steps.round()).max() > 0.1, "scores are rounded to 256 values"
+    assert several or np.abs(found["scores"].sum(axis=1) - 1).max() < 1e-5
+    np.testing.assert_allclose(found["calibrated"], alone.calibrate(found["scores"], facts), atol=1e-5)
+    chosen = decision.choose(found["scores"], None, task)
+    wanted = decision.choose(network.predict(pixels.astype("float32"), verbose=0), None, task)
+    assert (chosen == wanted).mean() > 0.8
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +11,12 @@ import tensorflow as tf
 
 from tlmed.conversion.absorbed_constants import absorb_constants
 from tlmed.conversion.export_graph import Graph
+from tlmed.conversion.litert_graph import drop_roundings, find_ends, list_operations
 
 # The error of rounding alone has a standard deviation of 1 / sqrt(12) = 0.29 steps. Where what a layer gives differs by
 # this much more from what it should give, weights or sums are too coarse, too.
 ROUGH = 0.4  # steps
 _LOOKED_AT = 10  # images, on which errors are measured
-# The first layer is small, and colours that nearly cancel in it become large later; with 256 steps for the logits,
-# which the last one gives, images would tie. To leave both is usual (Zhou et al., DoReFa-Net, 2016).
-_STEM, _HEAD = "CONV_2D", "FULLY_CONNECTED"
 
 
 def write_float16(graph: Graph, path: Path, images: np.ndarray) -> dict:
@@ -45,7 +43,8 @@ def write_int8(graph: Graph, path: Path, images: np.ndarray) -> dict:
 
     The network is rewritten first (`absorb_constants`). Ranges are measured on images. Then the error of each layer is
     measured on some of them (as in TensorFlow's guide to its quantization debugger), and those with an error of more
-    than `ROUGH` steps stay in single precision, as do the first and the last one.
+    than `ROUGH` steps stay in single precision, as do the first one, the last one and all that is computed after it:
+    the probabilities of classes then sum to 1, and decide by costs and between grades, as those of the run do.
 
     Args:
         graph: What to write.
@@ -65,31 +64,30 @@ def write_int8(graph: Graph, path: Path, images: np.ndarray) -> dict:
     text = io.StringIO()
     debugger.layer_statistics_dump(text)
     rows = list(csv.DictReader(io.StringIO(text.getvalue())))
-    kept = list(find_rough(rows))
+    kept = list(find_rough(rows, find_ends(list_operations(debugger.calibrated_model))))
     debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
-    path.write_bytes(debugger.get_nondebug_quantized_model())
+    path.write_bytes(drop_roundings(debugger.get_nondebug_quantized_model()))
     return {"calibrated_on": len(images), "layers": len(rows), "layers_in_float32": len(kept)}
 
 
-def find_rough(rows: Sequence[dict[str, str]]) -> Iterator[str]:
-    """Yield the layers that stay in single precision: all up to the stem, the head, and those with large errors.
+def find_rough(rows: Sequence[dict[str, str]], ends: Collection[str]) -> Iterator[str]:
+    """Yield the layers that stay in single precision: those at the ends, and those with large errors.
+
+    The first layer is small, and colours that nearly cancel in it become large later; with 256 steps for the logits,
+    which the last one gives, images would tie. To leave both is usual (Zhou et al., DoReFa-Net, 2016).
 
     Args:
-        rows: What the debugger measured of each layer, in order.
+        rows: What the debugger measured of each layer.
+        ends: The layers at the ends.
 
-    >>> rows = [
-    ...     {"tensor_name": name, "op_name": kind, "scale": "0.5", "mean_squared_error": error}
-    ...     for name, kind, error in (("a", "MUL", "0"), ("b", "CONV_2D", "0.02"), ("c", "CONV_2D", "0.02"))
-    ... ]
-    >>> list(find_rough([*rows, {**rows[2], "tensor_name": "d", "mean_squared_error": "0.09"}]))
-    ['a', 'b', 'd']
+    >>> errors = {"a": "0.02", "b": "0.02", "c": "0.09"}
+    >>> rows = [{"tensor_name": name, "scale": "0.5", "mean_squared_error": error} for name, error in errors.items()]
+    >>> list(find_rough(rows, ends=["b"]))
+    ['b', 'c']
     """
-    kinds = [row["op_name"] for row in rows]
-    stem = kinds.index(_STEM) if _STEM in kinds else -1
-    head = len(kinds) - 1 - kinds[::-1].index(_HEAD) if _HEAD in kinds else len(kinds)
-    for number, row in enumerate(rows):
+    for row in rows:
         error = float(row["mean_squared_error"]) ** 0.5 / float(row["scale"])
-        if error > ROUGH or not stem < number < head:
+        if error > ROUGH or row["tensor_name"] in ends:
             yield row["tensor_name"]
 
 
