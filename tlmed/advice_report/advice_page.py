@@ -135,7 +135,7 @@ def _draw_gain(timed, record) -> Picture:
     metric = name_inline(record.content["goal"]["metric"])
     shown = (
         f"{metric} of the best so far against minutes: that of the probe, plus what was gained since on the same "
-        "images. Bars: noise of the gain; numbers: those of the tables"
+        "images. Bars: noise of the difference to what each was compared with; numbers: those of the tables"
     )
     return draw(draw_gain(timed, metric), f"{metric} against minutes; the tables have the numbers.", shown)
 

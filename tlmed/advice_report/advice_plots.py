@@ -44,7 +44,7 @@ def sort_probes(probes: Sequence[Candidate]) -> list[Candidate]:
 
 
 def draw_gain(tried: Sequence[Candidate], metric: str) -> Figure:
-    """Draw the level of the best so far against the minutes since the beginning, with the noise of each gain.
+    """Draw the level of the best so far against the minutes since the beginning, with the noise of each difference.
 
     Args:
         tried: What `find_timed` gives; at least one.
@@ -54,12 +54,11 @@ def draw_gain(tried: Sequence[Candidate], metric: str) -> Figure:
     axes = figure.subplots()
     tidy(axes, xlabel="minutes", ylabel=f"{metric} of development images")
     best = follow_best(tried)
-    for place, one in enumerate(tried):
+    for one in tried:
         minutes, noise = one.entry["ended"] / 60, (one.gain or {}).get("noise")
-        # Probes may be compared with a later one, too: that was no gain.
-        if noise is not None and one in best and one.gain["over"] in {other.entry["name"] for other in tried[:place]}:
-            axes.errorbar(minutes, one.level, noise, fmt="none", color=COLOURS[0], capsize=3, linewidth=1.2)
         colour, fill = (COLOURS[0], COLOURS[0]) if one.is_kept else (COLOURS[1], "white")
+        if noise is not None:
+            axes.errorbar(minutes, one.level, noise, fmt="none", color=colour, capsize=3, linewidth=1.2)
         axes.plot(minutes, one.level, "o", color=colour, markerfacecolor=fill, markersize=6)
         label = {"xytext": (6, 4), "textcoords": "offset points", "fontsize": "small"}
         axes.annotate(str(one.number), (minutes, one.level), **label)
