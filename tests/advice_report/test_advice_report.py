@@ -259,6 +259,13 @@ def test_a_stopped_advice_says_what_is_missing_and_how_to_go_on(folders, pages):
     assert say_stopped(make(own | {"steps": [cut]}))[-1].startswith("Missing: the rest of probes, thawing,")
 
 
+def test_a_positive_class_that_sounds_healthy_is_said_before_all_sections(plain):
+    said = "The positive class is 'normal', and its name sounds like the healthy one: `--positive abnormal`."
+    record = make(change(COMPLETE, data={"positive": "normal", "positive_doubts": [said]}))
+    assert "<code>--positive abnormal</code>" in make_advice_page(record).partition("<nav")[0]
+    assert f"Warning: {said}" in describe_advice(record)
+
+
 def test_nobody_is_told_to_use_what_learnt_nothing(folders, pages):
     lines = " ".join(map(str, describe_advice(read_advice(folders["random-labels"]))))
     for text in (lines, Reader(pages["random-labels"]).text):

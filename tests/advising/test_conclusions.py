@@ -1,6 +1,6 @@
 import pytest
 
-from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure
+from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
 from tlmed.advising.goals import read_goal
 
 
@@ -119,3 +119,19 @@ def test_of_what_was_not_tried_no_score_is_claimed():
     assert "on the development images (of thaw2-A) and" in verdict["says"][0]
     assert "that of thaw2-A was" in judge_learnable(found, bounds(0.6, 0.4, 0.8), "thaw2-A")["says"][0]
     assert "the AUC of thaw2-A is" in judge_learnable(bounds(0.5, 0.4, 0.6), found, "thaw2-A")["says"][0]
+
+
+@pytest.mark.parametrize(
+    ("units", "fewest", "grouped", "said"),
+    [
+        (40, 12, False, "only 400 validation images, and 12 images of 'ill' among them"),
+        (40, 12, True, "only 400 validation images of 40 patients, and 12 patients of 'ill' among them"),
+        (300, 1, False, "1 image of 'ill' among them"),
+        (300, 10, False, ""),
+    ],
+)
+def test_few_validation_images_are_said_with_what_they_choose(units, fewest, grouped, said):
+    found = {"images": 400, "units": units, "rarest": "ill", "fewest": fewest, "grouped": grouped}
+    sentences = say_validation({"task": "single-label", "positive": "ill", "validation": found})
+    assert [said in sentence and "and the threshold" in sentence for sentence in sentences] == [True] * bool(said)
+    assert "threshold" not in str(say_validation({"task": "ordinal", "positive": None, "validation": found}))

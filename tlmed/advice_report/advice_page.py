@@ -77,6 +77,7 @@ def _show_lead(record) -> Markup:
         best="" if record.is_complete else say_best(record),
         commands=[] if record.is_complete else list_commands(record),
         doubts=record.doubts,
+        positive=content["data"].get("positive_doubts", []),
         shortcuts=list_shortcuts(record),
         page=gate.get("page") or "",
         cost=say_cost(record),

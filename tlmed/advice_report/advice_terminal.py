@@ -47,11 +47,11 @@ def _say_verdict(record) -> str:
 
 
 def _warn(record) -> list[str]:
-    gate = record.content.get("gate") or {}
+    gate, positive = record.content.get("gate") or {}, record.content["data"].get("positive_doubts", ())
     shortcuts = [f"Warning: a shortcut: {text}" for text in list_shortcuts(record)]
     accepted = gate.get("errors") and gate["accepted"]
     errors = [f"Warning: {count(gate['errors'], 'error')} of the data accepted by `--accept`."] if accepted else []
-    return [*(f"Warning: {doubt}" for doubt in record.doubts), *_cut(shortcuts, _MOST_SHORTCUTS), *errors]
+    return [*(f"Warning: {doubt}" for doubt in (*record.doubts, *positive)), *_cut(shortcuts, _MOST_SHORTCUTS), *errors]
 
 
 def _cut(lines, most) -> list[str]:

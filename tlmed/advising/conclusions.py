@@ -6,11 +6,13 @@ from tlmed.advising.goals import Goal
 from tlmed.advising.work import CHANCE
 from tlmed.metrics.names import name_inline
 from tlmed.run_files.advice_files import DROPPED, LEARNABLE, NOT_LEARNABLE, STOPPED, UNSURE, UNTRIED
+from tlmed.tasks import MULTI_LABEL
 from tlmed.words import count, thousandths
 
 _WORTH = 0.01  # of AUC: less is not worth collecting images for
 _MANY_LABELS = 0.01  # of the images, from which on labels that may be wrong are what to look at next
 _OTHER_SIDE = {"sensitivity": "specificity", "specificity": "sensitivity"}
+_FEW_VALIDATION, _FEW_OF_CLASS = 100, 10  # patients or images, below which choices by them rest on luck, too
 _WIDE = 0.1  # width of an interval from which on more test images are what is needed
 
 
@@ -205,4 +207,23 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
         "An option takes the place of a simpler one only if it is better by more than one standard error of their "
         "difference, or, of all layers, if what was measured and other images together let expect a gain. A smaller "
         "true gain can be missed.",
+    ]
+
+
+def say_validation(data: Mapping) -> list[str]:
+    """Return what few validation images do to the choice; nothing where there are many.
+
+    Args:
+        data: What `advice.json` says of the images.
+    """
+    found = data["validation"]
+    if found["units"] >= _FEW_VALIDATION and found["fewest"] >= _FEW_OF_CLASS:
+        return []
+    kind, of = ("patient", f" of {count(found['units'], 'patient')}") if found["grouped"] else ("image", "")
+    threshold = "" if data["task"] != MULTI_LABEL and data["positive"] is None else ", and the threshold"
+    return [
+        f"There are only {count(found['images'], 'validation image')}{of}, and {count(found['fewest'], kind)} of "
+        f"{found['rarest']!r} among them; in what was tried, about as few. Within each training they choose which epoch "
+        f"and phase is kept{threshold}: other ones might choose otherwise. No score here is of images that chose so, "
+        "but which option did best depends a little on this luck, too."
     ]

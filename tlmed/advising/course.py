@@ -11,7 +11,7 @@ from tlmed.advising.advice_rules import apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
 from tlmed.advising.choosing import choose_networks, expect
 from tlmed.advising.climbing import Choice, climb, go_further, is_above_chance
-from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure
+from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
 from tlmed.advising.development_fingerprint import Fingerprint, describe_development
 from tlmed.advising.diary import open_diary
 from tlmed.advising.first_look import (
@@ -272,4 +272,4 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
     images = story.data["development"]
     story.next = list_next(story.steps, story.gate, story.curve, story.answer, images)
-    story.sure = say_sure(story.steps, decision["found"], story.answer, untried)
+    story.sure = [*say_sure(story.steps, decision["found"], story.answer, untried), *say_validation(story.data)]

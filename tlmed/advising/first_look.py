@@ -11,18 +11,18 @@ from tlmed.advising.at_hand import read_networks
 from tlmed.advising.cures import suggest_cure
 from tlmed.advising.request import Request
 from tlmed.backbones.deciding_images import say_taught
-from tlmed.data import ImageSet
+from tlmed.data import ImageSet, join_units
 from tlmed.errors import CheckFailed, InputError
 from tlmed.findings import shorten
 from tlmed.gate import Findings
 from tlmed.inspection import CHECK_JSON, CHECK_PAGE, Inquiry, Subject, open_subject, write_check
 from tlmed.inspection.inquiry import Course, inquire
-from tlmed.metrics import positive_index
+from tlmed.metrics import describe_default, positive_index
 from tlmed.pseudonyms import names_owner
 from tlmed.voice import Voice
 from tlmed.words import count, join_names
 
-TEST = "test"
+VAL, TEST = "val", "test"
 _MOST = 4  # findings of each level on a screen
 SHORTCUT = "shortcut"
 
@@ -150,10 +150,22 @@ def describe_images(images: ImageSet, request: Request) -> dict:
         "test": int(tested.sum()),
         "classes": {name: int(table.has(number).sum()) for number, name in enumerate(table.classes)},
         "positive": None if main is None else table.classes[main],
+        "positive_doubts": [] if table.is_multi else describe_default(table.classes, request.recipe.data.positive),
         "groups": groups or None,
         "task": task,
-        "draws": "val" in images.split_made,
+        "draws": VAL in images.split_made,
+        "validation": _count_validation(images),
     }
+
+
+def _count_validation(images) -> dict:
+    """Return how many validation images there are, and patients or other units of them, in all and of the rarest."""
+    table, chosen = images.table, images.splits == VAL
+    units = join_units(table.groups, images.sha256)
+    counts = {name: len(np.unique(units[chosen & table.has(number)])) for number, name in enumerate(table.classes)}
+    rarest = min(counts, key=counts.get)
+    own = {"images": int(chosen.sum()), "units": len(np.unique(units[chosen])), "rarest": rarest}
+    return {**own, "fewest": counts[rarest], "grouped": any(map(names_owner, table.groups or ()))}
 
 
 def digest_images(images: ImageSet) -> dict[str, str]:

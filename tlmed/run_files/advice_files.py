@@ -29,6 +29,16 @@ class Goal(TypedDict, total=False):
     least: float | None  # None where it is to be as good as possible
 
 
+class ValidationImages(TypedDict):
+    """The images that choose within each training."""
+
+    images: int
+    units: int  # patients, or images of none; copies of a file count once
+    rarest: str  # the class or label of which there are fewest
+    fewest: int  # units of it
+    grouped: bool  # whether the data name patients
+
+
 class AdvisedData(TypedDict, total=False):
     """The images."""
 
@@ -37,8 +47,10 @@ class AdvisedData(TypedDict, total=False):
     test: Required[int]
     classes: Required[dict[str, int]]  # images of each class; of a label, those that have it
     positive: str | None
+    positive_doubts: list[str]  # whether that is the one which is looked for
     groups: int | None
     task: Required[str]  # of `tlmed.tasks`
+    validation: ValidationImages
 
 
 class GateSummary(TypedDict, total=False):
