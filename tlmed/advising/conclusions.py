@@ -223,7 +223,7 @@ def say_validation(data: Mapping) -> list[str]:
     threshold = "" if data["task"] != MULTI_LABEL and data["positive"] is None else ", and the threshold"
     return [
         f"There are only {count(found['images'], 'validation image')}{of}, and {count(found['fewest'], kind)} of "
-        f"{found['rarest']!r} among them; in what was tried, about as few. Within each training they choose which epoch "
-        f"and phase is kept{threshold}: other ones might choose otherwise. No score here is of images that chose so, "
-        "but which option did best depends a little on this luck, too."
+        f"{found['rarest']!r} among them; in what was tried, about as few. Within each training they choose which "
+        f"epoch and phase is kept{threshold}: other ones might choose otherwise. No score here is of images that chose "
+        "within the same training, but which option did best depends a little on this luck, too."
     ]
