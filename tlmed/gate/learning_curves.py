@@ -59,8 +59,8 @@ def forecast(evidence: Evidence, width: float = 0.05) -> Checked:
         - `points`: `n` images that the head was fitted on, its `auc`, and `low` and `high` of the 95 % interval;
         - `fit`: `a`, `b` and `c` of the most probable a - b n^-c;
         - `forecast`: for 2 and 4 `times` as many images: the `n` that the head is fitted on, and the `auc` that the
-          same procedure measures then, with the 90 % interval from `low` to `high`, and the `gain` over the last point
-          with its own (`auc`, `low`, `high`). The images at hand are taken to be among them;
+          same procedure measures then, with the 90 % interval from `low` to `high`. The images at hand are taken to
+          be among them;
         - `needed`: the `width`, the `auc` that is expected, how many test `images` give it if they are independent
           (Hanley & McNeil 1982), and `images_by_groups` and `groups` if they have groups like the training images,
           whose scores are `alike` (a correlation), so that `design` times as many are needed;
@@ -172,13 +172,9 @@ def _describe_curve(points: Points, more: float) -> dict:
 
 
 def _foresee(points, times, steps) -> dict:
-    last, laws = points.sizes[-1], fit_laws(points, steps)
-    found, gain = laws.foresee(last * steps), laws.foresee_gain(last, steps)
-    return {"times": times, "n": round(last * steps), **_name_ends(found), "gain": _name_ends(gain)}
-
-
-def _name_ends(quantiles) -> dict:
-    return dict(zip(("low", "auc", "high"), quantiles, strict=True))
+    images = points.sizes[-1] * steps
+    low, middle, high = fit_laws(points, steps).foresee(images)
+    return {"times": times, "n": round(images), "auc": middle, "low": low, "high": high}
 
 
 def _count_tested(evidence, names) -> list[tuple[int, int]]:

@@ -40,24 +40,9 @@ class PowerLaws:
             images: Above 0.
             chances: Of the quantiles, 0..1.
         """
-        return self._rank(self.limits - self.slopes * float(images) ** -self.exponents, chances)
-
-    def foresee_gain(self, images: float, times: float, chances: tuple[float, ...] = (0.05, 0.5, 0.95)) -> list[float]:
-        """Return quantiles of how much higher the AUC is with `times` as many images.
-
-        The level of the curve, on which most of what is uncertain in an AUC rests, makes no difference to it.
-
-        Args:
-            images: Above 0.
-            times: 1 or more.
-            chances: Of the quantiles, 0..1.
-        """
-        falls = float(images) ** -self.exponents - (float(images) * times) ** -self.exponents
-        return self._rank(self.slopes * falls, chances)
-
-    def _rank(self, values, chances) -> list[float]:
-        order = np.argsort(values)
-        return np.interp(chances, np.cumsum(self.weights[order]), values[order]).tolist()
+        areas = self.limits - self.slopes * float(images) ** -self.exponents
+        order = np.argsort(areas)
+        return np.interp(chances, np.cumsum(self.weights[order]), areas[order]).tolist()
 
 
 def fit_laws(points: Points, times: float = np.inf) -> PowerLaws:
