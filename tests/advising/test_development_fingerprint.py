@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import tlmed
 from tests.gate.made_evidence import make_evidence
 from tlmed.advising.development_fingerprint import (
     Fingerprint,
+    count_units,
     describe_development,
     find_development,
     find_word,
@@ -198,3 +200,14 @@ def test_of_several_labels_each_is_counted_and_all_units_are_the_fewest(tmp_path
     assert found.task == "multi-label"
     assert found.counts == {"edema": 9, "mass": 6}
     assert (found.units, found.fewest) == (9, 9)
+
+
+def test_patients_count_once_and_test_images_not_at_all():
+    images = SimpleNamespace(
+        splits=np.array(["train", "train", "val", "train", "test", "train"]),
+        table=SimpleNamespace(groups=["a", "a", "b", "", "c", ""]),
+        sha256=["1", "2", "3", "4", "5", "4"],
+    )
+    assert count_units(images) == 3
+    images.splits = np.array(["test"] * 6)
+    assert count_units(images) == 0

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from tlmed.advice_report import describe_advice, read_advice, write_advice_page
 from tlmed.advising import opening
-from tlmed.advising.advice_rules import apply_rules, choose_folds, find_faults
+from tlmed.advising.advice_rules import LEAST_UNITS, apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
 from tlmed.advising.choosing import choose_networks, expect
 from tlmed.advising.climbing import Choice, climb, go_further, is_above_chance
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
-from tlmed.advising.development_fingerprint import Fingerprint, describe_development
+from tlmed.advising.development_fingerprint import Fingerprint, count_units, describe_development
 from tlmed.advising.diary import open_diary
 from tlmed.advising.first_look import (
     check_unchanged,
@@ -111,25 +111,31 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
             f"Received: {story.data['task']} images."
         )
     diary.note(images=digests)
-    if "gate" not in diary.done:
-        _look(request, diary, subject, voice)
-    _set_rules(request, diary)
-    _recall(story)
-    story.gate["accepted"] = bool(story.gate["errors"]) and request.accept
-    if faults := diary.done["faults"]:
-        raise InputError(faults)
-    refuse_errors(request, story.gate)
-    screen.say(say_fingerprint(story.fingerprint))
-    for rule in story.rules:
-        screen.say(f"Rule, {rule['name']}: {rule['says']} [{rule['source']}]")
-    diary.stamp(LOOK)
     team = Team(request.folder / LOGS, request.skip_bad, screen, request.jobs, diary.note)
     try:
+        if "gate" not in diary.done:
+            team.warm(_count_together(subject.images))
+            _look(request, diary, subject, voice)
+        _set_rules(request, diary)
+        _recall(story)
+        story.gate["accepted"] = bool(story.gate["errors"]) and request.accept
+        if faults := diary.done["faults"]:
+            raise InputError(faults)
+        refuse_errors(request, story.gate)
+        screen.say(say_fingerprint(story.fingerprint))
+        for rule in story.rules:
+            screen.say(f"Rule, {rule['name']}: {rule['says']} [{rule['source']}]")
+        diary.stamp(LOOK)
         work = _begin(story, team, screen)
         decision = _recall_decision(diary) or _decide(work, story)
         _open(work, story, decision)
     finally:
         team.close()
+
+
+def _count_together(images) -> int:
+    """Return how many runs will be trained at a time, at most."""
+    return len(choose_folds(count_units(images), LEAST_UNITS)[1])
 
 
 def _look(request, diary, subject, voice) -> None:

@@ -98,6 +98,17 @@ def find_development(images: ImageSet) -> np.ndarray:
     return np.flatnonzero(np.isin(images.splits, LEARNED))
 
 
+def count_units(images: ImageSet) -> int:
+    """Return how many groups there are for development, and images that are in none; identical files count once.
+
+    Args:
+        images: All images, in their splits.
+    """
+    rows, groups = find_development(images), images.table.groups
+    known = None if groups is None else [groups[row] for row in rows]
+    return np.unique(join_units(known, [images.sha256[row] for row in rows])).size
+
+
 def describe_development(recipe: Recipe, images: ImageSet, evidence: Evidence | None = None) -> Fingerprint:
     """Return what the development images are; no test image has a part in any number.
 

@@ -62,6 +62,10 @@ class Team:
             self.pool = Pool(jobs, self.logs)
         return self.pool
 
+    def warm(self, together: int) -> None:
+        """Start the processes for so many runs at a time: they load TensorFlow while the images are looked at."""
+        self.open(together).find_idle(together)
+
     def expect(self, cells: Sequence[Cell], together: int = 1) -> tuple[float, str]:
         """Return about how many seconds some runs of one configuration take, one after another; or 0 and a fault.
 
