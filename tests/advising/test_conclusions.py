@@ -16,7 +16,7 @@ def tried(name, decision="kept", gain=None, reason="", score=0.8):
 
 STEPS = [{"step": "probes", "tried": [tried("probe")]}]
 GATE = {"shortcuts": [], "kinds": {}, "page": "check.html"}
-ANSWER = {"metric": "auc", "value": 0.9, "low": 0.87, "high": 0.93, "n": 400}
+ANSWER = {"metric": "auc", "value": 0.9, "low": 0.87, "high": 0.93, "n": 400, "groups": None}
 
 
 @pytest.mark.parametrize(
@@ -59,22 +59,72 @@ def test_a_goal_without_a_least_value_needs_no_sentence_and_one_that_is_not_meas
     assert "could not be judged" in say_goal(read_goal("auc>=0.9"), {})[0]
 
 
-def curve(later):
-    points = [{"n": 100, "auc": 0.80, "low": 0.7, "high": 0.9}]
-    return {"points": points, "forecast": [{"times": 2, "n": 200, "auc": later, "low": 0.7, "high": 0.95}]}
+def curve(now=0.80, later=0.84, low=0.79, high=0.95, half=0.1):
+    """Return a learning curve that ends at `now`, and expects `later` between `low` and `high`."""
+    points = [{"n": 100, "auc": now, "low": now - half, "high": now + half}]
+    forecast = [{"times": 2, "n": 200, "auc": later, "low": low, "high": high}]
+    return {"metric": "AUC", "features": "MobileNetV2", "points": points, "forecast": forecast}
 
 
-@pytest.mark.parametrize(("later", "said"), [(0.85, "More images would help"), (0.805, "would add little")])
-def test_more_images_are_advised_only_where_the_curve_still_rises(later, said):
-    steps = list_next(STEPS, GATE, curve(later), ANSWER, 500)
+@pytest.mark.parametrize(
+    ("later", "low", "high", "said"),
+    [
+        (0.85, 0.81, 0.9, "More images would help"),
+        (0.85, 0.78, 0.9, "More images may help, or add little"),
+        (0.805, 0.801, 0.82, "More images may help, or add little"),
+        (0.802, 0.79, 0.809, "would add little"),
+    ],
+)
+def test_more_images_are_promised_to_help_only_where_the_whole_interval_says_so(later, low, high, said):
+    steps = list_next(STEPS, GATE, curve(later=later, low=low, high=high), ANSWER, 500)
     assert [each["what"] for each in steps] == ["images", "scanner"]
+    assert said in steps[0]["says"]
+    assert "2 times as many images" in steps[0]["says"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            {"n": 60},
+            "More test images would make the answer surer: with 60 test images, the interval is 0.20 wide, and f",
+        ),
+        (
+            {"n": 60, "groups": 25},
+            "with 60 test images of 25 patients, the interval is 0.20 wide, and four times as many p",
+        ),
+        ({"n": 60, "groups": 6}, "More test patients would make the answer surer: with 60 test images of 6 patients"),
+        ({"n": 60, "groups": 6}, "the interval is 0.20 wide."),
+        ({"n": 15}, "with 15 test images, the interval is 0.20 wide."),
+        ({"n": 60, "high": 1.0}, "wide."),
+    ],
+)
+def test_what_halves_an_interval_is_counted_in_patients_and_said_only_of_many(answer, said):
+    steps = list_next(STEPS, GATE, None, {**ANSWER, "low": 0.75, "high": 0.95, **answer}, 500)
     assert said in steps[0]["says"]
 
 
+def test_a_verdict_and_a_learning_curve_that_differ_are_both_said():
+    nothing, something, test = bounds(0.52, 0.45, 0.59), bounds(0.7, 0.6, 0.8), bounds(0.7, 0.6, 0.8)
+    risen, flat = curve(half=0.05), curve(now=0.55)
+    judged = judge_learnable(nothing, test, curve=risen)
+    assert judged["learnable"] == "unsure"
+    assert "0.520 (95 % interval 0.450 to 0.590), which does not lie above 0.5" in judged["says"][0]
+    assert (
+        "the AUC of a linear head on the features of MobileNetV2, fitted on 100 training images and tested on other "
+        "training images, is 0.800 (95 % interval 0.750 to 0.850)" in judged["says"][1]
+    )
+    assert "differ because" in judged["says"][2]
+    judged = judge_learnable(something, test, curve=flat)
+    assert judged["learnable"] == "yes"
+    assert "is 0.550 (95 % interval 0.450 to 0.650)" in judged["says"][1]
+    assert "differ because" in judged["says"][2]
+    assert judge_learnable(nothing, test, curve=flat) == judge_learnable(nothing, test)
+    assert judge_learnable(something, test, curve=risen) == judge_learnable(something, test)
+
+
 def test_a_curve_at_guessing_advises_no_images():
-    guessing = curve(0.6)
-    guessing["points"][0] |= {"auc": 0.55, "low": 0.48, "high": 0.62}
-    (first, _) = list_next(STEPS, GATE, {**guessing, "features": "MobileNetV2"}, ANSWER, 500)
+    (first, _) = list_next(STEPS, GATE, curve(now=0.55), ANSWER, 500)
     assert "cannot tell: a linear head on the features of MobileNetV2 is not above guessing yet" in first["says"]
 
 

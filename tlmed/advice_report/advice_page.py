@@ -148,7 +148,11 @@ def _show_next(record) -> Markup:
     picture = None
     if curve and curve["points"]:
         alt = f"Learning curve: {curve['metric']} against the number of training images."
-        caption = "Dots: measured, with 95 % intervals; diamonds: forecast, with 90 % intervals; line: fitted"
+        of = f" of {curve['features']}" if curve.get("features") else ""
+        caption = (
+            f"A linear head on frozen features{of}, fitted on training images and tested on other training images. "
+            "Dots: measured, with 95 % intervals; diamonds: forecast, with 90 % intervals; line: fitted"
+        )
         picture = draw(draw_forecast(curve), alt, caption)
     advised = [(NEXT.get(one["what"], begin_sentence(one["what"])), one["says"]) for one in steps]
     points = tabulate_curve(curve) if picture else None

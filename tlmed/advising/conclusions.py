@@ -14,16 +14,52 @@ _MANY_LABELS = 0.01  # of the images, from which on labels that may be wrong are
 _OTHER_SIDE = {"sensitivity": "specificity", "specificity": "sensitivity"}
 _FEW_VALIDATION, _FEW_OF_CLASS = 100, 10  # patients or images, below which choices by them rest on luck, too
 _WIDE = 0.1  # width of an interval from which on more test images are what is needed
+_LEAST_UNITS = 20  # test patients or images; below, the t of few degrees of freedom makes an interval wider still
+_DIFFER = (
+    "The two differ because the curve is of training images alone, in other folds, and of a head on frozen features; "
+    "where there is little to see, either may find it, or miss it, by luck."
+)
 
 
-def judge_learnable(found: Mapping, tested: Mapping, untried: str = "") -> dict:
+def judge_learnable(found: Mapping, tested: Mapping, untried: str = "", curve: Mapping | None = None) -> dict:
     """Return whether there is anything to learn: whether both intervals of the AUC lie above guessing.
+
+    Where the learning curve of the check says another thing, that is said, too, and nothing is denied that it shows.
 
     Args:
         found: The AUC of what was decided, on development images: `value`, `low`, `high`, `n`.
         tested: That of the answer on test images: `value`, `low`, `high`.
         untried: Whose AUC `found` is, where what was decided was not tried on development images.
+        curve: The learning curve; None: there is none.
     """
+    verdict = _judge_scores(found, tested, untried)
+    if curve is None or (verdict["learnable"] != NOT_LEARNABLE) == _is_curve_above(curve):
+        return verdict
+    if verdict["learnable"] == NOT_LEARNABLE:
+        scores = (
+            f"On the development images, the AUC of {untried or 'what was decided for'} is "
+            f"{_show(found['value'], found['low'], found['high'])}, which does not lie above 0.5, guessing."
+        )
+        said = [scores, f"The learning curve lies above it: {_say_curve(curve)}.", _DIFFER]
+        return {"learnable": UNSURE, "says": said}
+    said = f"The learning curve alone does not show that: {_say_curve(curve)}."
+    return {**verdict, "says": [*verdict["says"], said, _DIFFER]}
+
+
+def _is_curve_above(curve) -> bool:
+    return curve["points"][-1]["low"] > CHANCE
+
+
+def _say_curve(curve) -> str:
+    """Say what the learning curve is of, and where it ends."""
+    last = curve["points"][-1]
+    return (
+        f"the {curve['metric']} of a linear head{_say_whose(curve)}, fitted on {last['n']:,} training images and "
+        f"tested on other training images, is {_show(last['auc'], last['low'], last['high'])}"
+    )
+
+
+def _judge_scores(found, tested, untried) -> dict:
     if found["low"] is None or found["low"] <= CHANCE:
         said = [
             f"Nothing to learn was found: on the development images, the AUC of {untried or 'what was decided for'} is "
@@ -135,22 +171,44 @@ def _say_images(curve, answer) -> list[dict]:
             }
         )
     elif curve is not None:
-        now, later = curve["points"][-1], curve["forecast"][0]
-        more = later["auc"] - now["auc"]
+        now, later, kind = (
+            curve["points"][-1],
+            curve["forecast"][0],
+            "images" if answer["groups"] is None else "patients",
+        )
         interval = f"90 % interval {thousandths(later['low'])} to {thousandths(later['high'])}"
         expected = (
             f"{thousandths(later['auc'])} for a linear head{_say_whose(curve)} with {later['times']} times as many "
-            f"images ({interval}), now {thousandths(now['auc'])}"
+            f"{kind} ({interval}), now {thousandths(now['auc'])}"
         )
-        helps = "More images would help" if more >= _WORTH else "More images of the same kind would add little"
-        said.append({"what": "images", "says": f"{helps}: the learning curve expects an AUC of {expected}."})
+        said.append(
+            {"what": "images", "says": f"{_say_help(now, later)}: the learning curve expects an AUC of {expected}."}
+        )
     if answer["low"] is not None and answer["high"] - answer["low"] > _WIDE:
-        text = (
-            f"More test images would make the answer surer: with {count(answer['n'], 'test image')}, the interval is "
-            f"{answer['high'] - answer['low']:.2f} wide, and four times as many would halve it."
-        )
-        said.append({"what": "images", "says": text})
+        said.append({"what": "images", "says": _say_width(answer)})
     return said
+
+
+def _say_help(now, later) -> str:
+    """Say whether more images help: for sure only where the interval of what is expected allows nothing else."""
+    if later["high"] - now["auc"] < _WORTH:
+        return "More images of the same kind would add little"
+    if later["low"] > now["auc"] and later["auc"] - now["auc"] >= _WORTH:
+        return "More images would help"
+    return "More images may help, or add little"
+
+
+def _say_width(answer) -> str:
+    """Say what would make the interval of the answer narrower; by how much only where many units make it so."""
+    kind, units = ("image", answer["n"]) if answer["groups"] is None else ("patient", answer["groups"])
+    of = "" if answer["groups"] is None else f" of {count(units, kind)}"
+    halved = ""
+    if units >= _LEAST_UNITS and answer["low"] > 0 and answer["high"] < 1:
+        halved = f", and four times as many {kind}s would about halve it"
+    return (
+        f"More test {kind}s would make the answer surer: with {count(answer['n'], 'test image')}{of}, the interval is "
+        f"{answer['high'] - answer['low']:.2f} wide{halved}."
+    )
 
 
 def _say_whose(curve) -> str:

@@ -274,7 +274,8 @@ def _open(work: Work, story: Story, decision: dict) -> None:
         "test_scored_at": at,
     }
     untried = "" if decision["judged"] == decision["attempt"] else decision["judged"]
-    story.verdict = judge_learnable(decision["found_auc"], story.answer["metrics"].get("auc") or {}, untried)
+    tested = story.answer["metrics"].get("auc") or {}
+    story.verdict = judge_learnable(decision["found_auc"], tested, untried, story.curve)
     story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
     images = story.data["development"]
     story.next = list_next(story.steps, story.gate, story.curve, story.answer, images)

@@ -160,6 +160,7 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "metric": work.metric,
         **{part: entry.get(part) for part in ("value", "low", "high", "method")},
         "n": found["n"],
+        "groups": found.get("groups"),
         "metrics": found["metrics"],
         **({"members": decision["members"]} if decision["path"] == ENSEMBLE else {}),
         **({"kept_phases": early} if early else {}),

@@ -194,6 +194,7 @@ class Answer(TypedDict, total=False):
     high: Required[float | None]
     method: str | None
     n: Required[int]
+    groups: int | None  # of the test images; None where the data name none
     members: int  # of an ensemble
     kept_phases: list[str]  # of each network whose result is not that of its last phase
     metrics: dict[str, Entry]
