@@ -55,6 +55,18 @@ def test_names_are_read_in_their_character_set(codes, name):
     )
 
 
+@pytest.mark.parametrize("codes", ["ISO_IR 192", None, "ISO_IR 999", ["", "ISO 2022 IR 87"]])
+@pytest.mark.parametrize("keyword", ["PatientName", "PatientID"])
+def test_a_text_that_cannot_be_decoded_is_left_empty_and_differs_where_its_bytes_do(codes, keyword):
+    broken = b"M\xfc" if codes is None or isinstance(codes, str) else b"\x1b$B\x7e"
+    contents = [write(PIXELS, **UIDS, SpecificCharacterSet=codes, **{keyword: "M@@@@@"})]
+    contents += [contents[0].replace(b"M@@@@@", (broken + last).ljust(6)) for last in (b"a", b"b")]
+    whole, *found = map(read_source, contents)
+    assert whole.odd == {}
+    assert [one.repeated[keyword] for one in found] == ["", ""]
+    assert len({one.odd[keyword] for one in found}) == 2
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")  # of what the test writes on purpose
 @pytest.mark.parametrize(
     ("keyword", "value", "kept"),
@@ -76,25 +88,62 @@ def test_what_the_standard_does_not_allow_is_left_empty_and_said(keyword, value,
     assert found.odd == ({} if kept else {keyword: value})
 
 
+def read_method(**said):
+    """Return what is repeated of how an identity was removed, and the keywords of what is odd."""
+    found = read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="YES", **said))
+    assert found.repeated["PatientIdentityRemoved"] == ("YES" if found.repeated["DeidentificationMethod"] else "")
+    return found.repeated["DeidentificationMethod"], list(found.odd)
+
+
+def make_code(value, meaning, kind="CodeValue"):
+    made = pydicom.Dataset()
+    made.CodingSchemeDesignator, made.CodeMeaning = "DCM", meaning
+    setattr(made, kind, value)
+    return made
+
+
 def test_how_an_identity_was_removed_may_stand_in_codes_or_in_many_words():
-    code = pydicom.Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "113100", "DCM", "Basic Application Profile"
-    found = read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="YES", DeidentificationMethodCodeSequence=[code]))
-    assert found.repeated["PatientIdentityRemoved"] == "YES"
-    assert found.repeated["DeidentificationMethod"] == "113100: Basic Application Profile"
+    basic = make_code("113100", "Basic Application Profile")
+    sequence = "DeidentificationMethodCodeSequence"
+    assert read_method(**{sequence: [basic]}) == ("113100: Basic Application Profile", [])
+    long = make_code("17-digits-or-more", "x" * 60, "LongCodeValue")
+    assert read_method(**{sequence: [basic, long]}) == (
+        "113100: Basic Application Profile\\17-digits-or-more:\\" + "x" * 60,
+        [],
+    )
+    words = "Names were taken out by hand, and dates were moved by a number of days that differs for each patient"
+    method, odd = read_method(DeidentificationMethod=[words, "twice"])
+    *lines, last = method.split("\\")
+    assert (" ".join(lines), last, odd) == (words, "twice", [])
+    assert max(map(len, lines)) <= 64
+
+
+@pytest.mark.parametrize("faulty", [("", "only"), ("113100", ""), ("113100", "\x1b$B\x21")])
+def test_a_code_without_a_value_or_a_meaning_is_left_out_and_said(faulty):
+    codes = [make_code("113100", "Basic Application Profile"), make_code(*faulty)]
+    assert read_method(DeidentificationMethodCodeSequence=codes) == (
+        "",
+        ["DeidentificationMethodCodeSequence", "PatientIdentityRemoved"],
+    )
+    assert read_method(DeidentificationMethodCodeSequence=codes, DeidentificationMethod="by hand") == ("by hand", [])
+
+
+@pytest.mark.parametrize("said", [{}, {"DeidentificationMethod": "by hand"}])
+def test_an_identity_that_was_not_removed_is_nothing_odd(said):
+    found = read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="NO", **said))
+    assert (found.repeated["PatientIdentityRemoved"], found.repeated["DeidentificationMethod"]) == ("", "")
     assert found.odd == {}
-    long = read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="YES", DeidentificationMethod="by hand " * 10))
-    assert long.repeated["DeidentificationMethod"] == ("by hand " * 10)[:64]
-    # A mark that cannot be repeated is said.
-    assert "PatientIdentityRemoved" in read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="YES")).odd
+
+
+def test_a_mark_that_is_neither_yes_nor_no_is_odd_and_goes_with_its_method():
+    found = read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="MAYBE", DeidentificationMethod="by hand"))
+    assert (found.repeated["PatientIdentityRemoved"], found.repeated["DeidentificationMethod"]) == ("", "")
+    assert found.odd == {"PatientIdentityRemoved": "MAYBE"}
 
 
 def test_a_removed_identity_is_repeated_only_with_how_it_was_removed():
-    without = read_source(write(PIXELS, **UIDS, PatientIdentityRemoved="YES")).repeated
-    assert (without["PatientIdentityRemoved"], without["DeidentificationMethod"]) == ("", "")
-    both = {"PatientIdentityRemoved": "YES", "DeidentificationMethod": ["by hand", "twice"]}
-    found = read_source(write(PIXELS, **UIDS, **both)).repeated
-    assert (found["PatientIdentityRemoved"], found["DeidentificationMethod"]) == ("YES", "by hand\\twice")
+    assert read_method() == ("", ["PatientIdentityRemoved"])
+    assert read_method(DeidentificationMethod=["by hand", "twice"]) == ("by hand\\twice", [])
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,19 @@ gives away what identifies a person; it goes into such reports, and into no mess
 
 import datetime
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tlmed.data.readers.damage import Unread
-from tlmed.data.readers.dicom_file import Header, is_dicom, only_reasons, read_elements, read_header, write_text
+from tlmed.data.readers.dicom_file import is_dicom, only_reasons, read_elements, read_header, write_text
 from tlmed.data.readers.dicom_pixels import count_frames
 from tlmed.data.readers.dicom_places import find_places
 from tlmed.data.readers.orientation import arrange
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 # By which a report refers to an image (PS3.3, C.18.4 and C.17.2.1).
 _REFERENCES = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
@@ -28,6 +33,8 @@ REMOVED = ("PatientIdentityRemoved", "DeidentificationMethod")
 OPTIONAL = ("IssuerOfPatientID", *REMOVED)
 REPEATED = (*_DEMANDED, *OPTIONAL)
 _CODES = "DeidentificationMethodCodeSequence"  # may stand in place of the method in words
+_CODE_VALUES = ("CodeValue", "LongCodeValue", "URNCodeValue")  # one of them, by the length and kind of the code
+_LONGEST_CODE = 1024  # characters; the standard bounds codes of more than 16 nowhere
 _ASKED = (*_REFERENCES, *REPEATED, _CODES, "NumberOfFrames", "SpecificCharacterSet")
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5, 9.1
 _LONGEST_UID = 64
@@ -76,17 +83,16 @@ def read_source(content: bytes) -> SourceImage:
     if not is_dicom(content[:352]):
         raise Unread("it is no DICOM file")
     header = read_elements(content, _ASKED)
-    uids = [_read(header, keyword) for keyword in _REFERENCES]
+    uids = [_read(header.elements, keyword) for keyword in _REFERENCES]
     if missing := [keyword for keyword, uid in zip(_REFERENCES, uids, strict=True) if not _is_uid(uid)]:
         raise Unread(f"it has no valid {' and no valid '.join(missing)}")
     if not _is_image(uids[_REFERENCES.index("SOPClassUID")]):
         raise NoImage("its SOP class is none of the standard's classes of medical images, or a retired one")
-    said = {keyword: _read(header, keyword) for keyword in REPEATED}
+    said = {keyword: _read(header.elements, keyword) for keyword in REPEATED}
+    removal = _read_removal(header.elements, said)
+    odd = {keyword: text for keyword, text in {**said, **removal}.items() if text and not _is_valid(keyword, text)}
+    repeated = {keyword: "" if keyword in odd else removal.get(keyword, text) for keyword, text in said.items()}
     removed, method = REMOVED
-    if said[removed] == "YES":
-        said[method] = _shorten(said[method]) or _read_codes(header)
-    odd = {keyword: text for keyword, text in said.items() if text and not _is_valid(keyword, text)}
-    repeated = {keyword: "" if keyword in odd else text for keyword, text in said.items()}
     if repeated[removed] and not repeated[method]:
         odd[removed] = repeated[removed]
     if not (repeated[removed] and repeated[method]):
@@ -94,19 +100,36 @@ def read_source(content: bytes) -> SourceImage:
     return SourceImage(*uids, count_frames(header), repeated, odd)
 
 
-def _shorten(method: str) -> str:
-    """Return how an identity was removed, each of its values as short as the standard has it."""
-    return "\\".join(value[:_LONGEST_VALUE] for value in method.split("\\"))
+def _read_removal(elements: "Dataset", said: Mapping[str, str]) -> dict[str, str]:
+    """Return what tells that the identity was removed, and how, as a report has it: nothing where it was not.
+
+    Codes are written as words. Long words become several values, each as short as the standard has it.
+    """
+    removed, method = REMOVED
+    if said[removed] in ("", "NO"):
+        return dict.fromkeys(REMOVED, "")
+    codes = [] if said[method] else _read_codes(elements)
+    if faulty := [code for code in codes if not _is_code(*code)]:
+        return {_CODES: "\\".join(map("\\".join, faulty))}
+    words = said[method].split("\\") + list(map(": ".join, codes))
+    lines = [
+        line
+        for value in words
+        for line in textwrap.wrap(
+            value, _LONGEST_VALUE, break_on_hyphens=False, expand_tabs=False, replace_whitespace=False
+        )
+    ]
+    return {removed: said[removed], method: "\\".join(lines)}
 
 
-def _read_codes(header) -> str:
-    """Return in words how an identity was removed, where the header has codes for it; "" where it has none."""
+def _read_codes(elements: "Dataset") -> list[tuple[str, str]]:
+    """Return the value and the meaning of each code for how an identity was removed."""
+    found = []
     with only_reasons(f"{_CODES} in its header is damaged"):
-        codes = [
-            (write_text(item.get("CodeValue")), write_text(item.get("CodeMeaning")))
-            for item in header.get(_CODES) or ()
-        ]
-    return _shorten("\\".join(f"{value}: {meaning}".replace("\\", " ") for value, meaning in codes))
+        for item in elements.get(_CODES) or ():
+            values = (_read(item, keyword) for keyword in _CODE_VALUES)
+            found.append((next(filter(None, values), ""), _read(item, "CodeMeaning")))
+    return found
 
 
 def find_frames(content: bytes, axis: str, planes: tuple[int, ...]) -> tuple[int, ...]:
@@ -128,9 +151,31 @@ def find_frames(content: bytes, axis: str, planes: tuple[int, ...]) -> tuple[int
     return tuple(dict.fromkeys(found.order[plane] + 1 for plane in planes)) if found.axis == axis else ()
 
 
-def _read(header: Header, keyword: str) -> str:
+def _read(elements: "Dataset", keyword: str) -> str:
+    """Return the value of an element as text; with surrogates, which no form allows, if it cannot be decoded.
+
+    Each surrogate stands for a byte: different bytes stay different, so that they tell patients.
+    """
+    stored = elements.get_item(keyword).value if keyword in elements else None  # before pydicom decodes it
     with only_reasons(f"{keyword} in its header is damaged"):
-        return write_text(header.get(keyword))
+        text = write_text(elements.get(keyword))
+    if isinstance(stored, bytes) and not _is_decoded(elements, stored, text):
+        return stored.decode("ascii", "surrogateescape").strip(" \0")
+    return text
+
+
+def _is_decoded(elements: "Dataset", stored: bytes, text: str) -> bool:
+    """Tell whether a value has the letters that its bytes mean in the character set of the file.
+
+    pydicom replaces bytes that mean nothing there. If the file names no set, or an unknown one, it takes Latin-1, but
+    the standard has ASCII: such bytes may be letters of any language.
+    """
+    from pydicom.charset import default_encoding
+
+    names = elements.original_character_set
+    first = names if isinstance(names, str) else names[0]
+    is_known = first != default_encoding or stored.partition(b"\x1b")[0].isascii()
+    return is_known and "\ufffd" not in text
 
 
 def _is_image(sop_class: str) -> bool:
@@ -162,9 +207,15 @@ def _is_valid(keyword: str, text: str) -> bool:
         return text in ("YES", "NO")
     if keyword in ("PatientName", "ReferringPhysicianName"):
         return _is_name(text)
+    if keyword == _CODES:  # only those that are in no form
+        return False
     if keyword == "DeidentificationMethod":  # it may have several values
         return all(map(_is_short, text.split("\\")))
     return _is_short(text, 16 if keyword in ("StudyID", "AccessionNumber") else 64)
+
+
+def _is_code(value: str, meaning: str) -> bool:
+    return all((value, meaning)) and _is_short(value, _LONGEST_CODE) and _is_short(meaning)
 
 
 def _is_short(text: str, longest: int = _LONGEST_VALUE) -> bool:
