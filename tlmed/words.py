@@ -71,6 +71,18 @@ def shorten(text: str, limit: int = LONGEST) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"
 
 
+def leave_out_middle(text: str, limit: int) -> str:
+    """Return a text of a bounded length: long ones with both ends, which tell similar names apart.
+
+    >>> leave_out_middle("carcinoma of the breast, grade 2", 20)
+    'carcinom..., grade 2'
+    """
+    if len(text) <= limit:
+        return text
+    kept = limit - 3
+    return f"{text[: kept // 2]}...{text[kept // 2 - kept :]}"
+
+
 def decimals(value: float) -> str:
     """Return a number of 0 or more with two decimals, and a small one with its first digit.
 

@@ -35,12 +35,12 @@ def draw(chosen, scores, members, task="single-label"):
     scores, members = np.asarray(scores), np.asarray(members)
     pooled = np.stack([scores[members == unit].mean(axis=0) for unit in range(members.max() + 1)])
     answered = SimpleNamespace(
-        panel=SimpleNamespace(metrics={"classes": ["a", "b"], "task": task}),
+        panel=SimpleNamespace(metrics={"task": task}),
         names=[f"{row}.dcm" for row in range(len(scores))],
         files=Images(np.arange(len(scores))),
         answers=Answers(np.asarray(chosen), pooled, scores, members),
     )
-    return list(draw_overlays(answered, Explainer("grad-cam", "last", explain))), asked
+    return list(draw_overlays(answered, Explainer("grad-cam", "last", explain), ["a", "b"])), asked
 
 
 def test_each_answer_is_shown_for_its_class():

@@ -1,6 +1,7 @@
 """Reports in FHIR: valid by the official schema, with the numbers of the answers, and no name of a patient."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,13 +11,12 @@ from pydantic import ValidationError
 
 from tests.dicom_reports.plain_answers import ENHANCED, SCORES, SOFTWARE, STUDY, make_answer, make_image
 from tlmed.data.sample_sources import Shown
-from tlmed.dicom_reports import fhir_report
 from tlmed.dicom_reports.class_codes import code_classes
 from tlmed.dicom_reports.fhir_report import make_fhir
-from tlmed.errors import InputError
 from tlmed.tasks import MULTI_LABEL, SINGLE_LABEL
 
 CODES = code_classes(list(SCORES), {"malignant": ("86049000", "SCT", "Malignant neoplasm")})
+NAMES = {"benign": "benign", "malignant": "Malignant neoplasm (malignant)"}
 
 
 def make(answers, task=SINGLE_LABEL):
@@ -45,9 +45,9 @@ def test_a_report_is_valid_and_has_the_numbers_of_each_answer():
     assert (coded.coding[0].system, coded.coding[0].code) == ("http://snomed.info/sct", "86049000")
     assert (private.coding, private.text) == (None, "benign")
     assert {name: float(value) for name, value in number(one).items()} == {
-        **{f"Probability of {name} (network output)": numbers[0] for name, numbers in SCORES.items()},
-        **{f"Probability of {name} (calibrated probability)": numbers[1] for name, numbers in SCORES.items()},
-        "Threshold of malignant (network output)": 0.5,
+        **{f"Probability of {NAMES[name]}: network output": numbers[0] for name, numbers in SCORES.items()},
+        **{f"Probability of {NAMES[name]}: calibrated probability": numbers[1] for name, numbers in SCORES.items()},
+        "Threshold of Malignant neoplasm (malignant): network output": 0.5,
     }
     assert float(number(other)["p-value that the image is like the training images"]) == 0.03
     assert other.note[0].text == "odd"
@@ -83,18 +83,12 @@ def test_a_class_is_told_by_its_whole_name_beside_the_meaning_of_its_code():
     assert value["text"] == "Malignant neoplasm (malignant)"
     assert value["coding"][0]["display"] == "Malignant neoplasm"
     grades = [f"invasive ductal carcinoma of the left breast, upper outer quadrant, grade {grade}" for grade in "12"]
-    found = [fhir_report._concept(code, name)["text"] for name, code in code_classes(grades, None).items()]
-    assert found == grades
-
-
-@pytest.mark.parametrize(("scheme", "right"), [("sct", "SCT"), ("ICD-10", "I10"), ("SCT", None), ("99MINE", None)])
-def test_a_known_scheme_is_called_as_dicom_calls_it(scheme, right):
-    stated = {"malignant": ("1", scheme, "x")}
-    if right is None:
-        assert code_classes(list(SCORES), stated)["malignant"].scheme == scheme
-        return
-    with pytest.raises(InputError, match=f"DICOM calls the coding scheme '{right}'. Received: '{scheme}'"):
-        code_classes(list(SCORES), stated)
+    answer = make_answer(1)  # its second class
+    scores = tuple(replace(score, name=name) for score, name in zip(answer.scores, grades, strict=True))
+    report = make_fhir([replace(answer, scores=scores)], code_classes(grades, None), SOFTWARE, SINGLE_LABEL, "1.2.3.4")
+    [observed] = report["contained"][1:]
+    assert observed["valueCodeableConcept"] == {"text": grades[1]}
+    assert observed["component"][0]["code"]["text"] == f"Probability of {grades[0]}: network output"
 
 
 @pytest.mark.parametrize("damage", [{"status": None}, {"code": None}, {"result": "x"}, {"imagingStudi": []}])

@@ -23,7 +23,6 @@ from tlmed.cli.ensemble_command import ensemble  # noqa: E402
 from tlmed.cli.predict_command import predict  # noqa: E402
 from tlmed.data.readers.dicom_sources import REPEATED  # noqa: E402
 from tlmed.data.sample_sources import Shown, find_sources  # noqa: E402
-from tlmed.dicom_reports.class_codes import code_classes, read_code  # noqa: E402
 from tlmed.dicom_reports.image_answers import _find_shown, check_patients, divide_by_study  # noqa: E402
 from tlmed.dicom_reports.report_folder import check_report_folder, writing_reports  # noqa: E402
 from tlmed.errors import InputError  # noqa: E402
@@ -275,12 +274,6 @@ def test_where_accession_numbers_differ_it_is_said_which_is_used(finished, study
     assert OTHER not in done.output
     report = pydicom.dcmread(tmp_path / "sr" / STUDY / "report.dcm")
     assert (report.AccessionNumber, report.StudyDate) == ("A1", "20200101")
-
-
-def test_a_class_name_may_hold_an_equals_sign():
-    assert read_code("a=b=1,SCT,x, y") == ("a=b", ("1", "SCT", "x, y"))
-    assert read_code("normal, benign=1,SCT,x = y, z") == ("normal, benign", ("1", "SCT", "x = y, z"))
-    assert code_classes(["a=b"], {"a=b": ("1", "SCT", "x")})["a=b"].value == "1"
 
 
 def test_several_networks_answer_without_pictures(finished, study, tmp_path, monkeypatch):

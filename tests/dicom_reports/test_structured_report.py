@@ -155,7 +155,7 @@ def test_classes_may_have_any_letters_and_long_names(tmp_path):
     report, [group] = read(write(tmp_path / "r.dcm", [make_answer()], codes=codes))
     assert report.SpecificCharacterSet == "ISO_IR 100"
     assert group.finding_type.value == name
-    assert group.finding_type.meaning == name[:61] + "..."
+    assert group.finding_type.meaning == f"{name[:30]}...{name[-31:]}"
 
 
 def test_each_label_is_evaluated_and_none_that_is_absent_is_a_finding(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tlmed.answer_units import unit_of
+from tlmed.dicom_reports.class_codes import ClassCode, name_class
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
 from tlmed.evaluation.label_lines import name_averaged
@@ -14,12 +15,12 @@ from tlmed.evaluation.pooling import say_unknown_groups
 from tlmed.export.naming import name_weights
 from tlmed.inference.panel import Panel, describe_check
 from tlmed.intact import LOCK, checksum, read_verified
+from tlmed.metrics import positive_index
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import begin_sentence, count, join_names, shorten, thousandths
+from tlmed.words import begin_sentence, count, join_names, thousandths
 
 MAKER = "tlmed"
 WARNING = "Research result of a neural network. Not a medical device; not for diagnosis or treatment."
-_LONGEST = 64  # characters of a name (LO)
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,12 @@ class Software:
         return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'tlmed lock {self.lock}').int}"
 
 
-def describe_software(panel: Panel) -> Software:
+def describe_software(panel: Panel, codes: Mapping[str, ClassCode]) -> Software:
     """Return what answers for a run, a cross-validation or an ensemble.
+
+    Args:
+        panel: Its networks.
+        codes: Of each class, which is called in sentences as everywhere in the report.
 
     Raises:
         InputError: A member has no lock, one of another format, or one that was changed.
@@ -59,9 +64,11 @@ def describe_software(panel: Panel) -> Software:
     shares = zip(sums, panel.weights.tolist(), strict=True)
     joint = "\n".join(f"{own} {share!r}" for own, share in shares)
     together = sums[0] if panel.is_single else hashlib.sha256(joint.encode()).hexdigest()
-    remarks = [*_describe_decision(panel), *_describe_worth(panel.metrics), *_describe_doubts(panel)]
+    result = _rename_classes(panel.metrics, {name: name_class(name, code) for name, code in codes.items()})
+    calibration = panel.decision.calibration
+    remarks = [*_describe_decision(result, calibration), *_describe_worth(result), *_describe_doubts(panel)]
     remarks += [f"SHA-256 of a member's lock: {own}" for own in sums if not panel.is_single]
-    return Software(shorten(name, _LONGEST), join_names(versions), together, tuple(remarks))
+    return Software(name, join_names(versions), together, tuple(remarks))
 
 
 def _name_backbones(backbone) -> list[str]:
@@ -69,10 +76,19 @@ def _name_backbones(backbone) -> list[str]:
     return [name_weights(name) for name in names]
 
 
-def _describe_decision(panel: Panel) -> list[str]:
+def _rename_classes(result: Mapping, names: Mapping[str, str]) -> dict:
+    """Return what `metrics.json` says, with other names of classes where sentences name them."""
+    main = positive_index(result["classes"], result["positive"]) if read_task(result) != MULTI_LABEL else None
+    metrics = {
+        metric: {**entry, "absent": [names[name] for name in entry.get("absent", ())]}
+        for metric, entry in result["metrics"].items()
+    }
+    classes = [names[name] for name in result["classes"]]
+    return {**result, "metrics": metrics, "classes": classes, "positive": None if main is None else classes[main]}
+
+
+def _describe_decision(result: Mapping, calibration: Mapping) -> list[str]:
     """Say by which rule the answer is chosen, and how probabilities were calibrated."""
-    result = panel.metrics
-    calibration = panel.decision.calibration
     said = [*say_unknown_groups(result), _say_choice(result)]
     if "temperature" in calibration and calibration.get("n"):
         said.append(

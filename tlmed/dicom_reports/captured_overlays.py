@@ -1,6 +1,6 @@
 """Pictures of why an answer was given, as DICOM Secondary Capture images in the study of their sources."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,14 +48,15 @@ class Overlay:
     about: str
 
 
-def draw_overlays(answered: Answered, explainer: Explainer) -> Iterator[Overlay]:
+def draw_overlays(answered: Answered, explainer: Explainer, names: Sequence[str]) -> Iterator[Overlay]:
     """Draw why each answer was given: for its class, or for each label that is predicted, on the image that tells most.
 
     Args:
         answered: From `tlmed.inference.answer`.
         explainer: Of the same network.
+        names: What classes are called.
     """
-    classes, found = answered.panel.metrics["classes"], answered.answers
+    found = answered.answers
     several = read_task(answered.panel.metrics) == MULTI_LABEL
     units, wanted = np.nonzero(found.chosen == 1) if several else (np.arange(len(found.chosen)), found.chosen)
     telling = {
@@ -72,7 +73,7 @@ def draw_overlays(answered: Answered, explainer: Explainer) -> Iterator[Overlay]
             part = slice(done, done + len(images))
             maps = explainer(images, wanted[part])
             for image, heat, unit, label, row in zip(images, maps, units[part], wanted[part], rows[part], strict=True):
-                caption = f"{classes[label]} {thousandths(found.pooled[unit, label])}"
+                caption = f"{names[label]} {thousandths(found.pooled[unit, label])}"
                 picture = _draw(image, heat, caption, explainer.name)
                 yield Overlay(int(unit), answered.names[row], picture, f"{caption}: {explainer.name}")
             done += len(images)

@@ -1,23 +1,15 @@
 """Codes of classes: those that a recipe or a user states, else names in a coding scheme of tlmed's own."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tlmed.dicom_reports.coding_schemes import SCHEME, spell_scheme
 from tlmed.errors import InputError, did_you_mean
 from tlmed.sections.coded_terms import is_code
-from tlmed.words import listed
+from tlmed.words import leave_out_middle, listed
 
-# Private schemes begin with 99 (PS3.16, 8.2). A code of this one is the name of a class: it means the same in all runs.
-SCHEME = "99TLMED"
-SCHEME_NAME = "Names of classes and measurements of tlmed"
-# How PS3.16, 8.2 spells schemes that are often called otherwise.
-_SPELLINGS = {
-    **dict.fromkeys(("sct", "snomed", "snomed ct", "snomed-ct", "snomedct"), "SCT"),
-    **dict.fromkeys(("icd10", "icd-10", "icd 10", "i10"), "I10"),
-    **dict.fromkeys(("ln", "loinc"), "LN"),
-    **{"dcm": "DCM", "radlex": "RADLEX"},
-}
 _LONGEST = 64  # characters of a meaning (LO)
 _STATED = re.compile(r"(.+?)=([^=,]+),([^=,]+),(.+)")  # names of classes may hold = and commas
 
@@ -44,7 +36,16 @@ def name_code(name: str) -> ClassCode:
     ClassCode(value='malignant', scheme='99TLMED', meaning='malignant')
     """
     plain = name.replace("\\", "/").strip()  # DICOM divides values by backslashes
-    return ClassCode(plain, SCHEME, plain if len(plain) <= _LONGEST else plain[: _LONGEST - 3] + "...")
+    return ClassCode(plain, SCHEME, leave_out_middle(plain, _LONGEST))
+
+
+def name_class(name: str, code: ClassCode) -> str:
+    """Return what people read of a class: the meaning of its code, and its own name where that is another.
+
+    >>> name_class("malignant", ClassCode("86049000", "SCT", "Malignant neoplasm"))
+    'Malignant neoplasm (malignant)'
+    """
+    return name if code.scheme == SCHEME or code.meaning == name else f"{code.meaning} ({name})"
 
 
 def code_classes(classes: Sequence[str], stated: Mapping[str, Sequence[str]] | None) -> dict[str, ClassCode]:
@@ -55,7 +56,8 @@ def code_classes(classes: Sequence[str], stated: Mapping[str, Sequence[str]] | N
         stated: Code, scheme and meaning of some of them.
 
     Raises:
-        InputError: There is no such class, two classes have the same code, or a known scheme is called otherwise.
+        InputError: There is no such class, two classes have the same code or meaning, or a known scheme is called
+            otherwise.
 
     >>> code_classes(["benign", "malignant"], {"malignant": ("86049000", "SCT", "Malignant neoplasm")})["malignant"]
     ClassCode(value='86049000', scheme='SCT', meaning='Malignant neoplasm')
@@ -67,18 +69,29 @@ def code_classes(classes: Sequence[str], stated: Mapping[str, Sequence[str]] | N
             f"Received: a code of {strangers[0]!r}."
         )
     for name, (_, scheme, _) in stated.items():
-        if (right := _SPELLINGS.get(scheme.lower(), scheme)) != scheme:
+        if (right := spell_scheme(scheme)) != scheme:
             raise InputError(f"DICOM calls the coding scheme {right!r}. Received: {scheme!r} for {name!r}.")
-    found = {name: ClassCode(*stated[name]) if name in stated else name_code(name) for name in classes}
-    first = {}
-    for name, code in found.items():
-        other = first.setdefault((code.value, code.scheme), name)
-        if other != name:
-            raise InputError(
-                f"Each class must have a code of its own. Received: {code.scheme} {code.value} for {other!r} and "
-                f"{name!r}."
-            )
+    found = _name_apart(classes) | {name: ClassCode(*code) for name, code in stated.items()}
+    _check_apart({name: f"{code.scheme} {code.value}" for name, code in found.items()}, "code")
+    _check_apart({name: repr(code.meaning) for name, code in found.items()}, "meaning")
     return found
+
+
+def _name_apart(names: Sequence[str]) -> dict[str, ClassCode]:
+    """Return codes of tlmed's own scheme; long names of the same meaning get their number before it."""
+    found = {name: name_code(name) for name in names}
+    same = Counter(code.meaning for code in found.values())
+    return {
+        name: replace(code, meaning=f"{number}: {code.meaning}"[:_LONGEST]) if same[code.meaning] > 1 else code
+        for number, (name, code) in enumerate(found.items(), 1)
+    }
+
+
+def _check_apart(texts: Mapping[str, str], what: str) -> None:
+    first = {}
+    for name, text in texts.items():
+        if (other := first.setdefault(text, name)) != name:
+            raise InputError(f"Each class must have a {what} of its own. Received: {text} for {other!r} and {name!r}.")
 
 
 def read_code(text: str) -> tuple[str, tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from tlmed.data.sample_sources import Shown
 from tlmed.dicom_reports.answering_software import MAKER, WARNING, Software
-from tlmed.dicom_reports.class_codes import SCHEME, ClassCode
+from tlmed.dicom_reports.class_codes import ClassCode, name_class
 from tlmed.dicom_reports.image_answers import ClassScore, ImageAnswer
 from tlmed.dicom_reports.structured_report import ABSENT, CALIBRATED, PRESENT, SCORE, UNUSUAL_P
 from tlmed.targets import make_mark
@@ -72,8 +72,8 @@ def make_fhir(
 def _observe_class(number: int, answer: ImageAnswer, codes) -> list[dict]:
     """Return one observation: the class that is predicted, with the numbers of all classes."""
     predicted = next(score.name for score in answer.scores if score.predicted)
-    parts = [part for score in answer.scores for part in _measure(score)] + _measure_unusual(answer)
-    named = {"code": _concept(_FINDING), "valueCodeableConcept": _concept(codes[predicted], predicted)}
+    parts = [part for score in answer.scores for part in _measure(score, codes)] + _measure_unusual(answer)
+    named = {"code": _concept(_FINDING), "valueCodeableConcept": _name(predicted, codes)}
     return [{"id": f"answer-{number}", **named, **_describe(answer), "component": parts}]
 
 
@@ -82,10 +82,10 @@ def _observe_labels(number: int, answer: ImageAnswer, codes) -> list[dict]:
     return [
         {
             "id": f"answer-{number}-{place}",
-            "code": _concept(codes[score.name], score.name),
+            "code": _name(score.name, codes),
             "valueCodeableConcept": _concept(PRESENT if score.predicted else ABSENT),
             **_describe(answer),
-            "component": [*_measure(score), *_measure_unusual(answer)],
+            "component": [*_measure(score, codes), *_measure_unusual(answer)],
         }
         for place, score in enumerate(answer.scores, 1)
     ]
@@ -105,13 +105,14 @@ def _refer_image(shown: Shown) -> dict:
     return _refer("Media", shown.image.instance) | frames
 
 
-def _measure(score: ClassScore) -> list[dict]:
+def _measure(score: ClassScore, codes) -> list[dict]:
+    name = name_class(score.name, codes[score.name])
     made = [
-        _quantify(_PROBABILITY, f"Probability of {score.name} ({method})", value)
+        _quantify(_PROBABILITY, f"Probability of {name}: {method}", value)
         for method, value in ((SCORE, score.score), (CALIBRATED, score.calibrated))
     ]
     if score.threshold is not None:
-        made.append(_quantify(_THRESHOLD, f"Threshold of {score.name} ({SCORE})", score.threshold))
+        made.append(_quantify(_THRESHOLD, f"Threshold of {name}: {SCORE}", score.threshold))
     return made
 
 
@@ -149,10 +150,12 @@ def _identify(uid: str) -> dict:
     return {"system": _UID_SYSTEM, "value": f"urn:oid:{uid}"}
 
 
-def _concept(code: ClassCode, name: str = "") -> dict:
-    """Return a code with its meaning; of a class its name stands in the text, by which its numbers are found."""
+def _name(name: str, codes: Mapping[str, ClassCode]) -> dict:
+    """Return the code of a class; in words it is called as everywhere in the report."""
+    return _concept(codes[name]) | {"text": name_class(name, codes[name])}
+
+
+def _concept(code: ClassCode) -> dict:
     system = _SYSTEMS.get(code.scheme)
     coding = {"coding": [{"system": system, "code": code.value, "display": code.meaning}]} if system else {}
-    if code.scheme == SCHEME:
-        return {**coding, "text": name or code.value}  # whole: a meaning in DICOM has 64 characters at most
-    return {**coding, "text": code.meaning if name in ("", code.meaning) else f"{code.meaning} ({name})"}
+    return {**coding, "text": code.meaning}

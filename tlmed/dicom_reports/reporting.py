@@ -11,7 +11,7 @@ from tlmed.data.readers.dicom_sources import SourceImage
 from tlmed.data.sample_sources import Sources, find_sources
 from tlmed.dicom_reports.answering_software import Software, describe_software
 from tlmed.dicom_reports.captured_overlays import Overlay, capture, draw_overlays
-from tlmed.dicom_reports.class_codes import ClassCode, code_classes
+from tlmed.dicom_reports.class_codes import ClassCode, code_classes, name_class
 from tlmed.dicom_reports.fhir_report import make_fhir
 from tlmed.dicom_reports.image_answers import (
     ImageAnswer,
@@ -110,7 +110,7 @@ def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepa
         voice.warn(
             f"{keyword} of {count(amount, 'image')} has no form that the standard allows, and counts as missing there."
         )
-    return Prepared(wanted, sources, codes, describe_software(panel), read_task(panel.metrics))
+    return Prepared(wanted, sources, codes, describe_software(panel, codes), read_task(panel.metrics))
 
 
 def write_reports(prepared: Prepared, answered: Answered, voice: Voice = SILENT) -> None:
@@ -177,7 +177,8 @@ def _write_overlays(
     explainer = answered.panel.scorer.explainer(prepared.wanted.method, prepared.wanted.block)
     series: dict[str, str] = {}
     written, found = Counter(), {}
-    for overlay in draw_overlays(answered, explainer):
+    names = [name_class(name, prepared.codes[name]) for name in answered.panel.metrics["classes"]]
+    for overlay in draw_overlays(answered, explainer, names):
         study = answers[overlay.unit].source.study
         written[study] += 1
         own = answers[overlay.unit].source.repeated

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from tlmed.data.readers.dicom_sources import OPTIONAL, SourceImage
 from tlmed.dicom_reports.answering_software import MAKER, WARNING, Software
-from tlmed.dicom_reports.class_codes import SCHEME, SCHEME_NAME, ClassCode, name_code
+from tlmed.dicom_reports.class_codes import ClassCode, name_code
+from tlmed.dicom_reports.coding_schemes import SCHEME, SCHEME_NAME
 from tlmed.dicom_reports.image_answers import ClassScore, ImageAnswer
 from tlmed.targets import make_mark
 from tlmed.tasks import MULTI_LABEL
+from tlmed.words import leave_out_middle
 
 if TYPE_CHECKING:
     from highdicom.sr import Comprehensive3DSR
@@ -27,6 +29,7 @@ _NARROWER = {"ascii": None, "latin-1": "ISO_IR 100"}  # by Python's name
 SERIES = "tlmed: research, not for diagnosis"
 SCORE, CALIBRATED = "network output", "calibrated probability"
 UNUSUAL_P = "p-value that the image is like the training images"
+_LONGEST_NAME = 64  # characters (LO)
 _SR_SERIES = 9901  # far from the numbers that scanners give
 # PS3.16, context group 240.
 PRESENT, ABSENT = ClassCode("52101004", "SCT", "Present"), ClassCode("272519000", "SCT", "Absent")
@@ -126,7 +129,7 @@ def describe_maker(software: Software) -> dict:
     scheme = CodingSchemeIdentificationItem(designator=SCHEME, name=SCHEME_NAME)
     return {
         "manufacturer": MAKER,
-        "manufacturer_model_name": software.name,
+        "manufacturer_model_name": leave_out_middle(software.name, _LONGEST_NAME),  # the content has it whole
         "software_versions": software.version,
         "device_serial_number": software.lock,
         "series_description": SERIES,
