@@ -92,6 +92,7 @@ READ = {  # as tlmed reads them, by at least one window
     "no frames": write(DEEP, 12, NumberOfFrames=0, **WINDOW),
     "big-endian": write(DEEP, 12, uid.ImplicitVRLittleEndian, **WINDOW),
     "run lengths": compress(uid.RLELossless),
+    "without a preamble": write(DEEP, 12, **WINDOW)[132:],
 }
 OTHERS = {  # refused by tlmed, or by the reader alone
     "a slope of 0": write(DEEP, 12, RescaleSlope=0, RescaleIntercept=5, **WINDOW),
@@ -139,7 +140,7 @@ OTHERS = {  # refused by tlmed, or by the reader alone
     "cut off": READ["plain"][:-100],
     "run lengths, cut off": compress(uid.RLELossless, cut=True),
     "no pixels": READ["plain"][: -DEEP.nbytes - 12],
-    "without a preamble": READ["plain"][132:],
+    "without meta information": READ["plain"][READ["plain"].index(b"\x08\0\x16\0") :],
 }
 
 

@@ -8,6 +8,8 @@ DICOM files need pydicom, too. `model.json` says all that is asked for here:
 """
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,52 +17,55 @@ from PIL import Image, ImageOps
 
 _CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 _PROJECTIONS = tuple(f"1.2.840.10008.5.1.4.1.1.12.{end}" for end in ("1", "1.1", "2", "2.1", "3"))  # XA and RF
+_DAMAGE = (  # what Pillow, pydicom and its plugins raise for damaged files, as tlmed expects it
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError),
+    *(SyntaxError, TypeError, ValueError, struct.error, zlib.error, Image.DecompressionBombError, Warning),
+)
+
+
+class Unread(ValueError):
+    """Why an image is not read here; `tlmed predict` may still read it."""
 
 
 def read(source, facts):
-    """Return an image as tlmed reads it: uint8 [height, width, 3], RGB; `source` is a path, or the bytes of a file.
-
-    A ValueError says why an image is not read here; `tlmed predict` may still read it.
-    """
+    """Return an image, by its path or the bytes of its file, as tlmed reads it: uint8 RGB [height, width, 3]."""
     content, pixels = source if isinstance(source, bytes) else Path(source).read_bytes(), facts["pixels"]
     if pixels["spacing"] is not None:
-        raise ValueError("the model shows images by their millimetres, which is not done here")
+        raise Unread("the model shows images by their millimetres, which is not done here")
     try:
-        image = _read_dicom(content, pixels) if content[128:132] == b"DICM" else _read_picture(content, pixels)
-    except (ValueError, ImportError):
+        is_dicom = content[128:132] == b"DICM" or content[:6] == b"\2\0\0\0UL"  # the second has no preamble
+        image = (_read_dicom if is_dicom else _read_picture)(content, pixels["window"])
+    except Unread:
         raise
-    except Exception as error:  # of damaged files Pillow and pydicom raise errors of any kind
-        raise ValueError(f"it is no image that can be read, or damaged ({type(error).__name__})") from error
+    except _DAMAGE as error:  # their messages quote what files say, which may name a patient
+        raise Unread(f"it is no picture or DICOM file that is read here, or damaged ({type(error).__name__})") from None
     (height, width), rule = pixels["size"], Image.Resampling.BILINEAR
-    if image.size == (width, height):
-        return np.array(image.convert("RGB"))
     if pixels["fit"] == "pad":  # the shape is kept, with black at two sides
         image = ImageOps.pad(image, (width, height), rule, color=0)
-    else:
+    elif image.size != (width, height):
         fit = ImageOps.fit if pixels["fit"] == "crop" else Image.Image.resize
         image = fit(image, (width, height), rule)
     return np.array(image.convert("RGB"))
 
 
-def _read_picture(content, pixels):
-    window = pixels["window"]
+def _read_picture(content, window):
     if window["unit"]:
-        raise ValueError("the model takes Hounsfield units, which pictures do not hold")
+        raise Unread("the model takes Hounsfield units, which pictures do not hold")
     image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "BMP", "GIF", "TIFF"))
     if image.height * image.width > 100_000_000 or max(image.size) > 65_535:
-        raise ValueError("it has more than 100,000,000 pixels, or a side of more than 65,535")
+        raise Unread("it has more than 100,000,000 pixels, or a side of more than 65,535")
     deep, gray_png = image.mode.startswith("I;16"), image.format == "PNG" and content[25] == 0
-    if image.mode in ("I", "F", "LAB") or (image.format == "TIFF" and deep and not _is_plain(image)):
-        raise ValueError(f"images of mode {image.mode} in this form are not read here")
-    if image.format == "TIFF" and image.tag_v2.get(284) == 2 and max(image.tag_v2.get(258, (1,))) > 8:
-        raise ValueError("deep colours in separate planes are not read here")
+    bits, photometric, planar = map(image.tag_v2.get, (258, 262, 284)) if image.format == "TIFF" else ((16,), 1, 1)
+    is_odd = (deep and (bits, photometric) != ((16,), 1)) or (planar == 2 and max(bits or [1]) > 8)
+    if is_odd or image.mode in ("I", "F", "LAB"):
+        raise Unread(f"images of mode {image.mode} in this form are not read here")
     if "transparency" in image.info and ((gray_png and content[24] != 8) or content[24:26] == b"\x10\x02"):
-        raise ValueError("a transparent colour of other than 8 bits is not read here")
+        raise Unread("a transparent colour of other than 8 bits is not read here")
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
     if deep:
         if window["kind"] == "file":
-            raise ValueError("the model shows each file by a range of its own, which is not measured here")
+            raise Unread("the model shows each file by a range of its own, which is not measured here")
         values, low = np.asarray(image).astype("uint16"), None if window["kind"] == "full" else window["low"]
         return Image.fromarray((values >> 8).astype("uint8") if low is None else _stretch(values, low, window["high"]))
     if image.has_transparency_data:  # what is transparent is shown over black
@@ -69,37 +74,36 @@ def _read_picture(content, pixels):
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _is_plain(image):
-    """Tell a TIFF of 16 bits where zero is black: its tags are BitsPerSample and PhotometricInterpretation."""
-    return image.tag_v2.get(258) == (16,) and image.tag_v2.get(262) == 1
-
-
-def _read_dicom(content, pixels):
+def _read_dicom(content, window):
     import pydicom
 
-    file, window = pydicom.dcmread(io.BytesIO(content)), pixels["window"]
+    try:
+        return _show(pydicom.dcmread(io.BytesIO(content), force=True), window)
+    except pydicom.errors.BytesLengthException:  # the one of pydicom's errors that is of no usual kind
+        raise Unread("a value of its header is damaged") from None
+
+
+def _show(file, window):
     _check_dicom(file)
     slope, intercept = (_take_number(file, name) for name in ("RescaleSlope", "RescaleIntercept"))
     if (slope is None) != (intercept is None) or slope == 0 or abs(slope or 0) * 2**16 > 1e30:
-        raise ValueError("its rescaling has no slope, one of 0 or far too large, or no intercept")
+        raise Unread("its rescaling has no slope, one of 0 or far too large, or no intercept")
     if window["kind"] in ("file", "full") or (window["unit"] and not (slope is not None and _is_hounsfield(file))):
-        raise ValueError("this window is not applied here, or the file does not hold Hounsfield units")
+        raise Unread("this window is not applied here, or the file does not hold Hounsfield units")
     values = _decode(file)
     if slope is not None and (slope, intercept) != (1, 0):
         values = values.astype("float32") * np.float32(slope) + np.float32(intercept)
     center, width = (_take_number(file, name) for name in ("WindowCenter", "WindowWidth"))
     if (center is None) != (width is None) or (width is not None and width < 1):
-        raise ValueError("its window has no center, no width, or a width below 1")
+        raise Unread("its window has no center, no width, or a width below 1")
+    low, high = window["low"], window["high"]
     if window["kind"] == "auto" and center is not None:
         low, high = center - width / 2, center + width / 2 - 1
-    else:
-        low, high = window["low"], window["high"]
     if low is None or high <= low:
-        raise ValueError("what is black and what is white is not known here")
+        raise Unread("what is black and what is white is not known here")
     shown = Image.fromarray(_stretch(values, low, high))
-    shape = str(file.get("PresentationLUTShape") or "").strip().upper()
-    is_inverted = shape == "INVERSE" if shape else file.PhotometricInterpretation == "MONOCHROME1"
-    return ImageOps.invert(shown) if is_inverted else shown
+    last = str(file.get("PresentationLUTShape") or file.PhotometricInterpretation).strip().upper()
+    return ImageOps.invert(shown) if last in ("INVERSE", "MONOCHROME1") else shown
 
 
 def _check_dicom(file):
@@ -108,14 +112,13 @@ def _check_dicom(file):
     tables = ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence", "FloatPixelData")
     groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DoubleFloatPixelData")
     plain = not any(name in file for name in (*tables, *groups))
-    plain = plain and file.get("PixelPresentation") in (None, "MONOCHROME")
     plain = plain and file.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2") and file.SamplesPerPixel == 1
     plain = plain and str(file.get("VOILUTFunction") or "LINEAR").strip().upper() == "LINEAR"
     plain = plain and str(file.get("PresentationLUTShape") or "").strip().upper() in ("", "IDENTITY", "INVERSE")
     plain = plain and int(file.get("NumberOfFrames") or 1) == 1 and str(file.get("SOPClassUID")) not in _PROJECTIONS
-    plain = plain and 8 < file.BitsStored <= file.BitsAllocated == 16
-    if not plain or file.get("HighBit") not in (None, file.BitsStored - 1):
-        raise ValueError("of DICOM only single gray frames of 9 to 16 bits without lookup tables are read here")
+    plain = plain and file.get("PixelPresentation") in (None, "MONOCHROME") and file.BitsAllocated == 16
+    if not plain or not 8 < file.BitsStored <= 16 or file.get("HighBit") not in (None, file.BitsStored - 1):
+        raise Unread("of DICOM only single gray frames of 9 to 16 bits without lookup tables are read here")
 
 
 def _decode(file):
@@ -124,7 +127,7 @@ def _decode(file):
     if syntax.is_encapsulated and not syntax.name.startswith("RLE"):
         file.pixel_array_options(decoding_plugin="pylibjpeg")  # as tlmed: others differ in lossy compressions
         if b"\xff\xd9" not in file.PixelData.rstrip(b"\0")[-64:]:
-            raise ValueError("its compressed pixels are cut off")
+            raise Unread("its compressed pixels are cut off")
     return file.pixel_array
 
 
@@ -133,7 +136,7 @@ def _take_number(file, name):
     found = np.ravel(file.get(name)) if file.get(name) is not None else ()
     value = None if not len(found) or found[0] is None else float(found[0])
     if value is not None and not abs(value) <= 1e30:
-        raise ValueError(f"its {name} is no number that can be used")
+        raise Unread(f"its {name} is no number that can be used")
     return value
 
 
@@ -141,8 +144,8 @@ def _is_hounsfield(file):
     """Tell whether values are Hounsfield units: the header says so, or it is CT and no projection."""
     if unit := str(file.get("RescaleType") or "").strip().upper():
         return unit == "HU"
-    parts = [str(part).strip().upper() for part in np.ravel(file.get("ImageType") or ())]
-    return str(file.get("SOPClassUID")) in _CT and "LOCALIZER" not in parts
+    is_projection = "LOCALIZER" in [str(part).strip().upper() for part in np.ravel(file.get("ImageType") or ())]
+    return str(file.get("SOPClassUID")) in _CT and not is_projection
 
 
 def _stretch(values, low, high):
@@ -167,12 +170,11 @@ def pool(scores, facts):
     if how in (None, "mean"):
         return scores.mean(axis=0, keepdims=True)
     highest = np.sort(scores, axis=0)[::-1][: 1 if how == "max" else 3].mean(axis=0, keepdims=True)
-    if facts["task"] == "multi-label":
-        return highest
-    if facts["positive"] is None:
-        return highest / highest.sum()
-    main = facts["classes"].index(facts["positive"])
-    highest[0, 1 - main] = 1 - highest[0, main]
+    if facts["positive"] is not None:
+        main = facts["classes"].index(facts["positive"])
+        highest[0, 1 - main] = 1 - highest[0, main]
+    elif facts["task"] != "multi-label":
+        highest /= highest.sum()
     return highest
 
 
@@ -181,8 +183,7 @@ def answer(scores, facts):
     decision, classes, scores = facts["decision"], facts["classes"], np.asarray(scores, float)
     rule = decision["rule"]
     if rule == "thresholds":
-        found = scores >= np.array(decision["thresholds"])
-        return [[name for name, has in zip(classes, row, strict=True) if has] for row in found]
+        return [[classes[number] for number in np.flatnonzero(row)] for row in scores >= decision["thresholds"]]
     if rule == "threshold":
         main = classes.index(facts["positive"])
         chosen = np.where(scores[:, main] >= decision["threshold"], main, 1 - main)
@@ -191,8 +192,7 @@ def answer(scores, facts):
     elif rule == "median":  # the highest grade that is reached with a probability of more than a half
         chosen = (calibrate(scores, facts)[:, ::-1].cumsum(axis=1)[:, :-1] > 0.5).sum(axis=1)
     elif rule == "expected-cost":
-        costs = np.array(decision["costs"])  # [true class, predicted class]
-        chosen = np.einsum("nt,tp->np", calibrate(scores, facts), costs).argmin(axis=1)
+        chosen = np.einsum("nt,tp->np", calibrate(scores, facts), decision["costs"]).argmin(axis=1)  # [true, predicted]
     else:  # logit adjustment
         logs = np.log(np.maximum(calibrate(scores, facts), 1e-12))
         chosen = (logs - decision["tau"] * np.log(decision["priors"])).argmax(axis=1)
