@@ -27,7 +27,8 @@ def watch(run, predictions, out, date, group, force):
     FILE is a CSV as `tlmed predict RUN ... --out FILE` writes it; columns `label`, of dates and of patients may be
     added. With known labels, metrics stand beside those of the test split.
 
-    Exit status 1: there is drift. Where nothing has changed, that is said of at most one of twenty files.
+    Exit status 1: there is drift. Where nothing has changed, that is said of at most one of twenty files. Errors have
+    other statuses: 2 for what cannot be used.
     """
     from tlmed.drift_report import check_watch_folder, describe_watch, write_watch
     from tlmed.rundir import find_run
