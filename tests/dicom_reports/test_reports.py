@@ -194,17 +194,32 @@ def test_nothing_stays_of_reports_that_fail(finished, study, tmp_path, monkeypat
     assert os.listdir(tmp_path) == []
 
 
-def test_reports_may_not_go_among_the_images_nor_over_other_files(study, tmp_path):
-    with pytest.raises(InputError, match="apart from those of the images"):
-        check_report_folder(study / "sr", [study], force=True)
-    with pytest.raises(InputError, match="apart from those of the images"):
-        check_report_folder(study.parent, [study], force=True)
+@pytest.mark.parametrize("read", [".", "0.dcm"])
+def test_reports_may_not_go_where_images_are(study, tmp_path, read):
+    for place in (study / "sr", study / "sr" / "deep", study, study.parent):
+        with pytest.raises(InputError, match="apart from those of the images"):
+            check_report_folder(place, [study / read], force=True)
+    check_report_folder(tmp_path / "sr", [study / read], force=False)
+
+
+def test_reports_may_not_go_into_a_run(finished, study):
+    for place in (finished.path, Path(finished.path) / "sr", Path(finished.path) / "deep" / "sr"):
+        with pytest.raises(InputError, match=f"must not be in the directory of a run. Received: {place}"):
+            check_report_folder(place, [study], force=True)
+
+
+def test_reports_may_not_go_over_other_files(study, tmp_path):
     (tmp_path / "sr").mkdir()
     check_report_folder(tmp_path / "sr", [study], force=False)  # an empty folder will do
     (tmp_path / "sr" / "letter.txt").write_text("mine")
     with pytest.raises(InputError, match="one that the same command made"):
         check_report_folder(tmp_path / "sr", [study], force=True)
     (tmp_path / "sr" / "letter.txt").unlink()
+    picture = tmp_path / "sr" / "0.png"  # as `predict --explain` leaves it
+    picture.write_text(make_mark("predict"))
+    with pytest.raises(InputError, match="one that the same command made"):
+        check_report_folder(tmp_path / "sr", [study], force=True)
+    picture.unlink()
     (tmp_path / "sr" / "elsewhere").symlink_to(study / "0.dcm")
     with pytest.raises(InputError):
         check_report_folder(tmp_path / "sr", [study], force=True)
@@ -256,9 +271,11 @@ def test_a_study_is_of_one_patient(one, other, by):
         check_patients(images)
 
 
-def test_where_accession_numbers_differ_it_is_said_which_is_used(finished, study, tmp_path):
+def test_where_images_of_a_study_differ_it_is_said_what_the_report_says(finished, study, tmp_path):
     shutil.copytree(study, tmp_path / "in")
-    for number, said in enumerate(({"AccessionNumber": "A1"}, {"AccessionNumber": "A2", "StudyDate": "20200102"})):
+    for number, said in enumerate(
+        ({"AccessionNumber": "A1"}, {"AccessionNumber": "A2", "StudyDate": "20200102", "PatientIdentityRemoved": "NO"})
+    ):
         file = tmp_path / "in" / f"{number}.dcm"
         header = pydicom.dcmread(file)
         header.StudyDate = "20200101"
@@ -271,9 +288,15 @@ def test_where_accession_numbers_differ_it_is_said_which_is_used(finished, study
         f"AccessionNumber and StudyDate differ among the images of study {STUDY}: its report has what "
         f"'{tmp_path / 'in' / '0.dcm'}' says." in done.output
     )
+    assert f"PatientIdentityRemoved differs among the images of study {STUDY}" in done.output
     assert OTHER not in done.output
+    assert "no form" not in done.output
     report = pydicom.dcmread(tmp_path / "sr" / STUDY / "report.dcm")
     assert (report.AccessionNumber, report.StudyDate) == ("A1", "20200101")
+    assert "PatientIdentityRemoved" not in report
+    assert "DeidentificationMethod" not in report
+    other = pydicom.dcmread(tmp_path / "sr" / OTHER / "report.dcm")
+    assert (other.PatientIdentityRemoved, other.DeidentificationMethod) == ("YES", "by hand")
 
 
 def test_several_networks_answer_without_pictures(finished, study, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tlmed.errors import InputError
+from tlmed.rundir import RunDir
 from tlmed.targets import check_folder, check_targets, is_marked, writing_out
 from tlmed.whole_files import atomic_folder
 
@@ -21,15 +22,17 @@ def check_report_folder(folder: Path, sources: Sequence[str | Path], force: bool
         force: Whether earlier reports may be replaced.
 
     Raises:
-        InputError: It is another one, or images would be read from it the next time.
+        InputError: It is another one, in a run, or images would be read from it the next time.
     """
     place = Path(folder).resolve()
-    for source in map(Path, sources):
-        if source.is_dir() and (place.is_relative_to(source.resolve()) or source.resolve().is_relative_to(place)):
+    for near in dict.fromkeys(source if source.is_dir() else source.parent for source in map(Path, sources)):
+        if place.is_relative_to(near.resolve()) or near.resolve().is_relative_to(place):
             raise InputError(
                 f"`{OPTION}` must be a folder apart from those of the images, because pictures in it would be read as "
-                f"images the next time. Received: {folder}, with images in {source}."
+                f"images the next time. Received: {folder}, with images in {near}."
             )
+    if any(RunDir(near).exists for near in (place, *place.parents)):
+        raise InputError(f"`{OPTION}` must not be in the directory of a run. Received: {folder}.")
     if place.is_dir():
         files = [path for path in place.rglob("*") if not path.is_dir() or path.is_symlink()]
         check_targets(OPTION, {file: _is_own for file in files}, force, sources)
