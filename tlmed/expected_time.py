@@ -57,14 +57,17 @@ class Correction:
 def learn_correction(pairs: Iterable[tuple[ExpectedTime, float]]) -> Correction:
     """Return what complete runs have shown of forecasts.
 
-    Runs that are mostly start, such as probes, tell how long a start takes and nothing of training: a start that took
-    half as long as forecast does not make trainings twice as fast. What trainings took beside it tells of work.
+    Runs that are mostly start, such as probes, tell how long a start takes and little of training: a start that took
+    half as long as forecast does not make trainings twice as fast. But one that took longer tells of a slow machine,
+    or a busy one. What trainings took beside it tells of work.
 
     Args:
         pairs: What was forecast of a run, and the seconds that it took.
 
     >>> learn_correction([(ExpectedTime(4.0, 0.0, 1.0), 3.0)])
     Correction(start=0.5, work=1.0)
+    >>> learn_correction([(ExpectedTime(4.0, 0.0, 1.0), 7.0)])
+    Correction(start=1.5, work=1.5)
     >>> learn_correction([(ExpectedTime(4.0, 0.0, 1.0), 3.0), (ExpectedTime(4.0, 0.0, 10.0), 22.0)])
     Correction(start=0.5, work=2.0)
     """
@@ -72,7 +75,7 @@ def learn_correction(pairs: Iterable[tuple[ExpectedTime, float]]) -> Correction:
     starts = [max(taken - each.work, 0.0) / each.start for each, taken in pairs if each.work <= each.start > 0]
     start = statistics.median(starts) if starts else 1.0
     works = [_compare_work(each, taken, start) for each, taken in pairs if each.work > each.start]
-    return Correction(start, statistics.median(works) if works else 1.0)
+    return Correction(start, statistics.median(works) if works else max(1.0, start))
 
 
 def _compare_work(each, taken, start) -> float:
