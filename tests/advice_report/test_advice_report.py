@@ -3,17 +3,20 @@
 import copy
 import html
 import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from tests.advice_report.pasted_commands import parse_command
 from tests.advice_report.samples import COMPLETE, EVIL, ONE_BACKBONE, PROBES, SAMPLES, change, write_sample
 from tests.report.test_report import Reader
 from tlmed.advice_report import advice_page, describe_advice, read_advice, write_advice_page
 from tlmed.advice_report.advice_page import make_advice_page
 from tlmed.advice_report.advice_plots import draw_gain, draw_probes, find_timed
-from tlmed.advice_report.advice_progress import say_command, say_stopped
+from tlmed.advice_report.advice_progress import list_commands, say_command, say_stopped
 from tlmed.advice_report.advice_record import AdviceRecord, Candidate
 from tlmed.advice_report.advice_sentences import (
     say_answer,
@@ -252,8 +255,7 @@ def test_a_stopped_advice_says_what_is_missing_and_how_to_go_on(folders, pages):
     assert "Mend the errors first" in pages["at-gate"].partition("<nav")[0]
     assert say_cost(gate) == "Nothing was scored yet. It took 31.0 s of 30 min."
     own = {name: part for name, part in record.content.items() if name != "command"}
-    own |= {"source": "a b", "goal": {"text": "auc>=0.9", "metric": "auc", "least": 0.9}}
-    assert say_command(make(own)) == "tlmed advise --data 'a b' --out advice --budget 1800 --goal 'auc>=0.9'"
+    assert say_command(make(own)) == "tlmed.advise(..., out='advice')"
     cut = copy.deepcopy(PROBES)
     cut["tried"][3]["decision"] = "stopped"
     assert say_stopped(make(own | {"steps": [cut]}))[-1].startswith("Missing: the rest of probes, thawing,")
@@ -271,8 +273,25 @@ def test_nobody_is_told_to_use_what_learnt_nothing(folders, pages):
     for text in (lines, Reader(pages["random-labels"]).text):
         assert "Use none of the networks" in text
         assert "tlmed predict" not in text
-        assert "tlmed data show /home/anna/busi" in text
+        assert "tlmed data show" in text
     assert "tlmed predict" in Reader(pages["one-backbone"]).text
+
+
+@pytest.mark.parametrize("learnable", ["yes", "no", "unsure"])
+def test_commands_of_a_page_work_when_they_are_pasted(learnable):
+    folder, source = Path("Ann's advice; rm $HOME"), 'scans "of" 2024'
+    asked = ["--data", source, "--out", str(folder), "--set", "data.label_column=a b", "--skip-bad", "--backbones", "A"]
+    content = change(COMPLETE, source=source, command=shlex.join(["tlmed", "advise", *asked]))
+    content |= {"verdict": {"learnable": learnable, "says": []}}
+    parsed = [parse_command(line) for _, line in list_commands(AdviceRecord(folder, content, "", False, ()))]
+    assert len(parsed) == {"yes": 3, "no": 2, "unsure": 5}[learnable]
+    if learnable != "yes":
+        shown, again = parsed[-2:]
+        assert (shown["recipe"], shown["data"]) == (str(folder / "recipe.py"), source)
+        assert (shown["out"], shown["skip_bad"]) == (Path(f"{folder}-images"), True)
+        assert again["data"] == source
+        assert again["settings"] == ("data.label_column=a b",)
+        assert (again["out"], again["backbones"], again["skip_bad"]) == (Path(f"{folder}-again"), "A", True)
 
 
 def test_an_order_is_called_that_of_experience_only_where_experience_compares():

@@ -1,5 +1,9 @@
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from tests.advice_report.pasted_commands import parse_command
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
 from tlmed.advising.goals import read_goal
 
@@ -16,7 +20,14 @@ def tried(name, decision="kept", gain=None, reason="", score=0.8):
 
 STEPS = [{"step": "probes", "tried": [tried("probe")]}]
 GATE = {"shortcuts": [], "kinds": {}, "page": "check.html"}
-ANSWER = {"metric": "auc", "value": 0.9, "low": 0.87, "high": 0.93, "n": 400, "groups": None}
+ANSWER = {"metric": "auc", "value": 0.9, "low": 0.87, "high": 0.93, "n": 400, "groups": None, "path": "run"}
+
+
+def find_next(steps=STEPS, gate=GATE, curve=None, answer=ANSWER, learnable="yes", folder="out"):
+    """Return what a story with these parts says is to be done next."""
+    parts = {"steps": steps, "gate": gate, "curve": curve, "answer": answer, "data": {"development": 500}}
+    verdict, request = {"learnable": learnable}, SimpleNamespace(folder=Path(folder))
+    return list_next(SimpleNamespace(**parts, verdict=verdict, request=request))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +87,7 @@ def curve(now=0.80, later=0.84, low=0.79, high=0.95, half=0.1):
     ],
 )
 def test_more_images_are_promised_to_help_only_where_the_whole_interval_says_so(later, low, high, said):
-    steps = list_next(STEPS, GATE, curve(later=later, low=low, high=high), ANSWER, 500)
+    steps = find_next(curve=curve(later=later, low=low, high=high))
     assert [each["what"] for each in steps] == ["images", "scanner"]
     assert said in steps[0]["says"]
     assert "2 times as many images" in steps[0]["says"]
@@ -100,7 +111,7 @@ def test_more_images_are_promised_to_help_only_where_the_whole_interval_says_so(
     ],
 )
 def test_what_halves_an_interval_is_counted_in_patients_and_said_only_of_many(answer, said):
-    steps = list_next(STEPS, GATE, None, {**ANSWER, "low": 0.75, "high": 0.95, **answer}, 500)
+    steps = find_next(answer={**ANSWER, "low": 0.75, "high": 0.95, **answer})
     assert said in steps[0]["says"]
 
 
@@ -124,32 +135,36 @@ def test_a_verdict_and_a_learning_curve_that_differ_are_both_said():
 
 
 def test_a_curve_at_guessing_advises_no_images():
-    (first, _) = list_next(STEPS, GATE, curve(now=0.55), ANSWER, 500)
+    (first, _) = find_next(curve=curve(now=0.55))
     assert "cannot tell: a linear head on the features of MobileNetV2 is not above guessing yet" in first["says"]
 
 
 def test_a_shortcut_comes_first_then_labels():
     gate = {"shortcuts": ["black border"], "kinds": {"label": 20}, "page": "check.html"}
-    assert [each["what"] for each in list_next(STEPS, gate, None, ANSWER, 500)] == ["shortcut", "labels", "scanner"]
+    assert [each["what"] for each in find_next(gate=gate)] == ["shortcut", "labels", "scanner"]
     gate = {"shortcuts": [], "kinds": {"label": 5}, "page": "check.html"}
-    assert [each["what"] for each in list_next(STEPS, gate, None, ANSWER, 500)] == ["scanner"]
+    assert [each["what"] for each in find_next(gate=gate)] == ["scanner"]
 
 
 def test_more_computing_is_advised_only_where_the_budget_left_something_out():
     late = [*STEPS, {"step": "thawing", "tried": [tried("thaw1", "not tried", reason="1 s of the budget", score=None)]}]
-    said = {each["what"]: each["says"] for each in list_next(late, GATE, None, ANSWER, 500)}
+    said = {each["what"]: each["says"] for each in find_next(late)}
     assert "A larger --budget" in said["computing"]
     whole = tried("whole", "kept", reason="the budget has time for its training alone", score=None)
-    said = {
-        each["what"]: each["says"]
-        for each in list_next([*STEPS, {"step": "w", "tried": [whole]}], GATE, None, ANSWER, 500)
-    }
+    said = {each["what"]: each["says"] for each in find_next([*STEPS, {"step": "w", "tried": [whole]}])}
     assert "had no time for: whole" in said["computing"]
     flat = [*STEPS, {"step": "thawing", "tried": [tried("thaw1", "dropped", gain=0.001)]}]
-    said = {each["what"]: each["says"] for each in list_next(flat, GATE, None, ANSWER, 500)}
+    said = {each["what"]: each["says"] for each in find_next(flat)}
     assert "not expected to help" in said["computing"]
     risen = [*STEPS, {"step": "thawing", "tried": [tried("thaw1", "kept", gain=0.05)]}]
-    assert "computing" not in {each["what"] for each in list_next(risen, GATE, None, ANSWER, 500)}
+    assert "computing" not in {each["what"] for each in find_next(risen)}
+
+
+def test_an_answer_is_tried_elsewhere_by_a_command_that_works_and_only_if_there_is_one():
+    said = find_next(folder="Ann's advice")[-1]["says"]
+    command = said.partition("`")[2].partition("`")[0]
+    assert parse_command(command)["run"] == "Ann's advice/run"
+    assert find_next(learnable="no") == []
 
 
 def test_how_many_were_compared_is_said_for_one_and_for_several():

@@ -1,13 +1,16 @@
 """What an advice says of the images before it looks into them."""
 
+import shlex
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.advice_report.pasted_commands import parse_command
 from tests.gate.made_evidence import make_evidence
-from tlmed.advising.first_look import describe_images
+from tlmed.advising.first_look import describe_images, refuse_errors
 from tlmed.advising.request import Request
+from tlmed.errors import CheckFailed
 from tlmed.recipe import load_recipe, override
 
 
@@ -40,3 +43,33 @@ def test_a_positive_class_whose_name_sounds_healthy_is_doubted_unless_it_was_ask
     (said,) = describe_images(images, request_for())["positive_doubts"]
     assert "`--positive abnormal`" in said
     assert describe_images(images, request_for("normal"))["positive_doubts"] == []
+
+
+GATE = {"errors": 2, "error_kinds": {"near-copy": 2}}
+
+
+def refuse(request, table, *options):
+    source = str(request.recipe.data.source)
+    command = shlex.join(["tlmed", "advise", "--data", source, "--out", "x", "--goal", "auc", *options])
+    with pytest.raises(CheckFailed) as caught:
+        refuse_errors(request, GATE, table, command)
+    return str(caught.value)
+
+
+def test_the_command_that_mends_images_reads_them_as_the_advice_does_and_writes_where_it_may(tmp_path):
+    root = tmp_path / "Ann's scans"
+    root.mkdir()
+    recipe = override(load_recipe("feature_extractor"), (), {"data.source": str(root)})
+    request, evidence = Request(recipe, tmp_path), make_evidence(["a.png", "b.png"], root=root)
+    said = refuse(request, evidence.table, "--set", "data.groups=folder", "--skip-bad")
+    parsed = parse_command(said.partition("`")[2].partition("`")[0])
+    assert (parsed["write"], parsed["skip_bad"]) == (tmp_path / "corrected.csv", True)
+    (tmp_path / "corrected.csv").touch()  # somebody's file is not written over
+    parsed = parse_command(refuse(request, evidence.table).partition("`")[2].partition("`")[0])
+    assert parsed["write"] == root / "corrected.csv"
+
+
+def test_images_of_which_no_corrected_table_can_be_written_get_no_command(tmp_path, request_for):
+    several = make_evidence(["a.png", "b.png"], [[1, 0], [0, 1]], root=tmp_path).table
+    for table in (several, make_evidence(["a.png", "b.png"], root=None).table):
+        assert "--write" not in refuse(request_for(), table)

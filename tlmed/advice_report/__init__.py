@@ -3,5 +3,15 @@
 from tlmed.advice_report.advice_page import ADVICE_HTML, write_advice_page
 from tlmed.advice_report.advice_record import AdviceRecord, read_advice
 from tlmed.advice_report.advice_terminal import describe_advice
+from tlmed.advice_report.asked_options import LENIENT, READING, keep_options
 
-__all__ = ["ADVICE_HTML", "AdviceRecord", "describe_advice", "read_advice", "write_advice_page"]
+__all__ = [
+    "ADVICE_HTML",
+    "LENIENT",
+    "READING",
+    "AdviceRecord",
+    "describe_advice",
+    "keep_options",
+    "read_advice",
+    "write_advice_page",
+]

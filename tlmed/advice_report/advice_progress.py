@@ -4,9 +4,10 @@ import shlex
 
 from tlmed.advice_report.advice_record import AdviceRecord
 from tlmed.advice_report.advice_sentences import say_ends
+from tlmed.advice_report.asked_options import LENIENT, change_out, keep_options, name_beside
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import number
-from tlmed.run_files.advice_files import NOT_LEARNABLE, RECIPE_PY, RUN, STOPPED
+from tlmed.run_files.advice_files import LEARNABLE, NOT_LEARNABLE, RECIPE_PY, RUN, STOPPED
 from tlmed.words import count, join_names
 
 # The steps of the course in their order, as a sentence lists them.
@@ -61,50 +62,56 @@ def _is_cut(step) -> bool:
 
 
 def say_command(record: AdviceRecord) -> str:
-    """Return the command that goes on with this advice."""
-    content = record.content
-    if content.get("command"):
-        command = content["command"]
-    else:
-        parts = ["tlmed", "advise", "--data", content["source"], "--out", str(record.folder)]
-        if content.get("budget") is not None:
-            parts += ["--budget", f"{content['budget']:g}"]
-        if content["goal"]["text"] != "auc":
-            parts += ["--goal", content["goal"]["text"]]
-        command = shlex.join(parts)
-    gate = content.get("gate") or {}
-    needs = gate.get("errors") and not gate["accepted"] and "--accept" not in command
-    return f"{command} --accept" if needs else command
+    """Return the command that goes on with this advice; of one that Python asked for with a recipe, the call."""
+    command, gate = record.content.get("command"), record.content.get("gate") or {}
+    needs = gate.get("errors") and not gate["accepted"]
+    if not command:
+        return _write_call(record.folder, ", accept=True" if needs else "")
+    return f"{command} --accept" if needs and "--accept" not in shlex.split(command) else command
+
+
+def _write_call(folder, more="") -> str:
+    return f"tlmed.advise(..., out={str(folder)!r}{more})"
 
 
 def list_commands(record: AdviceRecord) -> list[tuple[str, str]]:
     """Return commands that use an advice, each after what it does; or the one command that goes on."""
     gate = record.content.get("gate") or {}
     if not record.is_complete:
+        which = "command" if record.content.get("command") else "call in Python, with the same arguments,"
         if gate.get("errors") and not gate["accepted"]:
             return [("Mend the errors first. To go on in spite of them:", say_command(record))]
-        return [("The same command goes on where it stopped:", say_command(record))]
-    return _use(record) if record.content["verdict"]["learnable"] != NOT_LEARNABLE else _look(record)
+        return [(f"The same {which} goes on where it stopped:", say_command(record))]
+    learnable = record.content["verdict"]["learnable"]
+    used = [] if learnable == NOT_LEARNABLE else _use(record)
+    return used if learnable == LEARNABLE else [*used, *_look(record)]
 
 
 def _use(record) -> list[tuple[str, str]]:
     folder, answer = record.folder, record.content["answer"]
-    recipe, source = str(folder / answer.get("recipe", RECIPE_PY)), record.content["source"]
     commands = [
         ("Classify new images:", ["tlmed", "predict", str(folder / answer["path"]), "new_images/"]),
-        ("Train the recipe again, after editing it for example:", ["tlmed", "train", recipe, "--data", source]),
+        ("Train the recipe again, after editing it for example:", ["tlmed", "train", *_list_recipe(record)]),
     ]
     if answer["path"] != RUN:
         commands.insert(1, ("Faster, with one network:", ["tlmed", "predict", str(folder / RUN), "new_images/"]))
     return [(words, shlex.join(parts)) for words, parts in commands]
 
 
+def _list_recipe(record) -> list[str]:
+    """Return the recipe and its images as commands take them; how the images are read is in the recipe."""
+    recipe = str(record.folder / record.content["answer"].get("recipe", RECIPE_PY))
+    return [recipe, "--data", record.content["source"], *keep_options(record.content.get("command", ""), LENIENT)]
+
+
 def _look(record) -> list[tuple[str, str]]:
-    """Return commands for images from which nothing was learnt: nobody should classify by such a network."""
-    folder, source = record.folder, record.content["source"]
-    look = ["tlmed", "data", "show", source, "--out", f"{folder}-images"]
-    again = ["tlmed", "advise", "--data", source, "--out", f"{folder}-again"]
+    """Return commands for images from which nothing was learnt for sure: nobody should just use such a network."""
+    command, again = record.content.get("command"), name_beside(record.folder, "again")
+    show = ["tlmed", "data", "show", *_list_recipe(record), "--out", name_beside(record.folder, "images")]
     return [
-        ("Look at the images and their labels:", shlex.join(look)),
-        ("Ask again, after images were added or labels mended:", shlex.join(again)),
+        ("Look at the images and their labels:", shlex.join(show)),
+        (
+            "Ask again, after images were added or labels mended:",
+            change_out(command, again) if command else _write_call(again),
+        ),
     ]

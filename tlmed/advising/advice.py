@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,4 +94,16 @@ def advise(
     tables = tuple(Path(file) for file in experience)
     request = Request(recipe, Path(out), budget, read_goal(goal), accept, tuple(backbones), tables, skip_bad)
     screen = Screen(sys.stdout if verbose else io.StringIO(), waits=False)
-    return Advice(make_advice(request, screen, open_voice(verbose)))
+    command = "" if isinstance(data, Recipe) else _write_command(request)
+    return Advice(make_advice(request, screen, open_voice(verbose), command))
+
+
+def _write_command(request) -> str:
+    """Return the command that asks for the same, for people who go on in a shell."""
+    words = ["tlmed", "advise", "--data", str(request.recipe.data.source), "--out", str(request.folder)]
+    words += ["--budget", "none" if request.budget is None else f"{request.budget:f}".rstrip("0").rstrip(".")]
+    words += ["--goal", request.goal.text]
+    words += ["--backbones", ",".join(request.networks)] if request.networks else []
+    words += [word for file in request.experience if file != SHIPPED for word in ("--experience", str(file))]
+    given = {"--accept": request.accept, "--no-experience": not request.has_shipped, "--skip-bad": request.skip_bad}
+    return shlex.join([*words, *(option for option, is_given in given.items() if is_given)])

@@ -1,8 +1,10 @@
 """What follows from an advice: is there anything to learn, what to do next, and how sure all this is."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from tlmed.advising.goals import Goal
+from tlmed.advising.stories import Story
 from tlmed.advising.work import CHANCE
 from tlmed.metrics.names import name_inline
 from tlmed.run_files.advice_files import DROPPED, LEARNABLE, NOT_LEARNABLE, STOPPED, UNSURE, UNTRIED
@@ -124,18 +126,13 @@ def _say_price(goal, metrics) -> str:
     return f"; at that threshold the {other} is {_show(entry['value'], entry.get('low'), entry.get('high'))}"
 
 
-def list_next(
-    steps: Sequence[Mapping], gate: Mapping, curve: Mapping | None, answer: Mapping, images: int
-) -> list[dict]:
+def list_next(story: Story) -> list[dict]:
     """Return what to do next, the most useful first.
 
     Args:
-        steps: What was tried, as `advice.json` says it.
-        gate: What `advice.json` says of the gate.
-        curve: The learning curve of the gate; None: there is none.
-        answer: What `advice.json` says of the answer.
-        images: How many development images there are.
+        story: The advice with its answer and verdict.
     """
+    gate, answer = story.gate, story.answer
     said = []
     if gate["shortcuts"]:
         text = (
@@ -144,18 +141,21 @@ def list_next(
         )
         said.append({"what": "shortcut", "says": text})
     labels = gate["kinds"].get("label", 0)
-    if labels > _MANY_LABELS * images:
+    if labels > _MANY_LABELS * story.data["development"]:
         text = (
             f"Look at the {count(labels, 'image')} whose label may be wrong ({gate['page']}): wrong labels cost most."
         )
         said.append({"what": "labels", "says": text})
-    said += _say_images(curve, answer)
-    said += _say_computing(_list_tried(steps))
-    text = (
-        "Try the answer on images of another scanner or hospital: `tlmed evaluate DIR --data OTHER` says how it does "
-        "there. Nothing in these images can."
-    )
-    return [*said, {"what": "scanner", "says": text}]
+    said += _say_images(story.curve, answer)
+    said += _say_computing(_list_tried(story.steps))
+    if story.verdict["learnable"] != NOT_LEARNABLE:
+        command = f"tlmed evaluate {shlex.quote(str(story.request.folder / answer['path']))} --data OTHER"
+        text = (
+            f"Try the answer on images of another scanner or hospital: `{command}` says how it does there. Nothing in "
+            "these images can."
+        )
+        said.append({"what": "scanner", "says": text})
+    return said
 
 
 def _say_images(curve, answer) -> list[dict]:

@@ -121,7 +121,7 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
         story.gate["accepted"] = bool(story.gate["errors"]) and request.accept
         if faults := diary.done["faults"]:
             raise InputError(faults)
-        refuse_errors(request, story.gate)
+        refuse_errors(request, story.gate, subject.images.table, story.command)
         screen.say(say_fingerprint(story.fingerprint))
         for rule in story.rules:
             screen.say(f"Rule, {rule['name']}: {rule['says']} [{rule['source']}]")
@@ -277,6 +277,5 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     tested = story.answer["metrics"].get("auc") or {}
     story.verdict = judge_learnable(decision["found_auc"], tested, untried, story.curve)
     story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
-    images = story.data["development"]
-    story.next = list_next(story.steps, story.gate, story.curve, story.answer, images)
+    story.next = list_next(story)
     story.sure = [*say_sure(story.steps, decision["found"], story.answer, untried), *say_validation(story.data)]

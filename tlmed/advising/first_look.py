@@ -1,20 +1,24 @@
 """The first look at the images: the gate, what they are, and which of them play which part."""
 
 import hashlib
+import os
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tlmed.advice_report import LENIENT, READING, keep_options
 from tlmed.advising.at_hand import read_networks
 from tlmed.advising.cures import suggest_cure
 from tlmed.advising.request import Request
 from tlmed.backbones.deciding_images import say_taught
-from tlmed.data import ImageSet, join_units
+from tlmed.data import ImageSet, Table, join_units
 from tlmed.errors import CheckFailed, InputError
 from tlmed.findings import shorten
 from tlmed.gate import Findings
+from tlmed.gate.corrected_table import find_uncorrectable
 from tlmed.inspection import CHECK_JSON, CHECK_PAGE, Inquiry, Subject, open_subject, write_check
 from tlmed.inspection.inquiry import Course, inquire
 from tlmed.metrics import describe_default, positive_index
@@ -25,6 +29,7 @@ from tlmed.words import count, join_names
 VAL, TEST = "val", "test"
 _MOST = 4  # findings of each level on a screen
 SHORTCUT = "shortcut"
+_CORRECTED = "corrected.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +108,14 @@ def look(request: Request, subject: Subject, voice: Voice) -> Look:
     return Look(subject, course, found)
 
 
-def refuse_errors(request: Request, gate: dict) -> None:
+def refuse_errors(request: Request, gate: dict, table: Table, command: str) -> None:
     """Refuse images in which the gate found errors, unless these were accepted.
 
     Args:
         request: What is asked for.
         gate: As `describe_gate` returns it.
+        table: The images.
+        command: That of the user, whose options say how the images are read.
 
     Raises:
         CheckFailed: With what can be done.
@@ -117,10 +124,30 @@ def refuse_errors(request: Request, gate: dict) -> None:
         kinds = join_names([f"{amount} {kind}" for kind, amount in gate["error_kinds"].items()])
         raise CheckFailed(
             "Images must have no errors before they are learned from: what they say would not hold for new images. "
-            f"`tlmed data check {request.recipe.data.source} --write corrected.csv` writes a table without what can be "
-            f"corrected, and `--accept` goes on all the same. Received: {count(gate['errors'], 'error')} ({kinds}); "
-            f"{request.folder / CHECK_PAGE} shows them."
+            f"{_say_correction(request, table, command)}`--accept` goes on all the same. Received: "
+            f"{count(gate['errors'], 'error')} ({kinds}); {request.folder / CHECK_PAGE} shows them."
         )
+
+
+def _say_correction(request, table, command) -> str:
+    """Return the command that writes a corrected table; "" where images or folders do not allow one."""
+    file = _find_place(table)
+    if file is None or not command:
+        return ""
+    words = ["tlmed", "data", "check", str(request.recipe.data.source), *keep_options(command, READING | LENIENT)]
+    written = shlex.join([*words, "--write", str(file)])
+    return f"`{written}` writes a table without what can be corrected, and "
+
+
+def _find_place(table) -> Path | None:
+    """Return where a corrected table can be written: paths in it lead from its own folder."""
+    if table.root is None:
+        return None
+    for folder in (Path(), table.root.resolve().parent, table.root):
+        file = folder / _CORRECTED
+        if not file.exists() and os.access(folder, os.W_OK) and not find_uncorrectable(table, file):
+            return file
+    return None
 
 
 def describe_gate(found: Findings, accept: bool) -> dict:

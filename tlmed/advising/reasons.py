@@ -1,11 +1,12 @@
 """Why a recipe is as it is: the reason of each setting, as comments of its file."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from tlmed.advising.attempts import PROBES, Attempt, Log
 from tlmed.advising.climbing import Choice
 from tlmed.advising.work import describe_score
-from tlmed.run_files.advice_files import KEPT
+from tlmed.run_files.advice_files import KEPT, RECIPE_PY
 from tlmed.words import count
 
 
@@ -59,7 +60,7 @@ def tell_story(story, choice: Choice) -> list[str]:
         f"Advice for {source}: {best.network.name}, {best.changes}.",
         f"Decided on {count(story.data['development'], 'development image')}, where {had} "
         f"{describe_score(judged.score)}; the test images took no part. Every setting may be changed.",
-        f"tlmed train {story.request.folder / 'recipe.py'}",
+        shlex.join(["tlmed", "train", str(story.request.folder / RECIPE_PY)]),
     ]
     if best.members > 1:
         said.append(

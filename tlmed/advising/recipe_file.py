@@ -16,7 +16,7 @@ def write_recipe(recipe: Recipe, reasons: Mapping[str, str], story: Sequence[str
     Args:
         recipe: The recipe.
         reasons: The name of a field, such as "backbone" or "data.image_size", to why it is as it is.
-        story: Sentences for the docstring.
+        story: Sentences for the docstring, and commands, which stay in one line.
 
     >>> from tlmed.sections import Images, Phase
     >>> recipe = Recipe(Images("a/"), "VGG16", (Phase("head", thaw=0, epochs=5, learning_rate=1e-3),))
@@ -24,7 +24,8 @@ def write_recipe(recipe: Recipe, reasons: Mapping[str, str], story: Sequence[str
     ['    # The best probe.', '    backbone="VGG16",']
     """
     lines, said = [], set()
-    for line in to_source(recipe, "\n\n".join(textwrap.fill(sentence, WIDTH - 2) for sentence in story)).splitlines():
+    story = [each if each.startswith("tlmed ") else textwrap.fill(each, WIDTH - 2) for each in story]
+    for line in to_source(recipe, "\n\n".join(story)).splitlines():
         found = _FIELD.match(line)
         if found and found[2] not in said:
             said.add(found[2])

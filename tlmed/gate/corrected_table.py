@@ -135,6 +135,12 @@ def check_correctable(table: Table, file: Path) -> None:
     Raises:
         InputError: What is wrong with them.
     """
+    if fault := find_uncorrectable(table, file):
+        raise InputError(fault)
+
+
+def find_uncorrectable(table: Table, file: Path) -> str:
+    """Return why a table of files cannot hold some images, or not there; "" if it can. Arguments as above."""
     if table.root is None:
         fault = "which holds no files"
     elif table.folders is not None or any(split_part(path)[1] for path in table.paths):
@@ -144,13 +150,13 @@ def check_correctable(table: Table, file: Path) -> None:
     elif odd := [name for name in table.classes if is_blank(name)]:
         fault = f"with the class {odd[0]!r}, which in a table means that the label is missing"
     elif not table.root.resolve().is_relative_to(file.parent.resolve()):
-        raise InputError(
+        return (
             f"`--write` must name a file in {table.root}, where the images are, or in a folder above it: paths in a "
             f"table lead from its own folder. Received: {file}."
         )
     else:
-        return
-    raise InputError(f"`--write` must be given for files with one label each. Received: data={table.source}, {fault}.")
+        return ""
+    return f"`--write` must be given for files with one label each. Received: data={table.source}, {fault}."
 
 
 def _check_rest(evidence: Evidence, out: Collection[int]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import shlex
 from pathlib import Path
 
 from tlmed.errors import InputError, one_line
@@ -196,7 +197,8 @@ def _write_table(evidence: Evidence, found: Findings, file: Path) -> str:
     joined = f"; {count(corrected.joined, 'image')} in another group than before" if corrected.joined else ""
     options = f" {corrected.options}" if corrected.options else ""
     return (
-        f"Written: {file}, {count(len(corrected.rows), 'image')}{joined}{left}. Take it with `--data {file}{options}`."
+        f"Written: {file}, {count(len(corrected.rows), 'image')}{joined}{left}. Take it with "
+        f"`--data {shlex.quote(str(file))}{options}`."
     )
 
 
