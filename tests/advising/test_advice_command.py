@@ -33,3 +33,12 @@ def test_a_command_asks_for_the_same_as_a_call(asked, tmp_path, monkeypatch):
         by_command, _ = asked.pop()
         assert dataclasses.replace(by_command, recipe=request.recipe) == request
         assert by_command.recipe == request.recipe
+
+
+def test_a_table_that_cannot_be_contributed_to_is_refused_before_the_work(asked, tmp_path):
+    (tmp_path / "scans").mkdir()
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\n")
+    status, _, error = here("advise", "--data", tmp_path / "scans", "--out", tmp_path / "out", "--contribute", table)
+    assert (status, asked) == (2, [])
+    assert "labels.csv, without 'set'" in error

@@ -17,8 +17,11 @@ from tlmed.run_files.advice_files import read_advice_json
 
 
 class Silent:
+    def __init__(self):
+        self.lines = []
+
     def say(self, line):
-        pass
+        self.lines.append(line)
 
 
 @pytest.fixture
@@ -35,15 +38,18 @@ def told(monkeypatch):
     return seen
 
 
-def ask(folder: Path, budget: float):
-    request = Request(load_recipe("feature_extractor"), folder, budget=budget)
+def ask(folder: Path, budget: float | None) -> str:
+    request, screen = Request(load_recipe("feature_extractor"), folder, budget=budget), Silent()
     with pytest.raises(InputError):
-        course.make_advice(request, None, None)
+        course.make_advice(request, screen, None)
+    return " ".join(screen.lines)
 
 
 def test_a_complete_advice_keeps_its_own_budget_whatever_the_command_says(told, tmp_path):
     folder = write_sample(tmp_path, COMPLETE)
-    ask(folder, 60.0)
+    assert ask(folder, 60.0) == ""
+    for larger in (7200.0, None):
+        assert "made within its budget of 30 min" in ask(folder, larger)
     assert told[0].budget == COMPLETE["budget"] == read_advice_json(folder)["budget"] != 60.0
 
 

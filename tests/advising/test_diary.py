@@ -31,6 +31,22 @@ def test_what_was_done_is_there_for_the_next_command(request_here):
         assert diary.seconds >= ended
 
 
+@pytest.mark.parametrize("place", ["scans", "scans/ill", "scans/ill/new"])
+def test_an_advice_is_not_written_among_the_images(request_here, tmp_path, place):
+    scans = tmp_path / "scans"
+    (scans / "ill").mkdir(parents=True)
+    data = dataclasses.replace(request_here.recipe.data, source=str(scans))
+    request = dataclasses.replace(request_here, recipe=dataclasses.replace(request_here.recipe, data=data))
+    with (
+        pytest.raises(InputError, match="must not be in the folder of the images"),
+        open_diary(dataclasses.replace(request, folder=tmp_path / place)),
+    ):
+        pass
+    assert list(scans.rglob("*")) == [scans / "ill"]
+    with open_diary(dataclasses.replace(request, folder=tmp_path / "scans-advice")):
+        pass
+
+
 def test_a_larger_budget_goes_on_and_another_goal_or_other_images_do_not(request_here):
     with open_diary(request_here) as diary:
         diary.note(gate={})

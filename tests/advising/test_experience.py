@@ -12,6 +12,7 @@ from tlmed.advising.experience import (
     COLUMNS,
     PROBE,
     SHIPPED,
+    check_contribution,
     contribute,
     describe_set,
     leave_out,
@@ -42,6 +43,23 @@ def test_what_was_contributed_is_read_again(table):
     rows = read_experience([table])
     assert rows == (make_row(), make_row(kind="thaw2", recipe="fine_tuning", score=0.85))
     assert read_experience([table, table]) == rows + rows
+
+
+def test_a_table_that_cannot_be_added_to_is_refused_before_there_is_anything_to_add(table, tmp_path):
+    out = tmp_path / "advice"
+    check_contribution(table, out, "breast study 7")
+    check_contribution(out / "mine.csv", out)
+    other = tmp_path / "other.csv"
+    other.write_text("path,label\n")
+    for file, name, fault in (
+        (other, None, "other.csv, without 'set'"),
+        (tmp_path / "no" / "mine.csv", None, "must go into a file that can be written"),
+        (table / "mine.csv", None, "must go into a file that can be written"),
+        (tmp_path, None, "must be a CSV file"),
+        (table, "Smith/a.png", "`--name` must be up to 80 plain letters"),
+    ):
+        with pytest.raises(InputError, match=re.escape(fault)):
+            check_contribution(file, out, name)
 
 
 @pytest.mark.parametrize(

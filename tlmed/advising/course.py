@@ -45,6 +45,7 @@ from tlmed.run_files.advice_files import (
     read_decision,
 )
 from tlmed.screen import Screen
+from tlmed.status import describe_seconds
 from tlmed.tasks import MULTI_LABEL, ORDINAL
 from tlmed.voice import Voice
 from tlmed.words import count
@@ -73,7 +74,13 @@ def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "
     """
     done = is_complete(request.folder)
     if done:  # what is complete was made within its own budget
-        request = dataclasses.replace(request, budget=read_advice_json(request.folder).get("budget"))
+        own = read_advice_json(request.folder).get("budget")
+        if own is not None and (request.budget is None or request.budget > own):
+            screen.say(
+                f"{request.folder} holds a complete advice, made within its budget of {describe_seconds(own)}. A "
+                "larger --budget changes nothing in it: ask in another --out."
+            )
+        request = dataclasses.replace(request, budget=own)
     with open_diary(request) as diary:
         story = Story(request, diary, command)
         try:

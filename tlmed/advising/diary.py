@@ -11,6 +11,7 @@ import tlmed
 from tlmed.advising.request import Request
 from tlmed.errors import InputError
 from tlmed.run_files.advice_files import STATE_JSON, read_state, write_state
+from tlmed.source_forms import FOLDER, find_form
 
 _LOCK = ".advice.lock"
 _WORDS = {"source": "data", "recipe": "settings", "networks": "backbones"}
@@ -59,10 +60,15 @@ def open_diary(request: Request) -> Iterator[Diary]:
     """Open the diary of a directory for the block, in which no other command works there.
 
     Raises:
-        InputError: If the directory cannot be made, holds something else or an advice for another request, or is
-            worked on by another command.
+        InputError: If the directory cannot be made, lies among the images, holds something else or an advice for
+            another request, or is worked on by another command.
     """
-    folder = request.folder
+    folder, source = request.folder, request.recipe.data.source
+    if find_form(source) == FOLDER and folder.resolve().is_relative_to(Path(source).expanduser().resolve()):
+        raise InputError(
+            "`--out` must not be in the folder of the images, where its pictures would be read as images, too. "
+            f"Received: {folder}, in {source}."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         others = [path.name for path in folder.iterdir() if path.name != _LOCK]

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ SHIPPED = Path(__file__).parent.parent / "advise" / "experience.csv"
 PROBE = "probe"  # the kind whose score stands beside those of all others
 THAWED = "thaw"  # what all kinds begin with that thaw some blocks: one, two, or as many as helped
 SIZES = (64, 128, 224)  # sides of images, in pixels, whose detail the table holds
+_WRITABLE = "Experience must go into a file that can be written."
 _MOST_BYTES, _MOST_ROWS = 2**24, 50_000
 _TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.,:()+-]{0,79}")
 _FILE_NAME = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,6}$")
@@ -260,6 +262,32 @@ def _write(value) -> str:
     return "" if value is None else str(value)
 
 
+def check_contribution(file: Path, out: Path, name: str | None = None) -> None:
+    """Refuse a table to which nothing could be added at the end of the work, or a name that it has no room for.
+
+    Args:
+        file: The table.
+        out: The directory of the advice, which may be made by then.
+        name: What the user calls the images.
+
+    Raises:
+        InputError: If the file is there and no such table, cannot be written, or the name is none.
+    """
+    if file.exists():
+        read_experience([file])
+    folder = file.parent.resolve()
+    if folder == out.resolve():
+        folder = next(part for part in (folder, *folder.parents) if part.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        why = "a folder that may not be written to" if folder.is_dir() else "no folder"
+        raise InputError(f"{_WRITABLE} Received: {file}, where {folder} is {why}.")
+    if name is not None:
+        try:
+            _FORMS["set"].parse(name)
+        except ValueError as error:
+            raise InputError(f"`--name` {error}. Received: {name[:80]!r}.") from None
+
+
 def contribute(file: str | Path, rows: Sequence[Experience]) -> None:
     """Add rows to a table of experience, or make it; whole or not at all.
 
@@ -278,7 +306,7 @@ def contribute(file: str | Path, rows: Sequence[Experience]) -> None:
     try:
         write_csv(file, COLUMNS, ([_write(getattr(row, name)) for name in COLUMNS] for row in kept.values()))
     except OSError as error:
-        raise InputError(f"Experience must go into a file that can be written. Received: {file}: {error}.") from error
+        raise InputError(f"{_WRITABLE} Received: {file}: {error}.") from error
 
 
 def _check(row: Experience) -> Experience:
