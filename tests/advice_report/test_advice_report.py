@@ -298,6 +298,10 @@ def test_an_order_is_called_that_of_experience_only_where_experience_compares():
     content = {**COMPLETE, "experience": {"used": True, "rows": 130, "nearest": [], "order": ["A", "B"]}}
     told = content["experience"]
     assert say_experience(make(content)).startswith("What was tried first follows from 130 results")
+    told["own"] = 3
+    assert "3 results of experience are of these images, or of many of them, and were left" in say_experience(
+        make(content)
+    )
     told["compared"] = []
     assert "compare none of these networks" in say_experience(make(content))
     told |= {"order": ["A", "B", "C"], "compared": ["A", "B"]}

@@ -5,8 +5,10 @@ import pytest
 from tests.advising.experience_rows import make_row
 from tlmed.advising.contributed_rows import make_rows
 from tlmed.advising.experience import contribute, name_set, read_experience
+from tlmed.advising.image_sketches import sketch_images
 from tlmed.advising.nearest_sets import expect_gain
 
+SKETCH = sketch_images(["a", "b"])
 PRINT = make_row().fingerprint | {"counts": {"smith_ill": 200, "smith_well": 100}, "task": "single-label"}
 
 
@@ -35,7 +37,7 @@ def advice():
         "ensemble": [make_attempt("ensemble", 0.86)],
     }
     steps = [{"step": step, "tried": each, "says": "smith"} for step, each in tried.items()]
-    data = {"task": "single-label", "classes": {"smith_ill": 200}}
+    data = {"task": "single-label", "classes": {"smith_ill": 200}, "sketch": SKETCH}
     return {"version": "0.1.0", "source": "/data/smith", "data": data, "fingerprint": PRINT, "steps": steps}
 
 
@@ -50,8 +52,8 @@ def test_each_single_network_that_was_scored_is_a_row(advice, tmp_path):
         ("all-layers", "lp_ft", "MobileNetV2", "imagenet", 0.85, 0.81),
         ("adapters", "advise", "MobileNetV2", "imagenet", 0.84, None),
     ]
-    assert {(row.set, row.image_size, row.runs, row.seconds, row.contributed) for row in rows} == {
-        (name_set(PRINT), "128x96", 4, 10.0, True)
+    assert {(row.set, row.image_size, row.runs, row.seconds, row.contributed, row.sketch) for row in rows} == {
+        (name_set(PRINT), "128x96", 4, 10.0, True, SKETCH)
     }
     contribute(tmp_path / "mine.csv", rows)
     again = read_experience([tmp_path / "mine.csv"])

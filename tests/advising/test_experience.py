@@ -100,7 +100,7 @@ def test_what_is_not_known_is_a_blank_cell(table, column):
     ("content", "said"),
     [
         ("", "without 'set'"),
-        (",".join(COLUMNS[:-1]), "without 'contributed'"),
+        (",".join(COLUMNS[:-1]), "without 'sketch'"),
         (",".join((*COLUMNS, "patient")), "with 'patient'"),
         (",".join(COLUMNS[::-1]), "in another order"),
         (",".join((*COLUMNS, "set")), "or twice"),

@@ -2,6 +2,7 @@
 
 from tlmed.advice_report.advice_page import ADVICE_HTML, write_advice_page
 from tlmed.advice_report.advice_record import AdviceRecord, read_advice
+from tlmed.advice_report.advice_sentences import say_left_out
 from tlmed.advice_report.advice_terminal import describe_advice
 from tlmed.advice_report.asked_options import LENIENT, READING, keep_options
 
@@ -13,5 +14,6 @@ __all__ = [
     "describe_advice",
     "keep_options",
     "read_advice",
+    "say_left_out",
     "write_advice_page",
 ]

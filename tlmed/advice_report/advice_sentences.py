@@ -204,21 +204,37 @@ def say_experience(record: AdviceRecord) -> str:
     experience = record.content.get("experience")
     if not experience:
         return ""
-    order = f" The order: {', '.join(experience['order'])}." if experience.get("order") else ""
+    order = f"The order: {', '.join(experience['order'])}." if experience.get("order") else ""
+    left = say_left_out(experience["own"]) if experience.get("own") else ""
+    return " ".join(filter(None, [_say_used(experience), left, order, _say_uncompared(experience)]))
+
+
+def _say_used(experience) -> str:
     if not experience["used"]:
-        return f"Results on other data did not decide what was tried first.{order}"
+        return "Results on other data did not decide what was tried first."
     results = count(experience["rows"], "result") if "rows" in experience else "results"
-    compared = experience.get("compared")
-    if compared == []:
-        return (
-            f"The {results} on other data compare none of these networks with each other, and decided no order.{order}"
-        )
+    if experience.get("compared") == []:
+        return f"The {results} on other data compare none of these networks with each other, and decided no order."
     said = f"What was tried first follows from {results} on other data"
     if nearest := experience.get("nearest"):
         said += f", of which {join_names(nearest)} {'is' if len(nearest) == 1 else 'are'} most alike"
-    others = [name for name in experience.get("order", ()) if compared is not None and name not in compared]
-    left = f" Of {join_names(others)} they tell nothing." if others else ""
-    return f"{said}.{order}{left}"
+    return f"{said}."
+
+
+def _say_uncompared(experience) -> str:
+    compared = experience.get("compared")
+    others = [name for name in experience.get("order", ()) if compared and name not in compared]
+    return f"Of {join_names(others)} they tell nothing." if others else ""
+
+
+def say_left_out(own: int) -> str:
+    """Return that results of experience were left out.
+
+    >>> say_left_out(1)
+    '1 result of experience is of these images, or of many of them, and was left out.'
+    """
+    verb, was = ("is", "was") if own == 1 else ("are", "were")
+    return f"{count(own, 'result')} of experience {verb} of these images, or of many of them, and {was} left out."
 
 
 def list_shortcuts(record: AdviceRecord) -> list[str]:

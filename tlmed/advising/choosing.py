@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.experience import Experience, read_experience
+from tlmed.advising.image_sketches import have_common
 from tlmed.advising.nearest_sets import ExpectedGain, expect_gain, find_nearest, list_compared, order_backbones
+from tlmed.advising.request import Request
 from tlmed.advising.work import Work
 from tlmed.errors import InputError
 
@@ -12,12 +14,28 @@ _SHOWN = 3  # sets that are named
 _LEAST_SETS = 3  # of which a gain must be known
 
 
-def choose_networks(work: Work, fingerprint: Mapping) -> tuple[list[Network], dict]:
+def read_others(request: Request, sketch: str) -> tuple[tuple[Experience, ...], int]:
+    """Return the rows of experience on other images, and how many were left out because they are of the same ones.
+
+    Args:
+        request: What is asked for.
+        sketch: Of its images.
+    """
+    rows = read_experience(request.experience)
+    others = tuple(row for row in rows if not have_common(row.sketch, sketch))
+    return others, len(rows) - len(others)
+
+
+def choose_networks(
+    work: Work, fingerprint: Mapping, rows: tuple[Experience, ...], own: int = 0
+) -> tuple[list[Network], dict]:
     """Return the networks in the order in which they are probed, and what `advice.json` says of that.
 
     Args:
         work: The work.
         fingerprint: Of the development images.
+        rows: Of experience on other images.
+        own: How many were left out.
 
     Raises:
         InputError: If no weights are at hand.
@@ -30,30 +48,35 @@ def choose_networks(work: Work, fingerprint: Mapping) -> tuple[list[Network], di
             "downloads others, and `--backbones MobileNetV2=none` begins with random ones. "
             f"Received: none for images of {size[0]} x {size[1]} pixels."
         )
-    if not work.request.experience:
-        return networks, {"used": False, "rows": 0, "nearest": [], "order": [one.name for one in networks]}
-    rows = read_experience(work.request.experience)
+    told = {"used": bool(rows), "rows": len(rows), "own": own, "nearest": list_nearest(rows, fingerprint)}
+    if not rows:
+        return networks, {**told, "order": [one.name for one in networks]}
     by_name = {network.name: network for network in networks}
     order = order_backbones(rows, fingerprint, list(by_name))
-    told = {"used": True, "rows": len(rows), "nearest": list_nearest(rows, fingerprint), "order": order}
-    told["compared"] = list_compared(rows, fingerprint, order)
-    return [by_name[name] for name in order], told
+    return [by_name[name] for name in order], {
+        **told,
+        "order": order,
+        "compared": list_compared(rows, fingerprint, order),
+    }
 
 
-def expect(work: Work, fingerprint: Mapping, kind: str, over: str) -> ExpectedGain | None:
+def expect(
+    rows: tuple[Experience, ...], fingerprint: Mapping, metric: str, kind: str, over: str
+) -> ExpectedGain | None:
     """Return what a kind of training gained over another on images that are alike; None where too little is known.
 
     A gain of another metric than that of the goal counts for nothing.
 
     Args:
-        work: The work.
+        rows: Of experience on other images.
         fingerprint: Of the development images.
+        metric: That of the goal.
         kind: As the table of experience calls it, such as "all-layers".
         over: Likewise, such as "probe" or "thaw2".
     """
-    if not work.request.experience:
+    if not rows:
         return None
-    found = expect_gain(read_experience(work.request.experience), fingerprint, kind, over, work.metric)
+    found = expect_gain(rows, fingerprint, kind, over, metric)
     return found if found.mean is not None and found.sets >= _LEAST_SETS else None
 
 

@@ -20,7 +20,8 @@ def make_rows(advice: Mapping, image_size: tuple[int, int], cores: int, name: st
     """Return a row for each single network that an advice has scored.
 
     Args:
-        advice: The content of `advice.json`. Of what it says of the images, the fingerprint alone is taken.
+        advice: The content of `advice.json`. Of what it says of the images, the fingerprint and the sketch alone are
+            taken.
         image_size: Height and width to which it resized them.
         cores: Of the processor that trained.
         name: What the user calls the images; None: a digest of their fingerprint.
@@ -44,6 +45,7 @@ def make_rows(advice: Mapping, image_size: tuple[int, int], cores: int, name: st
             date=date.today().isoformat(),
             provenance=_ORIGIN,
             contributed=True,
+            sketch=advice["data"]["sketch"],
         )
         for kind, tried in found
     ]

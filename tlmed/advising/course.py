@@ -5,11 +5,11 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from tlmed.advice_report import describe_advice, read_advice, write_advice_page
+from tlmed.advice_report import describe_advice, read_advice, say_left_out, write_advice_page
 from tlmed.advising import opening
 from tlmed.advising.advice_rules import LEAST_UNITS, apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
-from tlmed.advising.choosing import choose_networks, expect
+from tlmed.advising.choosing import choose_networks, expect, read_others
 from tlmed.advising.climbing import Choice, climb, go_further, is_above_chance
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
 from tlmed.advising.development_fingerprint import Fingerprint, count_units, describe_development
@@ -235,8 +235,11 @@ def _as_tuples(settings) -> dict:
 
 def _decide(work: Work, story: Story) -> dict:
     """Try what promises most, and seal the decision; return the content of `decision.json`."""
-    networks, story.experience = choose_networks(work, story.fingerprint)
-    expected = functools.partial(expect, work, story.fingerprint)
+    rows, own = read_others(work.request, story.data["sketch"])
+    networks, story.experience = choose_networks(work, story.fingerprint, rows, own)
+    if own:
+        work.screen.say(say_left_out(own))
+    expected = functools.partial(expect, rows, story.fingerprint, work.metric)
     try:
         chosen = probe_all(work, networks)
         best = climb(work, chosen, expected)

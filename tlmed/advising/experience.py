@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlmed.advising.image_sketches import DIGITS
 from tlmed.errors import InputError
 from tlmed.in_domain import IN_DOMAIN
 from tlmed.regular_files import read_regular
@@ -73,6 +74,7 @@ class Experience:
         date: When it was written down, as 2026-11-27.
         provenance: How the row was made.
         contributed: Whether a user gave it.
+        sketch: Of all images, as `image_sketches` makes it, so that the same ones are known again; None: not known.
     """
 
     set: str
@@ -106,6 +108,7 @@ class Experience:
     date: str
     provenance: str
     contributed: bool
+    sketch: str | None = None
 
     @property
     def fingerprint(self) -> dict:
@@ -195,6 +198,7 @@ _FORMS: dict[str, _Number | _Text | _Truth] = {
     "tlmed": _Text("a version such as 0.1.0", re.compile(r"[0-9][0-9A-Za-z.+]{0,29}")),
     "date": _Text("a date such as 2026-11-27", re.compile(r"2[0-9]{3}-[01][0-9]-[0-3][0-9]")),
     "contributed": _Truth(),
+    "sketch": _Text(f"{DIGITS} digits from 0 to f", re.compile(f"[0-9a-f]{{{DIGITS}}}"), blank=True),
 }
 
 

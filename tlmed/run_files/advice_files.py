@@ -51,6 +51,7 @@ class AdvisedData(TypedDict, total=False):
     groups: int | None
     task: Required[str]  # of `tlmed.tasks`
     validation: ValidationImages
+    sketch: str  # by which the same images are known again in a table of experience
 
 
 class GateSummary(TypedDict, total=False):
@@ -98,6 +99,7 @@ class UsedExperience(TypedDict, total=False):
     rows: int
     nearest: list[str]  # the data sets that are most alike
     order: list[str]  # what was tried first
+    own: int  # results that were left out, because they are of the same images
     compared: list[str]  # the networks among these that the results compare; the others follow as they were given
 
 
