@@ -118,8 +118,10 @@ def test_what_halves_an_interval_is_counted_in_patients_and_said_only_of_many(an
 def test_a_verdict_and_a_learning_curve_that_differ_are_both_said():
     nothing, something, test = bounds(0.52, 0.45, 0.59), bounds(0.7, 0.6, 0.8), bounds(0.7, 0.6, 0.8)
     risen, flat = curve(half=0.05), curve(now=0.55)
-    judged = judge_learnable(nothing, test, curve=risen)
+    assert "of another network than LeNet5" in judge_learnable(nothing, test, curve=risen, backbone="LeNet5")["says"][2]
+    judged = judge_learnable(nothing, test, curve=risen, backbone="MobileNetV2")
     assert judged["learnable"] == "unsure"
+    assert "another network" not in judged["says"][2]
     assert "0.520 (95 % interval 0.450 to 0.590), which does not lie above 0.5" in judged["says"][0]
     assert (
         "the AUC of a linear head on the features of MobileNetV2, fitted on 100 training images and tested on other "

@@ -17,13 +17,11 @@ _OTHER_SIDE = {"sensitivity": "specificity", "specificity": "sensitivity"}
 _FEW_VALIDATION, _FEW_OF_CLASS = 100, 10  # patients or images, below which choices by them rest on luck, too
 _WIDE = 0.1  # width of an interval from which on more test images are what is needed
 _LEAST_UNITS = 20  # test patients or images; below, the t of few degrees of freedom makes an interval wider still
-_DIFFER = (
-    "The two differ because the curve is of training images alone, in other folds, and of a head on frozen features; "
-    "where there is little to see, either may find it, or miss it, by luck."
-)
 
 
-def judge_learnable(found: Mapping, tested: Mapping, untried: str = "", curve: Mapping | None = None) -> dict:
+def judge_learnable(
+    found: Mapping, tested: Mapping, untried: str = "", curve: Mapping | None = None, backbone: str = ""
+) -> dict:
     """Return whether there is anything to learn: whether both intervals of the AUC lie above guessing.
 
     Where the learning curve of the check says another thing, that is said, too, and nothing is denied that it shows.
@@ -33,6 +31,7 @@ def judge_learnable(found: Mapping, tested: Mapping, untried: str = "", curve: M
         tested: That of the answer on test images: `value`, `low`, `high`.
         untried: Whose AUC `found` is, where what was decided was not tried on development images.
         curve: The learning curve; None: there is none.
+        backbone: What was decided for.
     """
     verdict = _judge_scores(found, tested, untried)
     if curve is None or (verdict["learnable"] != NOT_LEARNABLE) == _is_curve_above(curve):
@@ -42,10 +41,10 @@ def judge_learnable(found: Mapping, tested: Mapping, untried: str = "", curve: M
             f"On the development images, the AUC of {untried or 'what was decided for'} is "
             f"{_show(found['value'], found['low'], found['high'])}, which does not lie above 0.5, guessing."
         )
-        said = [scores, f"The learning curve lies above it: {_say_curve(curve)}.", _DIFFER]
+        said = [scores, f"The learning curve lies above it: {_say_curve(curve)}.", _say_why(curve, backbone)]
         return {"learnable": UNSURE, "says": said}
     said = f"The learning curve alone does not show that: {_say_curve(curve)}."
-    return {**verdict, "says": [*verdict["says"], said, _DIFFER]}
+    return {**verdict, "says": [*verdict["says"], said, _say_why(curve, backbone)]}
 
 
 def _is_curve_above(curve) -> bool:
@@ -58,6 +57,19 @@ def _say_curve(curve) -> str:
     return (
         f"the {curve['metric']} of a linear head{_say_whose(curve)}, fitted on {last['n']:,} training images and "
         f"tested on other training images, is {_show(last['auc'], last['low'], last['high'])}"
+    )
+
+
+def _say_why(curve, backbone) -> str:
+    """Say why a learning curve and what was decided for differ, as far as that is known."""
+    said = (
+        "The two differ because the curve is of training images alone, in other folds, and of a head on frozen features"
+    )
+    if curve.get("features") in (None, backbone):
+        return f"{said}; where there is little to see, either may find it, or miss it, by luck."
+    return (
+        f"{said} of another network than {backbone}: what one network sees another may miss, and where there is little "
+        "to see, either may err by luck."
     )
 
 

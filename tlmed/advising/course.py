@@ -285,7 +285,8 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     }
     untried = "" if decision["judged"] == decision["attempt"] else decision["judged"]
     tested = story.answer["metrics"].get("auc") or {}
-    story.verdict = judge_learnable(decision["found_auc"], tested, untried, story.curve)
+    network = story.answer["backbone"]
+    story.verdict = judge_learnable(decision["found_auc"], tested, untried, story.curve, network)
     story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
     story.next = list_next(story)
     story.sure = [*say_sure(story.steps, decision["found"], story.answer, untried), *say_validation(story.data)]
