@@ -111,9 +111,9 @@ def _say_sureness(answer) -> str:
 
 
 def say_plainly(record: AdviceRecord) -> str:
-    """Return what the score means, in everyday words; "" for a metric that has none."""
-    answer = record.content.get("answer")
-    if not answer or answer["metric"] != "auc" or answer["value"] is None:
+    """Return what the score means, in everyday words; "" for a metric that has none, or where nothing was learnt."""
+    answer, verdict = record.content.get("answer"), record.content.get("verdict") or {}
+    if not answer or verdict.get("learnable") == NOT_LEARNABLE or answer["metric"] != "auc" or answer["value"] is None:
         return ""
     return (
         "In everyday words: take an image of a class and one that is not of it, again and again. The one of the class "
