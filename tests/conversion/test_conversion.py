@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ from tlmed.intensity import resolve, to_json
 from tlmed.metrics import positive_index
 from tlmed.sections import Dense, Hybrid
 from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
+from tlmed.voice import Voice
 from tlmed.whole_files import read_csv, write_json
 
 SHARED = Path(os.environ.get("TLMED_TEST_DATA", "/nowhere"))
@@ -219,6 +221,35 @@ def test_an_exported_model_answers_as_the_run_does(name, run, images, tmp_path):
     assert not np.allclose(calibrated, answers["scores"], atol=1e-3)
     assert describe_export(found)[0].startswith(f"{form.file}: run on 12 test images")
     assert str(images) not in (tmp_path / "out" / "model.json").read_text()
+
+
+def test_test_images_that_have_gone_or_changed_are_left_out_and_named(run, images, tmp_path):
+    moved = shutil.copytree(images, tmp_path / "moved")
+    tested = [row["path"] for row in read_csv(run / "splits.csv") if row["split"] == "test"]
+    others = [row["path"] for row in read_csv(run / "splits.csv") if row["split"] != "test"]
+    for path in (*tested[:2], *others[:2]):
+        (moved / path).unlink()
+    (moved / tested[2]).write_bytes((moved / tested[3]).read_bytes())
+    (moved / TWO[0] / "new.png").write_bytes(b"not known to the run")
+    warned, request = [], Request(FORMATS["keras"], source=str(moved))
+    facts = export_run(run, request, tmp_path / "out", voice=Voice(warn=warned.append)).facts
+    assert (facts["agreement"]["images"], facts["agreement"]["left_out"]) == (9, 3)
+    assert (
+        warned[1:]
+        == [  # the first says that this run has no lock
+            f"Since the run was trained, 2 images have gone and are not scored: {', '.join(sorted(tested[:2]))}.",
+            f"Since the run was trained, 1 image has changed and is not scored: {tested[2]} (sha256).",
+            "9 of the run's 12 test images are scored.",
+        ]
+    )
+    for path in tested[3:7]:
+        (moved / path).unlink()
+    said = (
+        r"at least 6 of its 12 test images must be as they were\. Received: .*, where 5 are; 6 gone: .* and 3 more; 1 "
+    )
+    with pytest.raises(InputError, match=said):
+        export_run(run, request, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_several_networks_become_one_model(images, tmp_path):

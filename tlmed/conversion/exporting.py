@@ -80,7 +80,8 @@ def export_run(run: str | Path, request: Request, folder: Path, force: bool = Fa
         voice: Where to say what is done.
 
     Raises:
-        InputError: A package is missing, the run is unfinished, its networks cannot be one, or its images are gone.
+        InputError: A package is missing, the run is unfinished, its networks cannot be one, or less than half of its
+            test images are as they were.
         CheckFailed: The model answers otherwise than the run, or shorter numbers cost too much.
         RunFailed: The converter cannot do it.
     """
@@ -94,6 +95,8 @@ def export_run(run: str | Path, request: Request, folder: Path, force: bool = Fa
     facts = describe_model(panel, form)
     with voice.busy("Reading test images"):
         tested = read_tested(panel, facts, request.source)
+    for sentence in tested.notes:
+        voice.warn(sentence)
     with writing_folder(folder, force) as part:
         with voice.busy(f"Converting to {_NAMES[form.name]}"), converting(form):
             if graph.temperature is None:
@@ -168,7 +171,8 @@ def _try(request, part, graph, tested: Tested, panel, facts) -> dict:
         answers = run_tested(form.open(part / form.file), tested, facts, form)
     expected = expect_scores(graph, tested, panel.decision)
     difference = measure_difference(answers, expected)
-    found = {"images": len(tested.paths), "read_by_reader": tested.alone, "largest_difference": difference}
+    found = {"images": len(tested.paths), "left_out": tested.left_out, "read_by_reader": tested.alone}
+    found["largest_difference"] = difference
     if request.quantize is None:
         check_agreement(form, difference, tested)
         return {"agreement": {**found, "tolerance": TOLERANCE}}

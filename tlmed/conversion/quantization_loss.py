@@ -31,8 +31,8 @@ def choose_images(panel: Panel, source: str | None) -> np.ndarray:
     Returns:
         uint8 [n, height, width, 3].
     """
-    images, rows = recall_split(panel, "train", source, most=None)
-    chosen = set()
+    recalled, rows, _ = recall_split(panel, "train", source)
+    images, chosen = recalled.images, set()
     for number in range(len(images.table.classes)):
         own = rows[images.table.has(number)[rows]]
         spaced = np.linspace(0, len(own) - 1, min(len(own), _PER_CLASS)).round().astype(int)

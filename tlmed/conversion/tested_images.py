@@ -4,19 +4,22 @@ A converter may leave out weights or change an operation without a word, so a fi
 given to anybody.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tlmed.conversion.reference_reader import read
-from tlmed.data.pipeline import ImageSet
+from tlmed.conversion.reference_reader import Unread, read
+from tlmed.data.recorded import Recalled, describe_changes
 from tlmed.errors import CheckFailed, InputError
 from tlmed.evaluation.pooled_csv import read_samples
 from tlmed.inference.panel import Panel
 from tlmed.inference.trained_runs import recall_images
+from tlmed.run_files import SPLITS_CSV
 from tlmed.words import count, listed
 
 MOST = 2000  # images: more tell nothing new of a conversion
+LEAST = 0.5  # of the run's test images: with fewer, `--data` leads elsewhere, or an AUC is not that of the run
 _NAMED = 3
 
 
@@ -32,6 +35,8 @@ class Tested:
         scores: What the run's `predictions.csv` says of each, float [n, k]; None where several networks answer: these
             are scored by the members that have not seen an image, which are not all.
         alone: How many of them `read_images.py` reads; the others are read by tlmed only.
+        left_out: How many test images of the run are not among them, because they have gone or changed.
+        notes: Sentences about these.
     """
 
     paths: tuple[str, ...]
@@ -40,34 +45,43 @@ class Tested:
     pixels: np.ndarray
     scores: np.ndarray | None
     alone: int
+    left_out: int
+    notes: tuple[str, ...]
 
 
-def recall_split(panel: Panel, split: str, source: str | None, most: int | None = MOST) -> tuple[ImageSet, np.ndarray]:
-    """Return a run's images, and the rows of those of a split that are as they were, or of some of them.
+def recall_split(panel: Panel, split: str, source: str | None, least: float = 0) -> tuple[Recalled, np.ndarray, int]:
+    """Return a run's images, with the changes of those of a split, and which of these are as they were.
 
     Args:
         panel: What answers; its first member says which image is in which split.
         split: "train", "val" or "test".
         source: Where the images lie now; None: where they were.
-        most: How many rows, evenly spaced; None: all.
+        least: The share of the split that must be as it was; one image at least.
+
+    Returns:
+        The images; the rows of those of the split that are as they were; how many images of it the run recorded.
 
     Raises:
-        InputError: If the images cannot be read there, or none is as it was.
+        InputError: If the images cannot be read there, or too few are as they were.
     """
-    found = recall_images(panel.first, source or panel.recipe.data.source)
-    rows = np.flatnonzero(found.same & (found.images.splits == split))
-    if not len(rows):
+    run, source = panel.first.run, source or panel.recipe.data.source
+    own = {row["path"] for row in SPLITS_CSV.read(run) if row["split"] == split}
+    found = recall_images(panel.first, source)
+    found = replace(found, changes=found.changes.of(own), moved=(), ungiven=False)
+    rows, needed = np.flatnonzero(found.same & (found.images.splits == split)), max(1, math.ceil(least * len(own)))
+    if len(rows) < needed:
         raise InputError(
-            f"At least one {split} image of RUN must be as it was, to try the exported model on. "
-            f"Received: {panel.run.path}: {'; '.join(found.changes.name()) or f'no {split} image'}."
+            f"To export RUN, at least {needed:,} of its {count(len(own), f'{split} image')} must be as they were. "
+            f"Received: {run.path} with data={source}, where {len(rows):,} are"
+            f"{''.join(f'; {said}' for said in found.changes.name())}."
         )
-    if most is not None and len(rows) > most:
-        rows = rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
-    return found.images, rows
+    return found, rows, len(own)
 
 
 def read_tested(panel: Panel, facts: dict, source: str | None = None) -> Tested:
     """Return the test images of a run, each read by the reader that is given with the model, if it can.
+
+    Of more than `MOST`, that many are taken, evenly spaced.
 
     Args:
         panel: What answers.
@@ -78,8 +92,11 @@ def read_tested(panel: Panel, facts: dict, source: str | None = None) -> Tested:
         InputError: As `recall_split`.
         CheckFailed: The reader gives other pixels than tlmed.
     """
-    images, rows = recall_split(panel, "test", source)
-    pixels, table = images.pixels.take(rows), images.table
+    recalled, rows, recorded = recall_split(panel, "test", source, LEAST)
+    left_out, notes = recorded - len(rows), tuple(describe_changes(recalled, recorded))
+    if len(rows) > MOST:
+        rows = rows[np.linspace(0, len(rows) - 1, MOST).round().astype(int)]
+    pixels, table = recalled.images.pixels.take(rows), recalled.images.table
     alone, differ = 0, []
     for number, row in enumerate(rows.tolist()):
         found = _read_alone(table.read(row), facts)
@@ -93,7 +110,7 @@ def read_tested(panel: Panel, facts: dict, source: str | None = None) -> Tested:
         )
     paths = tuple(table.paths[row] for row in rows)
     groups = None if table.groups is None else tuple(table.groups[row] for row in rows)
-    return Tested(paths, table.labels[rows], groups, pixels, _find_scores(panel, paths), alone)
+    return Tested(paths, table.labels[rows], groups, pixels, _find_scores(panel, paths), alone, left_out, notes)
 
 
 def _read_alone(content, facts) -> np.ndarray | None:
@@ -102,7 +119,7 @@ def _read_alone(content, facts) -> np.ndarray | None:
         return None
     try:
         return read(content, facts)
-    except (ValueError, OSError, ImportError):
+    except (Unread, ImportError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from tlmed.words import count, listed
 NAMED = 3  # images that a sentence names; it counts the others
 MEMORY = 2**30  # bytes of pixels that are kept in memory, as `load` keeps them
 SAME = ("label", "group", "sha256")  # what must not have changed; the split is always the one that the run recorded
+_ENDS = re.compile(r" \(")  # where a path of `Changes.changed` may end: paths hold brackets, too
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,20 @@ class Changes:
         """
         kinds = {"new": self.new, "gone": self.gone, "changed": self.changed}
         return [f"{len(paths):,} {kind}: {listed(paths, limit)}" for kind, paths in kinds.items() if paths]
+
+    def of(self, paths: Collection[str]) -> "Changes":
+        """Return the changes of some of the images that the run recorded.
+
+        Args:
+            paths: Theirs; a set, if there are many.
+
+        >>> Changes(gone=("a (1).png", "b.png"), changed=("a (2).png (sha256)", "c.png (label)")).of({"a (2).png"})
+        Changes(new=(), gone=(), changed=('a (2).png (sha256)',))
+        """
+        changed = (
+            entry for entry in self.changed if any(entry[: end.start()] in paths for end in _ENDS.finditer(entry))
+        )
+        return Changes((), tuple(path for path in self.gone if path in paths), tuple(changed))
 
 
 def compare_rows(
