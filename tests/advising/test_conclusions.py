@@ -175,6 +175,8 @@ def test_how_many_were_compared_is_said_for_one_and_for_several():
     two = say_sure([*STEPS, {"step": "thawing", "tried": [tried("thaw1")]}], found, ANSWER)
     assert "One option was tried" in " ".join(one)
     assert "2 options were compared" in " ".join(two)
+    copied = say_sure([*STEPS, {"step": "thawing", "tried": [tried("thaw1")]}], found, {**ANSWER, "copies": ["1 of 9"]})
+    assert ["that on the test images is not" in said[1] for said in (two, copied)] == [True, False]
 
 
 def test_of_what_was_not_tried_no_score_is_claimed():

@@ -273,7 +273,7 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
         *said,
         f"{count(len(compared), 'option')} were compared on the development images. The score there of the one that "
         f"was chosen ({score}) is a little too high by luck, because it was chosen by it; that on the test images is "
-        "not.",
+        f"{'too high by copies at most' if answer.get('copies') else 'not'}.",
         "An option takes the place of a simpler one only if it is better by more than one standard error of their "
         "difference, or, of all layers, if what was measured and other images together let expect a gain. A smaller "
         "true gain can be missed.",
