@@ -72,6 +72,18 @@ def write(name, text):
     return lambda folder: (folder / name).write_text(text)
 
 
+def empty(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def make_run(folder):
+    """Make a run's directory of it."""
+    empty(folder)
+    write_json(folder / "recipe.json", {})
+    write_json(folder / "metrics.json", {})
+
+
 def describe(**parts):
     """Change fields of `preprocessing.json`: those of `network`, or others where a name has a dot before it."""
 
@@ -138,9 +150,12 @@ def run_code(named, layers):
 
 BROKEN = [
     (remove("model.keras"), r"must lead to a folder with the network\. .*, without model\.keras"),
-    (remove("preprocessing.json"), r"with a readable preprocessing\.json, as `tlmed export --format hub` writes it"),
-    (write("preprocessing.json", "{"), "readable preprocessing"),
-    (write("preprocessing.json", "{}"), r"no `format`"),
+    (remove("preprocessing.json"), r"that `tlmed export --format hub` wrote\. .*, which has no preprocessing\.json\.$"),
+    (write("preprocessing.json", "{"), r"is damaged or another program's: it is no readable JSON\.$"),
+    (write("preprocessing.json", "{}"), r"a folder that `tlmed export --format hub` wrote\. .*'s: no `format`\.$"),
+    (write("preprocessing.json", "[]"), r"is damaged or another program's: "),
+    (empty, r"a folder that `tlmed export --format hub` wrote\. Received: weights='hf:.*', which is empty\.$"),
+    (make_run, r"Received: weights='hf:.*', a run's directory, which goes without `hf:`\.$"),
     (describe(format=FORMAT + 1), f"format {FORMAT + 1}, of which this tlmed knows only {FORMAT}"),
     (describe(backbones=[]), "no backbone"),
     (describe(members=2), r"must hold one network\. .*, of 2 networks that answer together"),
@@ -166,6 +181,7 @@ def test_a_folder_that_cannot_serve_is_refused_before_a_weight_is_read(break_it,
         with pytest.raises(InputError, match=message) as caught:
             ask("CifarNet", f"hf:{folder}", (32, 32))
         assert str(caught.value).isprintable()
+        assert str(caught.value).count("Received: ") == 1
 
 
 def test_how_layers_were_trained_and_drawn_does_not_matter(folder):

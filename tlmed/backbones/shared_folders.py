@@ -17,7 +17,7 @@ from tlmed.backbones.graphs import redraw
 from tlmed.backbones.origins import Origin, branch_prefix, load_run
 from tlmed.backbones.saved import draw_network
 from tlmed.errors import InputError, one_line
-from tlmed.regular_files import open_regular, sha256
+from tlmed.regular_files import open_regular, read_regular, sha256
 from tlmed.run_files.shared_files import MODEL, SHARED_JSON, Shared
 from tlmed.rundir import RunDir
 from tlmed.words import count, listed
@@ -94,14 +94,20 @@ def _read(folder, weights) -> Shared:
         fetch = f"; `hf download {given} --local-dir DIR` fetches it" if _REPOSITORY.fullmatch(given) else ""
         what = "a file" if folder.exists() else "which does not exist"
         raise _refuse(weights, f"lead to a folder, as `tlmed export --format hub` writes it{fetch}", what)
+    name = SHARED_JSON.name
+    if not (folder / name).exists():
+        what = "which is empty" if not any(folder.iterdir()) else f"which has no {name}"
+        what = "a run's directory, which goes without `hf:`" if RunDir(folder).exists else what
+        raise _refuse(weights, "lead to a folder that `tlmed export --format hub` wrote", what)
     try:
-        return SHARED_JSON.read(RunDir(folder))
-    except InputError as error:
-        raise _refuse(
-            weights,
-            f"lead to a folder with a readable {SHARED_JSON.name}, as `tlmed export --format hub` writes it",
-            f"where {str(error).rstrip('.')}",
-        ) from error
+        content = json.loads(read_regular(folder / name))
+        fault = SHARED_JSON.find_fault(content)
+    except (OSError, ValueError, RecursionError):
+        fault = "it is no readable JSON"
+    if fault:
+        said = f"whose {name} is damaged or another program's: {fault}"
+        raise _refuse(weights, "lead to a folder that `tlmed export --format hub` wrote", said)
+    return content
 
 
 def _find_model(folder, weights, digest) -> Path:

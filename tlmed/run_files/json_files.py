@@ -46,12 +46,16 @@ class JsonFile(Generic[Content]):
                 needed is missing.
         """
         content = run.json(self.name)
-        if fault := find_fault(content, self.kind) or find_missing(content, needed) or self.check(content):
+        if fault := self.find_fault(content, *needed):
             raise InputError(
                 f"`{self.name}` of {self.owner} must be as `{self.maker}` writes it. Received: {run / self.name}: "
                 f"{fault}."
             )
         return content
+
+    def find_fault(self, content: object, *needed: str) -> str:
+        """Return what is wrong with a content, in words; "" where all is well. `needed` is as for `read`."""
+        return find_fault(content, self.kind) or find_missing(content, needed) or self.check(content)
 
     def find(self, run: RunDir) -> Content | dict:
         """Return what the file holds; nothing where there is none.
