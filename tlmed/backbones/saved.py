@@ -4,12 +4,14 @@ A `.keras` file is an archive of a configuration, which Keras turns into layers,
 may ask for more numbers than any machine has, so the layers are first drawn without memory for their weights.
 """
 
+import contextlib
 import json
 import math
 import re
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -46,21 +48,12 @@ def load_network(path: Path, compile: bool = False) -> keras.Model:
         InputError: It is missing or damaged, would run code, needs more memory for weights than the file has, is no
             graph from one batch of RGB images to one output, or holds weights that are not finite.
     """
-    try:
-        open_regular(path).close()  # refuses a pipe, which would be waited for
-        if excess := _find_excess(path):
-            raise _not_ours(path, excess)
-        with warnings.catch_warnings():
-            # Keras goes on with random weights for a layer whose place in the file is missing, and warns.
-            warnings.filterwarnings("error", message="Skipping nested container|Skipping variable")
-            model = keras.saving.load_model(path, compile=compile, safe_mode=True)
-        fault = _find_fault(model)
-    except InputError:
-        raise
-    except _READ_ERRORS as error:
-        raise _not_ours(path, summarise(error)) from error
-    if fault:
-        raise _not_ours(path, fault)
+    with _reading(path), warnings.catch_warnings():
+        _check_size(path)
+        # Keras goes on with random weights for a layer whose place in the file is missing, and warns.
+        warnings.filterwarnings("error", message="Skipping nested container|Skipping variable")
+        model = keras.saving.load_model(path, compile=compile, safe_mode=True)
+        _check_graph(model, path)
     check_finite(model, path)
     return model
 
@@ -75,21 +68,30 @@ def draw_network(path: Path) -> keras.Model:
         InputError: It is missing or damaged, would run code, has a layer that Keras does not know, or is no graph from
             one batch of RGB images to one output.
     """
-    try:
-        open_regular(path).close()
+    with _reading(path):
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read(_CONFIG))
         if foreign := next(find_foreign(config["config"]), None):
             raise _not_ours(path, f"it has {foreign!r}, which is no layer or function of Keras")
-        model = _draw(config)
-        fault = _find_fault(model) if isinstance(model, keras.Model) else f"it holds a {type(model).__name__}"
+        model = _draw(config, path)
+        _check_graph(model, path)
+    return model
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what Keras raises for a damaged or foreign file into one clear line.
+
+    Raises:
+        InputError: The file is missing, or cannot be read.
+    """
+    try:
+        open_regular(path).close()  # refuses a pipe, which would be waited for
+        yield
     except InputError:
         raise
     except _READ_ERRORS as error:
         raise _not_ours(path, summarise(error)) from error
-    if fault:
-        raise _not_ours(path, fault)
-    return model
 
 
 def _not_ours(path, why) -> InputError:
@@ -107,39 +109,41 @@ def summarise(error: Exception) -> str:
     return f"{type(error).__name__}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
 
 
-def _find_excess(path) -> str:
-    """Draw the layers without memory for their weights; return a reason if they need more bytes than the file holds."""
+def _check_size(path) -> None:
+    """Draw the layers without memory for their weights; refuse them if they need more bytes than the file holds."""
     with zipfile.ZipFile(path) as archive:
         size = archive.getinfo(_WEIGHTS).file_size
         config = json.loads(archive.read(_CONFIG))
     if not isinstance(config, dict):
-        return "its configuration is no table of fields"
+        raise _not_ours(path, "its configuration is no table of fields")
     try:
-        model = _draw(config)
+        model = _draw(config, path)
     except ValueError as error:
         if _NO_DRAFT in str(error):  # then only loading itself can tell
-            return ""
+            return
         raise
-    if not isinstance(model, keras.Model):
-        return f"it holds a {type(model).__name__}"
     needed = sum(math.prod(weight.shape) * tf.as_dtype(weight.dtype).size for weight in model.weights)
-    return f"its layers need {needed:,} bytes of weights, and it holds {size:,}" if needed > size else ""
+    if needed > size:
+        raise _not_ours(path, f"its layers need {needed:,} bytes of weights, and it holds {size:,}")
 
 
-def _draw(config):
+def _draw(config, path) -> keras.Model:
     # Drawing needs no optimiser, loss or metrics.
     config["compile_config"] = None
     with unallocated():
-        return keras.saving.deserialize_keras_object(config, safe_mode=True)
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    if not isinstance(model, keras.Model):
+        raise _not_ours(path, f"it holds a {type(model).__name__}")
+    return model
 
 
-def _find_fault(model) -> str:
+def _check_graph(model, path) -> None:
     if not is_functional(model) or len(model.inputs) != 1 or len(model.outputs) != 1:
-        return "it is no graph of one input and one output"
+        raise _not_ours(path, "it is no graph of one input and one output")
     given, found = model.inputs[0].shape, model.outputs[0].shape
     if len(given) != 4 or given[3] != 3 or len(found) != 2 or found[1] is None:
-        return f"it takes {_show(given)} and gives {_show(found)}, not images [batch, height, width, 3] and a vector"
-    return ""
+        shapes = f"it takes {_show(given)} and gives {_show(found)}"
+        raise _not_ours(path, f"{shapes}, not images [batch, height, width, 3] and a vector")
 
 
 def _show(shape) -> str:
