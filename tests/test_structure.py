@@ -26,8 +26,6 @@ PUBLIC = {
     "tlmed.cli.reproduce_command.reproduce",
     "tlmed.cli.serve_command.serve",
     "tlmed.features.extractor.__init__",
-    "tlmed.inference.loose_images.answer",
-    "tlmed.inference.loose_images.predict",
     "tlmed.inference.rescoring.evaluate",
     "tlmed.metrics.evaluation.evaluate",
     "tlmed.metrics.stated_metrics.evaluate_stated",

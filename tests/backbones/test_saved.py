@@ -176,7 +176,7 @@ def test_weights_that_are_not_finite_score_nothing(name, value, runs, images, tm
     said = f"Weights must be finite numbers. Received: {run / 'model.keras'}, with NaN or infinity in {weight}."
     for score in (
         lambda: inference.predict(run, [images / "normal"]),
-        lambda: inference.predict(run, [images / "normal"], explain=tmp_path / "maps"),
+        lambda: inference.predict(run, [images / "normal"], shown=inference.Pictures(tmp_path / "maps")),
         lambda: inference.evaluate(run),
         lambda: inference.evaluate(run, str(images)),
     ):

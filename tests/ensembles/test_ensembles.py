@@ -284,7 +284,7 @@ def test_an_ensemble_answers_with_the_mean_of_networks_that_read_images_each_by_
     alone = replace(open_panel(run), weights=np.array([0.0, 1.0]))
     assert describe_panel(alone) == ["b answers alone: the other members have a weight of 0."]
     with pytest.raises(InputError, match="`--explain` needs one network: give a member"):
-        inference.predict(run, [folder / "images"], explain=folder / "shown")
+        inference.predict(run, [folder / "images"], shown=inference.Pictures(folder / "shown"))
     with pytest.raises(InputError, match="without other `--data`, needs one network"):
         inference.evaluate(run)
 

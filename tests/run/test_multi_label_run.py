@@ -267,7 +267,9 @@ def test_examples_are_the_surest_of_each_label_and_kind(finished):
 def test_new_images_are_explained_by_each_label_that_is_predicted_or_stated(finished, source, tmp_path):
     folder, said = RunDir(finished.path), []
     paths = [source.parent / f"{i:02}.png" for i in range(4)]
-    _, rows, _ = inference.predict(folder, paths, explain=tmp_path / "maps", voice=Voice(say=said.append))
+    _, rows, _ = inference.predict(
+        folder, paths, shown=inference.Pictures(tmp_path / "maps"), voice=Voice(say=said.append)
+    )
     predicted = np.array([row[1:3] for row in rows])
     drawn = {path.stem: np.asarray(Image.open(path)) for path in sorted((tmp_path / "maps").iterdir())}
     assert list(drawn) == [
@@ -280,12 +282,13 @@ def test_new_images_are_explained_by_each_label_that_is_predicted_or_stated(fini
     (heat,) = inference.load_scorer(folder).explainer()(pixels[None], int(place))
     shown = np.kron(overlay(pixels, heat), np.ones((7, 7, 1)))
     np.testing.assert_allclose(drawn[f"{paths[i].stem}.{NAMES[place]}.grad-cam"][8:232, 240:464], shown, atol=2)
-    inference.predict(folder, paths, explain=tmp_path / "green", method="occlusion", labels=["green", "green"])
+    shown = inference.Pictures(tmp_path / "green", "occlusion", labels=["green", "green"])
+    inference.predict(folder, paths, shown=shown)
     assert sorted(file.name for file in (tmp_path / "green").iterdir()) == [
         f"{path.stem}.green.occlusion.png" for path in paths
     ]
     with pytest.raises(InputError, match="Did you mean 'green'"):
-        inference.predict(folder, paths, explain=tmp_path / "maps", labels=["gren"])
+        inference.predict(folder, paths, shown=inference.Pictures(tmp_path / "maps", labels=["gren"]))
 
 
 @pytest.fixture(scope="module")

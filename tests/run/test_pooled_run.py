@@ -324,7 +324,9 @@ def test_files_of_several_pages_get_one_answer_each_unless_pages_are_asked_for(h
     # Pages of a file depend on each other: without pooling, intervals are by files.
     assert metrics["groups"] == (None if pooled else 6)
     assert (run.path / "pooled.csv").exists() == pooled
-    _, rows, _ = inference.predict(RunDir(run.path), [pages / "ill" / "3.tiff"], explain=tmp_path / "shown")
+    _, rows, _ = inference.predict(
+        RunDir(run.path), [pages / "ill" / "3.tiff"], shown=inference.Pictures(tmp_path / "shown")
+    )
     names = {path.name for path in (tmp_path / "shown").iterdir()}
     if pooled:
         assert [row[0] for row in rows] == [str(pages / "ill" / "3.tiff")]

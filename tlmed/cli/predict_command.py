@@ -76,7 +76,8 @@ def predict(run, paths, out, skip_bad, explain, method, block, labels, dicom_sr,
     asked = {"paths": paths, "skip_bad": skip_bad, "force": force, "overlay": overlay, "method": method, "block": block}
     report = _prepare_reports(run, screen, voice, dicom_sr, codes, **asked)
     with screen.busy("Explaining images" if explain else "Predicting images"):
-        answered = inference.answer(run, paths, skip_bad, explain, method, block, force, voice, labels)
+        shown = None if explain is None else inference.Pictures(explain, method, block, force, labels)
+        answered = inference.answer(run, paths, skip_bad, shown, voice)
     header, rows = answered.columns, answered.rows
     for path, reason in answered.broken:
         screen.warn(f"{path} left out: {reason}")

@@ -47,7 +47,7 @@ class Wanted:
         paths: The files and folders of the images.
         codes: Code, scheme and meaning of classes, in place of those of the recipe.
         overlay: Whether pictures show why each answer was given.
-        method: How these are found, as for `tlmed.inference.predict`; None: as there.
+        method: How these are found, as for `tlmed.inference.Pictures`; None: as there.
         block: Likewise.
         force: Whether earlier reports may be replaced.
         skip_bad: Whether files that cannot be read are left out.

@@ -30,6 +30,27 @@ _NAMED = 10
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """Pictures that are asked for: they show where the evidence for a class, or for each of several labels, lies.
+
+    Attributes:
+        folder: Where they are written.
+        method: How it is found, one of `tlmed.evaluation.explanations.METHODS`; None: Grad-CAM, or occlusion where the
+            network allows no other.
+        block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
+        force: Write over earlier ones.
+        labels: Of several labels, those that are shown whether they are predicted or not, in place of those that are
+            predicted.
+    """
+
+    folder: Path
+    method: str | None = None
+    block: str | None = None
+    force: bool = False
+    labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Answers:
     """What was predicted of some images.
 

@@ -24,6 +24,7 @@ from tlmed.evaluation.predicted_tables import list_columns
 from tlmed.evaluation.unusual_lines import describe_lack, warn_of_unusual
 from tlmed.inference.explained_images import (
     Answers,
+    Pictures,
     check_stated,
     open_label_pictures,
     open_pictures,
@@ -79,12 +80,8 @@ def predict(
     run: RunDir,
     paths: Sequence[str | Path],
     skip_bad: bool = False,
-    explain: Path | None = None,
-    method: str | None = None,
-    block: str | None = None,
-    force: bool = False,
+    shown: Pictures | None = None,
     voice: Voice = SILENT,
-    labels: Sequence[str] = (),
 ) -> tuple[list[str], list[tuple], list[tuple[str, str]]]:
     """Predict the class of images: files, and folders with everything below them.
 
@@ -96,16 +93,9 @@ def predict(
         run: A complete run, a cross-validation or an ensemble, whose networks answer together.
         paths: Files and folders.
         skip_bad: Leave out images that cannot be read, instead of refusing all.
-        explain: A folder for a picture of each image that shows where the evidence for its class lies; of several
-            labels for a picture of each label that is predicted.
-        method: How it is found, one of `tlmed.evaluation.explanations.METHODS`; None: Grad-CAM, or occlusion where
-            the network allows no other.
-        block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
-        force: Write over earlier explanations.
+        shown: Pictures of the evidence for each answer; None: there are none.
         voice: Where to warn of images with odd values, or with pages that are not used, and to say which threshold
             decides.
-        labels: Of several labels, those that are explained whether they are predicted or not, in place of those that
-            are predicted.
 
     Returns:
         The columns `path`, `prediction` (by the run's threshold), `score_<class>`, `calibrated_<class>`, `unusual` (the
@@ -117,7 +107,7 @@ def predict(
         InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
             folder for the pictures lies in one of `paths` or holds files that may not be written over.
     """
-    found = answer(run, paths, skip_bad, explain, method, block, force, voice, labels)
+    found = answer(run, paths, skip_bad, shown, voice)
     return found.columns, found.rows, found.broken
 
 
@@ -125,19 +115,15 @@ def answer(
     run: RunDir,
     paths: Sequence[str | Path],
     skip_bad: bool = False,
-    explain: Path | None = None,
-    method: str | None = None,
-    block: str | None = None,
-    force: bool = False,
+    shown: Pictures | None = None,
     voice: Voice = SILENT,
-    labels: Sequence[str] = (),
 ) -> Answered:
     """Return what `predict` gives, and what it was made from, for reports that say more; arguments are the same."""
     panel = open_panel(run)
     old, settings, decision = panel.metrics, panel.recipe.data, panel.decision
     classes, several = old["classes"], read_task(old) == MULTI_LABEL
-    check_stated(labels, old)
-    if explain is not None:
+    if shown is not None:
+        check_stated(shown.labels, old)
         panel.refuse_several("`--explain`")
     for warning in panel.check_intact("environment.json", "plan.json"):
         voice.warn(warning)
@@ -153,21 +139,20 @@ def answer(
     for warning in (*files.notes, *flat, *odd, *describe_extras(names, extras)):
         voice.warn(warning)
     pooling = panel.pooling
-    explainer = None if explain is None else panel.scorer.explainer(method, block)
-    if explainer is not None:
+    if shown is not None:
         # Before scoring, so that a folder that cannot be used costs no time.
-        place = Place(explain, names, force)
+        explainer, place = panel.scorer.explainer(shown.method, shown.block), Place(shown.folder, names, shown.force)
         if several:
-            pictures = open_label_pictures(place, paths, explainer, classes, labels or classes)
+            pictures = open_label_pictures(place, paths, explainer, classes, shown.labels or classes)
         else:
             open_pictures(place, paths, explainer)
     scores, jury = _score(panel, views)
     found = answer_files(panel, names, scores)
     units, members, chosen, calibrated = found.names, found.members, found.chosen, found.calibrated
     answers = Answers(chosen, found.scores, scores, members)
-    if explainer is not None:
+    if shown is not None:
         if several:
-            for line in show_labels(pictures, files, answers, explainer, decision.thresholds, classes, labels):
+            for line in show_labels(pictures, files, answers, explainer, decision.thresholds, classes, shown.labels):
                 voice.say(line)
         else:
             show_classes(place, files, answers, explainer, old)
