@@ -76,16 +76,17 @@ def test_equal_pixels_in_other_files_are_one_finding_with_their_equal_bytes():
     assert crossing.figures["test_images_also_in_train_or_val"] == 1
 
 
-def test_the_cure_names_write_only_where_it_would_help():
+def test_the_cure_names_write_only_where_it_would_help(tmp_path):
     digests = (b"1", b"1", b"2", b"3", b"4", b"5")
-    for made, splits, helps in [
-        (("train", "val", "test"), ["train", "test"], True),
-        ((), ["train", "test"], False),
-        (("val",), ["train", "test"], False),
-        (("val",), ["train", "val"], True),
+    for made, splits, root, helps in [
+        (("train", "val", "test"), ["train", "test"], tmp_path, True),
+        (("train", "val", "test"), ["train", "test"], None, False),  # no files, of which `--write` could make a table
+        ((), ["train", "test"], tmp_path, False),
+        (("val",), ["train", "test"], tmp_path, False),
+        (("val",), ["train", "val"], tmp_path, True),
     ]:
-        labels = [0, 0, 1, 0, 1, 0]
-        evidence = make_evidence(PATHS, labels, splits=[*splits, *["train"] * 4], made=made, digests=digests)
+        labels, given = [0, 0, 1, 0, 1, 0], [*splits, *["train"] * 4]
+        evidence = make_evidence(PATHS, labels, splits=given, made=made, digests=digests, root=root)
         [found] = check_copies(evidence).findings
         assert found.level == ERROR
         assert ("--write" in found.cure) is helps

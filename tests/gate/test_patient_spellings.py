@@ -133,6 +133,11 @@ def test_stems_of_file_names_are_one_warning_where_no_groups_are_named(tmp_path)
     )
     assert "--group" in found.cure
     assert "--write" in found.cure
+    [found] = check_patients(make_evidence(STEMS, splits=splits, root=tmp_path, folders=("",) * len(STEMS))).findings
+    assert (
+        found.cure
+        == "If it is a patient, name it in a column of groups (`--group COLUMN`). If it is not, nothing is wrong."
+    )
     assert check_patients(evidence).figures == {
         "names_alike": 0,
         "file_name_stems": 10,

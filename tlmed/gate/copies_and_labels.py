@@ -9,13 +9,15 @@ from tlmed.data.units import find_repeated, list_present
 from tlmed.findings import ERROR, GROUP, IDENTICAL, TWO_LABELS, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence
+from tlmed.gate.table_forms import find_lacking
 from tlmed.part_names import split_part
 from tlmed.words import count, join_names
 
 NAMED = 4  # files that a sentence names; it counts the others
 _SPREAD = "Put them into one split, or leave all but one of them out."
 _JOINED = "`--write FIXED.csv` joins them into one group, which keeps them in one split."
-_LABELS = "Find out which label is right; `--write FIXED.csv` leaves all of them out."
+_LABELS = "Find out which label is right"
+_LEFT_OUT = "`--write FIXED.csv` leaves all of them out."
 _WITHIN = "Leave all but one of them out if they are not meant to be there several times."
 _PATIENT = "Put all images of a patient into one split, or remove the column of splits and let tlmed divide the images."
 
@@ -42,8 +44,9 @@ def check_copies(evidence: Evidence) -> Checked:
     by_bytes = [rows for rows in find_repeated(evidence.sha256) if rows[0] not in whole]
     labels = table.texts
     same = "Byte-identical files" if table.unit == "byte" else "Images of equal pixels"
-    findings = [finding for rows in by_bytes for finding in _tell(evidence, rows, same, labels)]
-    findings += [finding for rows in by_pixels for finding in _tell(evidence, rows, _say_equal(evidence, rows), labels)]
+    told = [(same, rows) for rows in by_bytes] + [(_say_equal(evidence, rows), rows) for rows in by_pixels]
+    writes = not find_lacking(table)
+    findings = [finding for begun, rows in told for finding in _tell(evidence, rows, begun, labels, writes)]
     groups = [leak for leak in find_leaks(table, evidence.sha256, splits) if leak.kind == GROUP]
     findings += [Finding(GROUP, leak.text, leak.files, leak.level, _PATIENT) for leak in groups]
     sets = [*by_bytes, *by_pixels]
@@ -86,17 +89,20 @@ def _say_equal(evidence: Evidence, rows: Sequence[int]) -> str:
     return f"{same} in {count(len({evidence.sha256[row] for row in rows}), 'different file')}{told},"
 
 
-def _tell(evidence: Evidence, rows: Sequence[int], same: str, labels: Sequence[str]) -> Iterable[Finding]:
-    """Yield what is wrong with a set of copies: their labels, their splits, or only that they are there."""
+def _tell(evidence: Evidence, rows: Sequence[int], same: str, labels: Sequence[str], writes: bool) -> Iterable[Finding]:
+    """Yield what is wrong with a set of copies: their labels, their splits, or only that they are there.
+
+    `writes` tells whether `--write` can make a table of the images.
+    """
     files, where = list_paths(evidence.table, rows), list_present(evidence.splits[rows])
     conflict = contradict(evidence.table, rows)
     if conflict:
         text = say_two_labels(same, files, {labels[row] for row in rows})
-        yield Finding(TWO_LABELS, text, files, ERROR, _LABELS)
+        yield Finding(TWO_LABELS, text, files, ERROR, f"{_LABELS}; {_LEFT_OUT}" if writes else f"{_LABELS}.")
     if len(where) > 1:
         # Splits that are given stay as they are; a `val` that tlmed split off a given `train` does not.
         ours = evidence.split_made and {*where} <= {"train", *evidence.split_made}
-        cure = f"{_SPREAD} {_JOINED}" if ours else _SPREAD
+        cure = f"{_SPREAD} {_JOINED}" if ours and writes else _SPREAD
         yield Finding(IDENTICAL, f"{same} are in {' and '.join(where)}: {name_files(files)}.", files, ERROR, cure)
     elif not conflict:
         divided = len(np.unique(evidence.splits)) > 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.columns import BY_NAME, find_group, is_blank, is_missing
+from tlmed.columns import BY_NAME, find_group, is_missing
 from tlmed.data.leaks import contradict
 from tlmed.data.table import Table
 from tlmed.data.table_rows import WHY
@@ -23,7 +23,7 @@ from tlmed.gate.copy_findings import WITHIN_GROUPS
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.file_stems import find_stems
 from tlmed.gate.patient_spellings import find_alike_groups
-from tlmed.part_names import split_part
+from tlmed.gate.table_forms import find_lacking
 from tlmed.patient_columns import squeeze
 from tlmed.pseudonyms import is_file_group, name_file_group
 from tlmed.split_names import SPLITS
@@ -141,22 +141,14 @@ def check_correctable(table: Table, file: Path) -> None:
 
 def find_uncorrectable(table: Table, file: Path) -> str:
     """Return why a table of files cannot hold some images, or not there; "" if it can. Arguments as above."""
-    if table.root is None:
-        fault = "which holds no files"
-    elif table.folders is not None or any(split_part(path)[1] for path in table.paths):
-        fault = "whose images are parts of files, or folders"
-    elif table.is_multi:
-        fault = "where an image may have several labels"
-    elif odd := [name for name in table.classes if is_blank(name)]:
-        fault = f"with the class {odd[0]!r}, which in a table means that the label is missing"
-    elif not table.root.resolve().is_relative_to(file.parent.resolve()):
+    if lacking := find_lacking(table):
+        return f"`--write` must be given for files with one label each. Received: data={table.source}, {lacking}."
+    if not table.root.resolve().is_relative_to(file.parent.resolve()):
         return (
             f"`--write` must name a file in {table.root}, where the images are, or in a folder above it: paths in a "
             f"table lead from its own folder. Received: {file}."
         )
-    else:
-        return ""
-    return f"`--write` must be given for files with one label each. Received: data={table.source}, {fault}."
+    return ""
 
 
 def _check_rest(evidence: Evidence, out: Collection[int]) -> None:

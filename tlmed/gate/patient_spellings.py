@@ -13,6 +13,7 @@ from tlmed.findings import ERROR, GROUP, PATIENT, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.gate.evidence import Evidence
 from tlmed.gate.file_stems import find_stems
+from tlmed.gate.table_forms import find_lacking
 from tlmed.patient_columns import is_patient_word
 from tlmed.pseudonyms import is_file_group
 from tlmed.words import count, join_names, listed
@@ -22,15 +23,10 @@ LEAST_NUMBERINGS = 3  # names with and without a word for a patient that would h
 COHERENT = 0.8  # of the stems that several images share: so many must lie in one group each, if stems are patients
 # A number keeps its point, 1.05 is not 1.5; all other signs are tokens, + is not -.
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|[^\w\s\-./\\:#^,;|()\[\]{}]")
-_ONE_NAME = (
-    "If they are one patient, write one name in the column of groups; `--write FIXED.csv` does so. If they are not, "
-    "nothing is wrong."
-)
-_ONE_NAME_AND_SPLIT = f"{_ONE_NAME[:-1]}; splits that are given stay as they are: put the patient's images into one."
-_COLUMN = (
-    "If it is a patient, name it in a column of groups (`--group COLUMN`), or let `--write FIXED.csv` write such a "
-    "column from the file names. If it is not, nothing is wrong."
-)
+_ONE_NAME, _DOES_SO = "If they are one patient, write one name in the column of groups", "`--write FIXED.csv` does so"
+_COLUMN = "If it is a patient, name it in a column of groups (`--group COLUMN`)"
+_FROM_NAMES = "or let `--write FIXED.csv` write such a column from the file names"
+_SPLIT = "splits that are given stay as they are: put the patient's images into one"
 
 
 @dataclass(frozen=True)
@@ -66,8 +62,9 @@ def check_patients(evidence: Evidence) -> Checked:
     rows_of = defaultdict(list)
     for row, name in enumerate(table.groups or ()):
         rows_of[name].append(row)
+    cure = _say_one_name(evidence)
     for one in alike:
-        findings += _tell_alike(evidence, one, rows_of)
+        findings += _tell_alike(evidence, one, rows_of, cure)
     if unlike:
         unchecked.append(
             f"{count(unlike, 'group')} with and without a word for a patient in front, such as P12 and 12, have the "
@@ -158,7 +155,7 @@ def _word_of(tokens: Sequence[str]) -> str:
     return "" if tokens[0][0].isdigit() else tokens[0]
 
 
-def _tell_alike(evidence: Evidence, alike: Alike, rows_of: Mapping[str, list[int]]) -> Iterable[Finding]:
+def _tell_alike(evidence: Evidence, alike: Alike, rows_of: Mapping[str, list[int]], cure: str) -> Iterable[Finding]:
     """Yield a finding on names that may mean one patient, unless `check_copies` names them."""
     where = {name: list_present(evidence.splits[rows_of[name]]) for name in alike.names}
     crosses = len({split for there in where.values() for split in there}) > 1
@@ -172,10 +169,14 @@ def _tell_alike(evidence: Evidence, alike: Alike, rows_of: Mapping[str, list[int
     text = f"The groups {named} may be one patient: their names differ only in {ways}."
     files = list_paths(evidence.table, _join(rows_of[name] for name in alike.names))
     if crosses:
-        cure = _ONE_NAME if evidence.split_made else _ONE_NAME_AND_SPLIT
-        yield Finding(GROUP, text, files, ERROR, cure)
+        yield Finding(GROUP, text, files, ERROR, cure if evidence.split_made else f"{cure[:-1]}; {_SPLIT}.")
     else:
-        yield Finding(PATIENT, text, files, WARNING, _ONE_NAME)
+        yield Finding(PATIENT, text, files, WARNING, cure)
+
+
+def _say_one_name(evidence) -> str:
+    does_so = "" if find_lacking(evidence.table) else f"; {_DOES_SO}"
+    return f"{_ONE_NAME}{does_so}. If they are not, nothing is wrong."
 
 
 def _join(sets: Iterable[Sequence[int]]) -> list[int]:
@@ -210,14 +211,16 @@ def _tell_stems(evidence: Evidence, stems, shared, crossing) -> Finding:
         f"each, {sum(map(len, shared)):,} of {len(stems):,} in all, such as '{stems[one]}' by '{paths[one]}' and "
         f"'{paths[other]}'. A stem may be a patient, and {_say_none(evidence)}."
     )
+    writes = "" if find_lacking(evidence.table) else f", {_FROM_NAMES}"
+    cure = f"{_COLUMN}{writes}. If it is not, nothing is wrong."
     if not crossing:
-        return Finding(PATIENT, text, list_paths(evidence.table, _join(shared)), WARNING, _COLUMN)
+        return Finding(PATIENT, text, list_paths(evidence.table, _join(shared)), WARNING, cure)
     named = listed(
         (f"'{stems[rows[0]]}' ({join_names(list_present(evidence.splits[rows]))})" for rows in crossing), NAMED
     )
     are = "1 of them is" if len(crossing) == 1 else f"{len(crossing):,} of them are"
     text += f" {are} in several splits: {named}."
-    return Finding(GROUP, text, list_paths(evidence.table, _join(crossing)), WARNING, _COLUMN)
+    return Finding(GROUP, text, list_paths(evidence.table, _join(crossing)), WARNING, cure)
 
 
 def _say_none(evidence: Evidence) -> str:
@@ -242,4 +245,6 @@ def _find_doubtful(evidence: Evidence, stems, shared) -> list[Finding]:
         f"{len(shared) - len(split_up):,} others lie in one group each: {listed(told, NAMED)}. Images of one patient "
         f"may have several names there{', and are in several splits' if crosses else ''}."
     )
-    return [Finding(GROUP if crosses else PATIENT, text, list_paths(evidence.table, rows), WARNING, _ONE_NAME)]
+    return [
+        Finding(GROUP if crosses else PATIENT, text, list_paths(evidence.table, rows), WARNING, _say_one_name(evidence))
+    ]
