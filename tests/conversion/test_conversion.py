@@ -36,7 +36,7 @@ from tlmed.evaluation.predictions_csv import write_predictions
 from tlmed.heads.dense import attach_head
 from tlmed.heads.hybrid import Search, fit_classifier, predict_probabilities
 from tlmed.heads.skops_files import save_classifier
-from tlmed.intensity import resolve, to_json
+from tlmed.intensity import resolve
 from tlmed.metrics import positive_index
 from tlmed.sections import Dense, Hybrid
 from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
@@ -81,9 +81,13 @@ def run(images, tmp_path_factory):
 
 
 def facts_of(rule=None, **fields):
-    rule = rule or PixelRule((4, 5))
-    pixels = {"size": rule.size, "fit": rule.fit, "spacing": rule.spacing, "window": to_json(rule.intensity)}
-    return {"pixels": pixels, "task": SINGLE_LABEL, "classes": list("abc"), "positive": None, **fields}
+    return {
+        "pixels": (rule or PixelRule((4, 5))).to_json(),
+        "task": SINGLE_LABEL,
+        "classes": list("abc"),
+        "positive": None,
+        **fields,
+    }
 
 
 # --- the reader

@@ -7,7 +7,6 @@ from tlmed.data.decode_and_resize import RULE
 from tlmed.evaluation.answer_facts import describe_answers
 from tlmed.inference.panel import Panel
 from tlmed.intact import LOCK
-from tlmed.intensity import to_json
 from tlmed.regular_files import sha256
 
 NOT_A_DEVICE = "Not a medical device: for research only."
@@ -22,7 +21,6 @@ def describe_model(panel: Panel, form: Format) -> dict:
     """
     rule = panel.first.rule
     shape = [form.batch, *rule.size, 3]
-    pixels = {"size": list(rule.size), "fit": rule.fit, "spacing": rule.spacing, "window": to_json(rule.intensity)}
     answers = describe_answers(panel.metrics, panel.first.classes, panel.decision, panel.pooling)
     return {
         "made_by": f"tlmed {version('tlmed')}",
@@ -30,7 +28,7 @@ def describe_model(panel: Panel, form: Format) -> dict:
         "format": form.name,
         "file": form.file,
         "input": {"shape": shape, "dtype": form.dtype, "values": "RGB, 0 to 255, not scaled"},
-        "pixels": {**pixels, "rule": RULE, "channels": panel.recipe.data.channels},
+        "pixels": {**rule.to_json(), "rule": RULE, "channels": panel.recipe.data.channels},
         **answers,
         "calibration": {**answers["calibration"], "in_graph": form.calibrates},
         "runs": [_identify(member.run, weight) for member, weight in zip(panel.members, panel.weights, strict=True)],

@@ -16,7 +16,7 @@ from tlmed.data.readers.plane import Plane
 from tlmed.data.resizing import fit_image, is_cut, show_to_scale
 from tlmed.data.showing import BYTE, needs_range, show
 from tlmed.fitting_in import STRETCH, describe_fit
-from tlmed.intensity import FILE, Intensity
+from tlmed.intensity import FILE, Intensity, to_json
 
 # Values of an image before it is resized. levels: from the lowest to the highest value, 1..256, if it has more than
 # 8 bits, else 0. brightest: the highest value. used: how many different values the channel with most of them has.
@@ -52,6 +52,15 @@ class PixelRule:
     def describe(self) -> list[str]:
         """Return what is black and white, and in which shape images come to their size, a sentence each."""
         return [f"Window: {self.intensity.describe()}", f"Shape: {describe_fit(self.fit, self.size, self.spacing)}"]
+
+    def to_json(self) -> dict:
+        """Return what files that leave with a network say of it.
+
+        >>> PixelRule((4, 5), fit="pad").to_json()["size"]
+        [4, 5]
+        """
+        window = to_json(self.intensity)
+        return {"size": list(self.size), "fit": self.fit, "spacing": self.spacing, "window": window}
 
 
 def as_rule(rule: PixelRule | tuple[int, int]) -> PixelRule:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from tlmed import intensity
 from tlmed.evaluation.answer_facts import describe_answers, say_calibration, say_decision
 from tlmed.export.card_facts import CardFacts
 from tlmed.export.naming import name_weights
@@ -60,15 +59,12 @@ def _describe_images(panel) -> dict:
     rule, data = panel.first.rule, panel.recipe.data
     of_parts = data.planes is not None or data.tile is not None
     return {
-        "size": list(rule.size),
+        **rule.to_json(),
         "layout": "[batch, height, width, channel]",
         "channels": "RGB; gray values are repeated",
         "dtype": "float32",
         "values": [0, 255],
-        "window": intensity.to_json(rule.intensity),
         "window_in_words": rule.intensity.describe(),
-        "fit": rule.fit,
-        "spacing": rule.spacing,
         "fit_in_words": describe_fit(rule.fit, rule.size, rule.spacing),
         "resizing": "bilinear with antialiasing, in 8 bits (Pillow's Image.resize with BILINEAR)",
         "normalisation": f"inside {MODEL}",
