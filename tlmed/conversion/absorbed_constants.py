@@ -39,19 +39,25 @@ def absorb_constants(network: keras.Model, images: np.ndarray) -> keras.Model:
     """Return a network with other weights that computes the same, where means of channels do not cancel later.
 
     Args:
-        network: Functional, on raw images. Only its own layers are looked at, and not those of networks in it.
+        network: Functional, on raw images; or several such networks in one, as of an ensemble.
         images: Some training images, uint8 [n, height, width, 3], on which means are measured.
     """
     changed = keras.models.clone_model(network)
     changed.set_weights(network.get_weights())
-    links = list(find_links(changed))
+    members = (one for one in changed.layers if isinstance(one, keras.Model) and one.input_shape == changed.input_shape)
+    for part in (changed, *members):
+        _absorb(part, images)
+    return changed
+
+
+def _absorb(network: keras.Model, images: np.ndarray) -> None:
+    links = list(find_links(network))
     if not links:
-        return changed
+        return
     shown = [keras.ops.mean((link.norm or link.first).output, axis=(1, 2)) for link in links]
-    found = keras.Model(changed.inputs, shown).predict(images.astype("float32"), batch_size=_BATCH_SIZE, verbose=0)
+    found = keras.Model(network.inputs, shown).predict(images.astype("float32"), batch_size=_BATCH_SIZE, verbose=0)
     for link, means in zip(links, found if isinstance(found, list) else [found], strict=True):
         _move(link, means.mean(axis=0))
-    return changed
 
 
 def find_links(network: keras.Model) -> Iterator[Link]:
