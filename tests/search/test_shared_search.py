@@ -23,7 +23,7 @@ from tests.studies.conftest import program
 from tlmed.screen import Screen
 from tlmed.studies import Order, sweeping, worker_pool
 from tlmed.sweeps import run_study
-worker_pool.PROGRAM, sweeping._TICK = program(0.4, "ranked"), 0.02
+worker_pool.PROGRAM, sweeping._TICK = program({seconds}, "ranked"), 0.02
 study = small(
     9, recipes=("feature_extractor",), backbones=("LeNet5",), settings={{"data.image_size": "32,32"}},
     vary={{"phases.l2": ("0.001", "0.01", "0.1", "1", "10", "100")}},
@@ -33,8 +33,9 @@ run_study(study, order, Screen(sys.stdout, waits=False), "images")
 """
 
 
-def start(folder, *storage):
-    command = [sys.executable, "-c", SCRIPT.format(root=str(Path(__file__).parents[2])), str(folder), *storage]
+def start(folder, *storage, seconds=0.4):
+    script = SCRIPT.format(root=str(Path(__file__).parents[2]), seconds=seconds)
+    command = [sys.executable, "-c", script, str(folder), *storage]
     folder.parent.mkdir()
     return subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -55,7 +56,9 @@ def test_three_processes_share_a_search_by_a_database_and_find_the_winner_that_o
     *_, second, first = sorted(float(row["validation"]) for row in read_candidates(tmp_path / "alone" / "study"))
     assert first - second > 0.05  # else the order of trainings could decide
     with serve() as database:
-        processes = [start(tmp_path / name / "study", database) for name in ("one", "two", "three")]
+        # The first is slow, so that it is still training when it is killed.
+        slow = {"one": 2.0, "two": 0.4, "three": 0.4}
+        processes = [start(tmp_path / name / "study", database, seconds=each) for name, each in slow.items()]
         lines = iter(processes[0].stdout.readline, b"")
         assert any(b"validation" in line for line in lines)
         while processes[0].poll() is None and not read_owners(tmp_path / "one" / "study")[0].cells:
