@@ -73,6 +73,8 @@ def write_label_run(folder, n=120, seed=0, labels=("edema", "mass")):
     write_label_predictions(folder / "predictions.csv", found)
     entry = {"value": 0.9, "low": 0.8, "high": 0.95, "method": "made"}
     result = {"unit": "image", "task": MULTI_LABEL, "classes": list(labels), "n": n, "split": "test"}
-    write_json(folder / "metrics.json", {**result, "metrics": {"auc": entry}})
+    rule = {"operating_point": {"threshold": 0.5}, "calibration": {"temperature": 1.0}}
+    result |= {"per_class": dict.fromkeys(labels, rule), "metrics": {"auc": entry}}
+    write_json(folder / "metrics.json", result)
     write_json(folder / "recipe.json", {})
     return RunDir(folder), found

@@ -68,8 +68,38 @@ def test_small_months_are_shown_and_not_tested(run, tmp_path):
     content = check_drift(run, write_answers(tmp_path / "new.csv", taken=days)[0], date="taken").content
     assert [len(period["tests"]) for period in content["periods"]] == [5, 5, 0]
     assert content["periods"][2]["reason"] == "19 images; it takes 20 to test"
-    few = check_drift(run, write_answers(tmp_path / "few.csv", n=6)[0]).content
-    assert (few["drift"], few["tests"]) == (False, 0)
+    # A file of which nothing can be tested must not end like one without drift.
+    with pytest.raises(InputError, match=r"must name 20 images .* Received: .*few.csv', with 6\."):
+        check_drift(run, write_answers(tmp_path / "few.csv", n=6)[0])
+    grouped = write_answers(tmp_path / "one.csv", n=60, group=["a"] * 60)[0]
+    with pytest.raises(InputError, match=r"with 1\."):
+        check_drift(run, grouped)
+    with pytest.raises(InputError, match="The test split of RUN must have 20 images"):
+        check_drift(write_run(tmp_path / "small", n=15), write_answers(tmp_path / "new.csv")[0])
+
+
+def test_notes_say_what_makes_an_answer_doubtful(run, tmp_path):
+    own = check_drift(run, run / "predictions.csv").content
+    assert "200 of 200 rows are test images of the run, in which there is no drift to find." in own["notes"]
+    named = ["p"] * 30 + ["q"] * 10 + [""] * 60
+    file, _ = write_answers(tmp_path / "new.csv", group=named, prediction=["ill"] * 100)
+    content = check_drift(run, file).content
+    assert content["periods"][0]["groups"] == 62
+    notes = " ".join(content["notes"])
+    assert "60 rows name no group: each counts by itself." in notes
+    assert "patients (200 in the test split, 62 now): each counts once" in notes
+    right = np.array([[float(row[f"score_{name}"]) for name in CLASSES] for row in read_csv(file)]).argmax(1)
+    assert f"{(right != 0).sum()} of 100 rows have another predicted class than the run's rule gives" in notes
+    clean = check_drift(run, write_answers(tmp_path / "clean.csv")[0]).content
+    assert not any("another predicted class" in note or "test images of the run" in note for note in clean["notes"])
+
+
+def test_each_index_stands_beside_what_chance_reaches(run, tmp_path):
+    content = check_drift(run, write_answers(tmp_path / "new.csv", n=40)[0]).content
+    shown = "\n".join(to_lines(describe_watch(content), 100))
+    for test in content["periods"][0]["tests"]:
+        if psi := test.get("psi"):
+            assert f"{psi['value']:.3f} ({psi['by_chance']:.3f})" in shown
 
 
 def test_labels_give_metrics_and_a_test_of_the_true_class(run, tmp_path):

@@ -26,6 +26,7 @@ from tlmed.words import count
 LEVEL = 0.05
 LEAST = 20  # images, or patients: with fewer nothing is tested
 WHOLE = "all"
+_SAME = 1e-6  # by which scores of the same answer may differ where they were written down
 METRICS = ("auc", "accuracy", "sensitivity", "specificity", "brier")
 
 
@@ -56,7 +57,7 @@ def check_drift(run: RunDir, file: Path, date: str | None = None, group: str | N
         seed: Decides the draws of tests by groups.
 
     Raises:
-        InputError: If the run or the file cannot be used.
+        InputError: If the run or the file cannot be used, or one of the two has too few images for any test.
     """
     if run.folds:
         raise InputError(
@@ -72,11 +73,20 @@ def check_drift(run: RunDir, file: Path, date: str | None = None, group: str | N
         again = "has" if incoming.repeated == 1 else "have"
         rows = f"{count(incoming.repeated, 'row')} {again} the path and the scores"
         notes.append(f"{rows} of an earlier row: the same image again, which counts once.")
+    if incoming.alone:
+        names = "names" if incoming.alone == 1 else "name"
+        notes.append(f"{count(incoming.alone, 'row')} {names} no group: each counts by itself.")
+    decided = _predict(run, metrics, reference, batch)
     if not incoming.decided:
-        batch = _predict(run, metrics, reference, batch)
+        batch = decided
         notes.append("The file has no predicted classes: they follow from the scores, by the run's rule.")
-    notes += _note_lacks(reference, batch, group)
+    notes += [
+        *_note_disagreement(batch, decided),
+        *_note_own(reference, incoming),
+        *_note_lacks(reference, batch, group),
+    ]
     periods = [_compare(reference, batch.take(rows), name, seed) for name, rows in list_periods(batch)]
+    _refuse_too_few(run, file, reference, periods[0])
     _correct(periods)
     labelled = {
         period["period"]: found
@@ -123,12 +133,52 @@ def read_reference(run: RunDir, metrics: Mapping) -> Reference:
     known = None if metrics.get("pool") else find_novelty(run)
     judged = {} if known is None or not len(known.tested) else {"tested": known.tested, "testers": known.testers}
     main = None if units.is_multi else positive_index(units.classes, metrics.get("positive"))
-    return Reference(Batch(units.scores, units.predictions, owners, units.labels), units.classes, main, **judged)
+    batch = Batch(units.scores, units.predictions, owners, units.labels)
+    return Reference(batch, units.classes, main, paths=tuple(units.paths), **judged)
 
 
 def _predict(run, metrics, reference, batch) -> Batch:
     guesses = read_decision(run).choose(batch.scores, reference.main, read_task(metrics))
     return Batch(batch.scores, guesses, batch.owners, batch.labels, batch.unusual, batch.months)
+
+
+def _note_disagreement(batch, decided) -> list[str]:
+    known = batch.guesses != UNKNOWN
+    differ = int(((batch.guesses != decided.guesses) & known).reshape(len(known), -1).any(axis=1).sum())
+    if not differ:
+        return []
+    return [
+        f"{differ:,} of {count(len(known), 'row')} have another predicted class than the run's rule gives for their "
+        "scores: another threshold, or a column that is not of these scores. The classes of the file are tested."
+    ]
+
+
+def _note_own(reference, incoming) -> list[str]:
+    own = dict(zip(reference.paths, reference.batch.scores, strict=True))
+    scores = incoming.batch.scores
+    same = sum(
+        path in own and np.allclose(own[path], row, atol=_SAME)
+        for path, row in zip(incoming.paths, scores, strict=bool(incoming.paths))
+    )
+    if not same:
+        return []
+    return [f"{same:,} of {count(len(scores), 'row')} are test images of the run, in which there is no drift to find."]
+
+
+def _refuse_too_few(run, file, reference, whole) -> None:
+    """Refuse a file of which nothing can be tested: that must not look like one without drift."""
+    if whole["tests"]:
+        return
+    own = len(np.unique(reference.batch.owners))
+    if own < LEAST:
+        raise InputError(
+            f"The test split of RUN must have {LEAST} images (or patients) or more to be compared with. Received: "
+            f"{str(run.path)!r}, with {own}."
+        )
+    raise InputError(
+        f"`--predictions` must name {LEAST} images (or patients) or more: with fewer, nothing is tested. Received: "
+        f"{str(file)!r}, with {whole['groups']}."
+    )
 
 
 def _note_lacks(reference, batch, group) -> list[str]:
@@ -140,8 +190,9 @@ def _note_lacks(reference, batch, group) -> list[str]:
     grouped, several = (len(np.unique(part.owners)) < len(part.owners) for part in (reference.batch, batch))
     if grouped or several:
         notes.append(
-            "Tests are by groups, such as patients: each counts once, in the values beside its test, too. Pictures, "
-            "shares of classes and metrics are of images."
+            f"Tests are by groups, such as patients ({len(np.unique(reference.batch.owners)):,} in the test split, "
+            f"{len(np.unique(batch.owners)):,} now): each counts once, in the values beside its test, too. The PSI, "
+            "pictures, shares of classes and metrics are of images."
         )
     if grouped and group is None and not several:
         notes.append(

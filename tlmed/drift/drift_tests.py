@@ -26,6 +26,7 @@ class Reference:
         main: The positive one of two classes; None for more, and for labels.
         tested: p-values of test images being like training images, float [t]; None where the run keeps none.
         testers: Whom each of these belongs to, int [t].
+        paths: Of the images, files or groups that were answered.
     """
 
     batch: Batch
@@ -33,6 +34,7 @@ class Reference:
     main: int | None = None
     tested: np.ndarray | None = None
     testers: np.ndarray | None = None
+    paths: tuple[str, ...] = ()
 
     @property
     def several(self) -> bool:

@@ -82,11 +82,15 @@ class Incoming:
         batch: Its rows, each answer once; where no predicted classes stand in the file, `guesses` are -1.
         decided: Whether they stand there.
         repeated: How many rows say again what an earlier one says, and are left out.
+        alone: How many rows name no group, though others do.
+        paths: Of the rows; empty where the file does not say them.
     """
 
     batch: Batch
     decided: bool
     repeated: int
+    alone: int
+    paths: tuple[str, ...]
 
 
 def read_incoming(path: Path, reading: Reading) -> Incoming:
@@ -127,7 +131,11 @@ def read_incoming(path: Path, reading: Reading) -> Incoming:
     for row in chosen.tolist():
         first.setdefault(answers[row], row)
     kept = np.array(list(first.values()), int)
-    return Incoming(found.take(kept), guesses is not None, len(chosen) - len(kept))
+    alone = sum(not owners[row].strip() for row in kept.tolist())
+    paths = tuple(columns["path"][row] for row in kept.tolist()) if "path" in columns else ()
+    return Incoming(
+        found.take(kept), guesses is not None, len(chosen) - len(kept), alone if alone < len(kept) else 0, paths
+    )
 
 
 def read_month(text: str) -> str | None:

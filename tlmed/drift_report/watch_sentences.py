@@ -17,8 +17,6 @@ def conclude(content: Mapping) -> str:
         content: Of `watch.json`.
     """
     tests = [(period["period"], test) for period in content["periods"] for test in period["tests"]]
-    if not tests:
-        return f"Nothing could be tested: {content['periods'][0]['reason']}."
     found = [(period, test) for period, test in tests if test["drift"]]
     how = f"{count(len(tests), 'test')}, corrected by Holm at {content['level']:g}"
     if not found:
@@ -70,24 +68,23 @@ def say_amounts(test: Mapping) -> tuple[str, str]:
 
 
 def say_stability(psi: Mapping | None) -> str:
-    """Return a population stability index, and what it means where that is more than chance; "" for None.
+    """Return a population stability index beside what chance reaches, and what it means if it is more; "" for None.
 
     >>> say_stability({"value": 0.31, "by_chance": 0.12, "p": 0.002, "verdict": "large"})
-    '0.31, large'
+    '0.310 (0.120), large'
     """
     if psi is None:
         return ""
     said = {"none": "", "by chance as large": ", chance"}.get(psi["verdict"], f", {psi['verdict']}")
-    return f"{psi['value']:.2f}{said}"
+    return f"{psi['value']:.3f} ({psi['by_chance']:.3f}){said}"
 
 
 def describe_stability(tests: Sequence[Mapping]) -> list[str]:
     """Say what the index is by chance, with these numbers of images."""
-    found = [test["psi"]["by_chance"] for test in tests if test.get("psi")]
-    if not found:
+    if not any(test.get("psi") for test in tests):
         return []
     return [
         f"PSI: the population stability index. The usual thresholds are {SMALL:g} (moderate) and {LARGE:g} (large). "
-        f"With so many images it is up to {max(found):.2f} by chance alone (in 95 % of draws), and only above that it "
-        "is called anything. It does not decide."
+        "In brackets: up to where it is by chance alone with so many images (in 95 % of draws); only above that it is "
+        "called anything. It does not decide."
     ]

@@ -25,11 +25,12 @@ def describe_watch(content: Mapping) -> list[str | Table]:
     """
     whole, *months = content["periods"]
     there = content["reference"]
-    lines = [f"{count(whole['n'], 'image')} against {there['n']:,} of the test split."]
-    if whole["tests"]:
-        rows = [_describe_test(test) for test in whole["tests"]]
-        columns = texts("tested") + numbers("test split", "now", "p", "PSI") + texts("verdict")
-        lines += [Table(columns, rows), *describe_stability(whole["tests"])]
+    columns = texts("tested") + numbers("test split", "now", "p", "PSI") + texts("verdict")
+    lines = [
+        f"{count(whole['n'], 'image')} against {there['n']:,} of the test split.",
+        Table(columns, [_describe_test(test) for test in whole["tests"]]),
+        *describe_stability(whole["tests"]),
+    ]
     if "unusual" in whole:
         lines.append(f"Unlike the training images: {say_share(whole['unusual'])}.")
     if months:
