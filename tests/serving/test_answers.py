@@ -161,6 +161,13 @@ def test_cautions_say_what_the_check_of_the_data_found(finished, service, tmp_pa
         == f"Without 2 of {metrics['n']} images that training or validation knows the AUC is 0.610 (0.500 to 0.700)."
     )
     assert len(found) == 2
+    # By a shortcut a network can answer right without the finding.
+    check = json.loads((run / "check.json").read_text())
+    warned = {"kind": "shortcut", "level": "warning", "files": [], "text": "The class follows from the frame."}
+    (run / "check.json").write_text(json.dumps(check | {"findings": [*check["findings"], warned]}))
+    cautions = " ".join(find_worth(replace(panel, run=run), jury).cautions)
+    assert "The check of the data has 1 warning (shortcut 1). A shortcut tells the class by something other" in cautions
+    (run / "check.json").write_text(json.dumps(check))
     # An ensemble keeps no check: those of its members count.
     both = tmp_path / "both"
     shutil.copytree(finished.path, both)

@@ -23,7 +23,7 @@ from tlmed.intact import check_intact
 from tlmed.members import Member, list_members, shorten
 from tlmed.recipe import Recipe
 from tlmed.run_files import METRICS_JSON, SPLITS_CSV
-from tlmed.run_files.check_summary import read_summary, say_errors, say_member_errors
+from tlmed.run_files.check_summary import read_summary, say_errors, say_members, say_warnings
 from tlmed.rundir import NOVELTY, RunDir
 from tlmed.split_names import PLACES
 from tlmed.tasks import MULTI_LABEL
@@ -208,10 +208,12 @@ def check_members(found: Sequence[Member], members: Sequence[Trained]) -> None:
 
 
 def describe_check(panel: Panel) -> list[str]:
-    """Say which errors the check of the data found, in any fold or member."""
+    """Say which errors and warnings the check of the data found, in any fold or member."""
     if panel.run.is_ensemble:
-        return say_member_errors(shorten([run.path.resolve() for run in panel.runs]), panel.runs)
-    return say_errors(read_summary(panel.run))
+        names = shorten([run.path.resolve() for run in panel.runs])
+        return [*say_members(names, panel.runs), *say_members(names, panel.runs, say_warnings)]
+    found = read_summary(panel.run)
+    return [*say_errors(found), *say_warnings(found)]
 
 
 def describe_panel(panel: Panel) -> list[str]:

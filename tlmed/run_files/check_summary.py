@@ -1,10 +1,10 @@
 """The check of a run's images in one sentence, for all that shows or compares the run's scores."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tlmed.findings import ERROR, WARNING
+from tlmed.findings import ERROR, SHORTCUT, WARNING
 from tlmed.run_files.json_files import CHECK_JSON
 from tlmed.run_files.kept_findings import KeptFindings, read_kept
 from tlmed.run_files.merged_findings import merge
@@ -133,19 +133,42 @@ train. Scores without them were not computed. See report.html and check.json of 
     return [f"{said}: {repeated}. {_say_left_out(found)} {see}" if repeated else f"{said}. {see}"]
 
 
-def say_member_errors(names: Sequence[str], members: Sequence[RunDir]) -> list[str]:
-    """Return which errors the checks of runs found that answer together, equal ones once; nothing if there are none.
+def say_warnings(found: CheckSummary | None) -> list[str]:
+    """Return in one line of what the check warned, and what a shortcut means; nothing if there are no warnings.
+
+    Args:
+        found: What the check found; None where no check was kept.
+
+    >>> print(*say_warnings(CheckSummary(warnings={"near-copy": 9, "shortcut": 2})))
+    The check of the data has 11 warnings (near-copy 9, shortcut 2). A shortcut tells the class by something other \
+than the finding, and a network can answer by it. See report.html and check.json of the run.
+    """
+    if found is None or not found.warnings:
+        return []
+    said = f"The check of the data has {say_amounts({}, found.warnings)}. "
+    if SHORTCUT in found.warnings:
+        said += "A shortcut tells the class by something other than the finding, and a network can answer by it. "
+    return [said + _name_files(found)]
+
+
+def say_members(
+    names: Sequence[str],
+    members: Sequence[RunDir],
+    say: Callable[[CheckSummary | None], list[str]] = say_errors,
+) -> list[str]:
+    """Return what the checks of runs found that answer together, equal ones once; nothing if they found nothing.
 
     Args:
         names: What each member is called.
         members: Runs of one network.
+        say: `say_errors` or `say_warnings`.
 
     Raises:
         InputError: If a file cannot be read.
     """
     alike = {}
     for name, member in zip(names, members, strict=True):
-        for said in say_errors(read_summary(member)):
+        for said in say(read_summary(member)):
             alike.setdefault(said, []).append(name)
     return [f"Of {join_names(called)}: {said}" for said, called in alike.items()]
 
