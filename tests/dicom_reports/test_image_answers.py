@@ -67,8 +67,8 @@ def test_patients_are_told_apart_by_what_the_standard_does_not_allow_too(keyword
         replace(make_image(number, **nobody), odd={keyword: text}) for number, text in enumerate((first, second))
     )
     with pytest.raises(InputError, match=f"several in .*{keyword}"):
-        check_patients([one, other])
-    check_patients([one, replace(one, instance="1.2.3")])
+        check_patients({"a.dcm": one, "b.dcm": other})
+    check_patients({"a.dcm": one, "b.dcm": replace(one, instance="1.2.3")})
 
 
 def agree(*said):

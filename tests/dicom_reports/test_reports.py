@@ -263,11 +263,14 @@ def test_an_answer_is_of_one_study():
 )
 def test_a_study_is_of_one_patient(one, other, by):
     stranger = make_image(4, study=OTHER, PatientID="9", PatientName="Other")
-    images = [make_image(1, **one), make_image(2, **other), make_image(3, **one), stranger]
+    made = [make_image(1, **one), make_image(2, **other), make_image(3, **one), stranger]
+    images = {f"{number}.dcm": image for number, image in enumerate(made, 1)}
     if by is None:
         check_patients(images)
         return
-    with pytest.raises(InputError, match=rf"one patient\. Received: several in {STUDY} \(by {by}\)\.$"):
+    with pytest.raises(
+        InputError, match=rf"one patient\. Received: several in {STUDY} \(by {by}: '1.dcm' and '2.dcm'\)\.$"
+    ):
         check_patients(images)
 
 

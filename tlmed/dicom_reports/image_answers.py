@@ -1,7 +1,7 @@
 """What networks answered for images, in plain data: each class with its numbers, and the images that they are of."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tlmed.data.readers.dicom_sources import PATIENT, REMOVED, SourceImage
@@ -133,27 +133,31 @@ def _find_thresholds(panel) -> dict[str, float]:
     return {} if main is None or decision.threshold is None else {classes[main]: decision.threshold}
 
 
-def check_patients(images: Iterable[SourceImage]) -> None:
+def check_patients(images: Mapping[str, SourceImage]) -> None:
     """Refuse images of several patients in one study, whose report would name one of them.
 
     IDs and their issuers must be the same. Names (without case, spaces and trailing carets), birth dates and sexes may
     be missing, but not differ: with no ID, or the same, they tell two patients.
 
+    Args:
+        images: Those of all studies, by the names of their files.
+
     Raises:
-        InputError: With the studies, and with the elements that tell the patients, without their values.
+        InputError: With the studies, and with the elements that tell the patients, without their values, and a file of
+            each of two patients.
     """
-    patients: dict[str, dict[tuple, set]] = {}
-    for image in images:
+    patients: dict[str, dict[tuple, dict]] = {}
+    for name, image in images.items():
         found = patients.setdefault(image.study, {})
         for told, value in _tell_patient({**image.repeated, **image.odd}).items():
-            found.setdefault(told, set()).add(value)
-    mixed = {
-        study: list(dict.fromkeys(keyword for (keyword, _), values in found.items() if len(values) > 1))
-        for study, found in patients.items()
-    }
-    if mixed := {study: keywords for study, keywords in mixed.items() if keywords}:
-        named = listed((f"{study} (by {join_names(keywords)})" for study, keywords in mixed.items()), _NAMED)
-        raise InputError(f"All images of a study must be of one patient. Received: several in {named}.")
+            found.setdefault(told, {}).setdefault(value, name)
+    mixed = []
+    for study, found in patients.items():
+        if apart := {keyword: files for (keyword, _), files in found.items() if len(files) > 1}:
+            one, other, *_ = next(iter(apart.values())).values()
+            mixed.append(f"{study} (by {join_names(list(apart))}: {one!r} and {other!r})")
+    if mixed:
+        raise InputError(f"All images of a study must be of one patient. Received: several in {listed(mixed, _NAMED)}.")
 
 
 def _tell_patient(said: Mapping[str, str]) -> dict[tuple[str, int], object]:

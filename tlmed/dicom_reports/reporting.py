@@ -104,7 +104,7 @@ def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepa
         panel.refuse_several(f"The picture that `{OPTION}` makes of each answer, and `--no-overlay` does not,")
     codes = code_classes(panel.metrics["classes"], {**(panel.recipe.data.codes or {}), **wanted.codes})
     sources = find_sources(wanted.paths, panel.recipe.data.slicing, wanted.skip_bad)
-    check_patients(sources.images.values())
+    check_patients(sources.images)
     odd = Counter(keyword for image in sources.images.values() for keyword in image.odd)
     for keyword, amount in odd.items():
         voice.warn(
