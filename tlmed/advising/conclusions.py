@@ -183,11 +183,8 @@ def _say_images(curve, answer) -> list[dict]:
             }
         )
     elif curve is not None:
-        now, later, kind = (
-            curve["points"][-1],
-            curve["forecast"][0],
-            "images" if answer["groups"] is None else "patients",
-        )
+        now, later = curve["points"][-1], curve["forecast"][0]
+        kind = "images" if answer["groups"] is None else "patients"
         interval = f"90 % interval {thousandths(later['low'])} to {thousandths(later['high'])}"
         expected = (
             f"{thousandths(later['auc'])} for a linear head{_say_whose(curve)} with {later['times']} times as many "

@@ -17,7 +17,7 @@ from tlmed.advising.request import Request
 from tlmed.backbones.deciding_images import say_taught
 from tlmed.data import ImageSet, Table, join_units
 from tlmed.errors import CheckFailed, InputError
-from tlmed.findings import shorten
+from tlmed.findings import SHORTCUT, shorten
 from tlmed.gate import Findings
 from tlmed.gate.corrected_table import find_uncorrectable
 from tlmed.inspection import CHECK_JSON, CHECK_PAGE, Inquiry, Subject, open_subject, write_check
@@ -29,7 +29,6 @@ from tlmed.words import count, join_names
 
 VAL, TEST = "val", "test"
 _MOST = 4  # findings of each level on a screen
-SHORTCUT = "shortcut"
 _CORRECTED = "corrected.csv"
 
 

@@ -15,7 +15,7 @@ from tlmed.tasks import MULTI_LABEL, read_task
 if TYPE_CHECKING:
     import onnx
 
-# What skl2onnx's converters of single classifiers raise for what they cannot do.
+# What skl2onnx's converters of single classifiers raise for what they cannot do, beside its own two errors.
 _CONVERTER_ERRORS = (RuntimeError, NotImplementedError, ValueError, TypeError)
 _PREFIX = "classifier_"  # of the names in the second graph: both may have the same ones
 
@@ -86,15 +86,7 @@ def _convert(classifier, run, opset):
             options={id(classifier): {"zipmap": False}},
             target_opset={"": opset, "ai.onnx.ml": 3},
         )
-    # The first two are skl2onnx's own; the others come from its converters of single classifiers.
-    except (
-        MissingConverter,
-        MissingShapeCalculator,
-        RuntimeError,
-        NotImplementedError,
-        ValueError,
-        TypeError,
-    ) as error:
+    except (MissingConverter, MissingShapeCalculator, *_CONVERTER_ERRORS) as error:
         said = METRICS_JSON.read(run)["classifier"]["name"]
         raise InputError(
             "A hybrid's classifier must be one that skl2onnx converts. "

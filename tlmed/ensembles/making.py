@@ -31,7 +31,7 @@ from tlmed.intact import check_intact
 from tlmed.members import Member, name_members
 from tlmed.regular_files import sha256
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
-from tlmed.run_files.check_summary import say_members
+from tlmed.run_files.check_summary import read_summary, say_members
 from tlmed.rundir import RunDir, find_run
 from tlmed.voice import SILENT, Voice
 from tlmed.words import join_names
@@ -127,7 +127,7 @@ def make_ensemble(runs: Sequence[RunDir], weights: str = MEAN, voice: Voice = SI
         *unsure,
         *unseen.unsure,
         *_note_rules(members, names),
-        *say_members(names, [member.run for member in found]),
+        *say_members(names, [read_summary(member.run) for member in found]),
     ]
     result = _score(table, answers, decision, members[0])
     undecided = unseen.undecided[:, answers.rows][shares > 0].any(axis=0)

@@ -211,7 +211,8 @@ def describe_check(panel: Panel) -> list[str]:
     """Say which errors and warnings the check of the data found, in any fold or member."""
     if panel.run.is_ensemble:
         names = shorten([run.path.resolve() for run in panel.runs])
-        return [*say_members(names, panel.runs), *say_members(names, panel.runs, say_warnings)]
+        checks = list(map(read_summary, panel.runs))
+        return [*say_members(names, checks), *say_members(names, checks, say_warnings)]
     found = read_summary(panel.run)
     return [*say_errors(found), *say_warnings(found)]
 

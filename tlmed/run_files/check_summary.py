@@ -153,22 +153,19 @@ than the finding, and a network can answer by it. See report.html and check.json
 
 def say_members(
     names: Sequence[str],
-    members: Sequence[RunDir],
+    checks: Sequence[CheckSummary | None],
     say: Callable[[CheckSummary | None], list[str]] = say_errors,
 ) -> list[str]:
     """Return what the checks of runs found that answer together, equal ones once; nothing if they found nothing.
 
     Args:
         names: What each member is called.
-        members: Runs of one network.
+        checks: What the check of each found, from `read_summary`.
         say: `say_errors` or `say_warnings`.
-
-    Raises:
-        InputError: If a file cannot be read.
     """
     alike = {}
-    for name, member in zip(names, members, strict=True):
-        for said in say(read_summary(member)):
+    for name, check in zip(names, checks, strict=True):
+        for said in say(check):
             alike.setdefault(said, []).append(name)
     return [f"Of {join_names(called)}: {said}" for said, called in alike.items()]
 
