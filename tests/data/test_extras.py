@@ -68,7 +68,7 @@ def test_a_tiff_cut_or_changed_anywhere_is_no_crash_and_no_endless_walk(is_big):
 def test_they_are_named_three_and_a_count():
     found = describe_extras([f"{i}.tif" for i in range(5)], [frozenset([PAGES])] * 4 + [frozenset([PRINT])])
     assert found == [
-        "4 images (0.tif, 1.tif, 2.tif and 1 more) hold several pages or frames: only the first one of each is used.",
+        "4 images (0.tif, 1.tif, 2.tif and 1 more) hold several pages or frames: only the first is used.",
         "1 image (4.tif) holds the colours of printing (CMYK): RGB is computed from them without their colour profile.",
     ]
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,13 +99,24 @@ def test_false_alarms_that_are_expected_are_those_of_all_ranks_that_an_image_can
 
 def test_false_alarms_are_counted_on_images_that_calibrated_nothing():
     known = learn_novelty(draw(300, 0), draw(200, 1), seed=0)
-    found = check_alarms(note_tested(known, draw(500, 2)), seed=0)
+    found = check_alarms(note_tested(known, draw(500, 2)), draw(200, 1), seed=0)
     assert found["validation"]["n"] == 200
     assert found["test"]["n"] == 500
     assert found["test"] == count_alarms(known.judge(draw(500, 2).features), np.arange(500))
     assert found["test"]["low"] < found["test"]["value"] < found["test"]["high"]
     few = learn_novelty(draw(300, 0), draw(30, 1), seed=0)
-    assert check_alarms(note_tested(few, Seen(np.zeros((0, WIDTH)), np.zeros(0, int))), seed=0) == {}
+    assert check_alarms(note_tested(few, Seen(np.zeros((0, WIDTH)), np.zeros(0, int))), draw(30, 1), seed=0) == {}
+
+
+def test_of_files_with_one_answer_the_mean_over_their_images_is_counted():
+    files, val, test = np.arange(200) // 4, draw(200, 1), draw(200, 2)
+    val, test = (replace(seen, owners=files, files=files[::-1]) for seen in (val, test))
+    known = note_tested(learn_novelty(draw(300, 0), val, seed=0), test)
+    np.testing.assert_allclose(known.tested[::-1], known.judge(test.features).reshape(50, 4).mean(1), rtol=1e-12)
+    assert known.testers.tolist() == list(range(50))[::-1]
+    found = check_alarms(known, val, seed=0)
+    assert (found["validation"]["n"], found["test"]["n"]) == (50, 50)
+    assert found["test"]["unusual"] == (known.tested < ALARM).sum()
 
 
 def test_files_that_are_no_such_files_are_refused_in_a_line(tmp_path):

@@ -70,6 +70,7 @@ def test_false_alarms_are_written_down(run):
             "measure": "nearest",
             "images": KNOWN,
             "known": KNOWN,
+            "unit": "image",
             "held_out": HELD_OUT,
             "units": HELD_OUT,
         },

@@ -25,11 +25,14 @@ from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.export import write_card
 from tlmed.inference.evaluation_files import write_evaluation
+from tlmed.inference.panel import open_panel
+from tlmed.inference.unlike_images import open_jury
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.reproduce import Request, reproduce
 from tlmed.run.previewing import preview
 from tlmed.rundir import RunDir
 from tlmed.screen import to_lines
+from tlmed.serving.worth import find_worth
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
 
@@ -313,7 +316,8 @@ def pages(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", ["auto", "none"])
-def test_files_of_several_pages_get_one_answer_each_unless_pages_are_asked_for(how, pages, tmp_path):
+def test_files_of_several_pages_get_one_answer_each_unless_pages_are_asked_for(how, pages, tmp_path, monkeypatch):
+    monkeypatch.setattr("tlmed.run.unusual_images.LEAST", 6)  # validation files that there are
     said = []
     recipe = small("phases.epochs=1", "data.planes=all", "examples=0", f"data.pool={how}")
     run = tlmed.train(recipe, tmp_path / "run", pages, voice=Voice(say=said.append))
@@ -324,6 +328,19 @@ def test_files_of_several_pages_get_one_answer_each_unless_pages_are_asked_for(h
     # Pages of a file depend on each other: without pooling, intervals are by files.
     assert metrics["groups"] == (None if pooled else 6)
     assert (run.path / "pooled.csv").exists() == pooled
+    # Counted is what `predict` and `serve` mark.
+    novelty = RunDir(run.path).json("novelty.json")
+    unit, n = ("file", 6) if pooled else ("image", 18)
+    assert (novelty["unit"], novelty["units"], novelty["test"]["n"]) == (unit, 6, n)
+    assert f"{novelty['test']['unusual']} of {n} {unit}s" in (run.path / "report.html").read_text()
+    panel = open_panel(RunDir(run.path))
+    said = " ".join(find_worth(panel, open_jury(panel)).unusual)
+    marked = f"{novelty['test']['unusual']} of {n} {unit}s"
+    assert f"Tried on new {unit}s of its own test split, the run marks {marked}" in said
+    assert f"{unit} is marked" in said
+    if pooled:
+        line = next(line for line in describe_metrics(inference.evaluate(panel.run, str(pages))[1]) if "Unlike" in line)
+        assert " of 40 files, " in line
     _, rows, _ = inference.predict(
         RunDir(run.path), [pages / "ill" / "3.tiff"], shown=inference.Pictures(tmp_path / "shown")
     )

@@ -161,6 +161,13 @@ def test_cautions_say_what_the_check_of_the_data_found(finished, service, tmp_pa
         == f"Without 2 of {metrics['n']} images that training or validation knows the AUC is 0.610 (0.500 to 0.700)."
     )
     assert len(found) == 2
+    # Below guessing it is a doubt by itself, and that is said once.
+    poor = metrics["metrics"]["auc"] | {"value": 0.41, "low": 0.3, "high": 0.5}
+    (run / "metrics.json").write_text(
+        json.dumps(metrics | {"without_leaks": {**metrics["without_leaks"], "metrics": {"auc": poor}}})
+    )
+    (said,) = [said for said in find_worth(replace(panel, run=run), jury).cautions if said.startswith("Without")]
+    assert "the AUC is 0.410 (0.300 to 0.500), below the 0.500 of the baseline majority class" in said
     # By a shortcut a network can answer right without the finding.
     check = json.loads((run / "check.json").read_text())
     warned = {"kind": "shortcut", "level": "warning", "files": [], "text": "The class follows from the frame."}

@@ -274,6 +274,7 @@ def test_images_that_are_dropped_are_answered(server, browser, tmp_path, width):
     browser.open(f"{server.address}/", width)
     browser.drop(files, 100, 400)
     browser.wait(DONE.format(5))
+    assert texts(browser, "#status")[0].startswith("3 of 5 files are answered below. The last one: ")
     assert texts(browser, "article .said")[-1].startswith("No answer. A file name must be a name alone")
     for name, content, heading, line in zip(
         files, files, texts(browser, "article h3"), texts(browser, "article .said"), strict=True
@@ -314,7 +315,7 @@ def test_the_page_needs_no_mouse(server, browser, tmp_path):
     browser.press("Enter", 13, "\r")
     browser.choose(sorted(folder.rglob("*.png"))[:2])
     browser.wait(DONE.format(2))
-    assert "2 images are answered below" in texts(browser, "#status")[0]
+    assert "2 of 2 files are answered below" in texts(browser, "#status")[0]
     # The first answer has the focus, and so a screen reader reads on from there.
     assert browser.run("document.activeElement === document.querySelector('#results h3')")
     browser.press("Tab", 9)

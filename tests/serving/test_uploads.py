@@ -117,6 +117,7 @@ def test_a_form_must_be_whole_and_have_one_file(client, kind):
 def test_a_form_of_another_kind_is_refused(client):
     reply = client.post("/predict", data={"file": "x"})
     assert (reply.status_code, reply.json()["reason"][:24]) == (415, "The body must be an imag")
+    assert "Received: Content-Type: 'application/x-www-form-urlencoded'." in reply.json()["reason"]
 
 
 @pytest.mark.parametrize("name", ["scan (3).png", "Grüße é ✓.png", 'a "b".png', "a%20b.png", ".hidden"])

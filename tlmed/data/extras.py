@@ -9,7 +9,7 @@ from tlmed.words import count, listed
 
 NAMED = 3
 CUT = "{images} {hold} more than fits into a picture of data.image_size at data.spacing: the rest is cut off."
-PAGES = "{images} {hold} several pages or frames: only the first one of each is used."
+PAGES = "{images} {hold} several pages or frames: only the first is used."
 
 
 def find_extras(content: Content, is_cut: bool = False) -> frozenset[str]:
@@ -44,7 +44,7 @@ def describe_extras(paths: Sequence[str], extras: Sequence[frozenset[str]]) -> l
         extras: What `find_extras` found for each; marks without the field `{images}` are passed over.
 
     >>> describe_extras(["a.tif", "b.tif"], [frozenset([PAGES]), frozenset()])
-    ['1 image (a.tif) holds several pages or frames: only the first one of each is used.']
+    ['1 image (a.tif) holds several pages or frames: only the first is used.']
     """
     found = []
     for sentence, rows in _find_rows(extras).items():
@@ -60,7 +60,7 @@ def count_extras(extras: Sequence[frozenset[str]]) -> list[str]:
         extras: As for `describe_extras`.
 
     >>> count_extras([frozenset([PAGES]), frozenset([PAGES])])
-    ['2 images hold several pages or frames: only the first one of each is used.']
+    ['2 images hold several pages or frames: only the first is used.']
     """
     amounts = {sentence: len(rows) for sentence, rows in _find_rows(extras).items()}
     return [

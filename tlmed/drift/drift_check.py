@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.answer_units import unit_of
 from tlmed.drift.drift_tests import Reference, list_drift_tests, share_kinds
 from tlmed.drift.incoming_rows import Batch, Reading, read_incoming
 from tlmed.errors import InputError
@@ -129,9 +130,10 @@ def read_reference(run: RunDir, metrics: Mapping) -> Reference:
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     own = len(numbers) + np.arange(len(names))
     owners = np.array([numbers[name] if name else own[row] for row, name in enumerate(names)], int)
-    # What is kept of test images is of samples, and a file that is answered as a whole has their mean p-value.
-    known = None if metrics.get("pool") else find_novelty(run)
-    judged = {} if known is None or not len(known.tested) else {"tested": known.tested, "testers": known.testers}
+    known = find_novelty(run)
+    # Of a run that pools by group, and of an older one that pools by file, what is kept is of something else.
+    fits = known is not None and len(known.tested) and unit_of(known.about) == unit_of(metrics)
+    judged = {"tested": known.tested, "testers": known.testers} if fits else {}
     main = None if units.is_multi else positive_index(units.classes, metrics.get("positive"))
     batch = Batch(units.scores, units.predictions, owners, units.labels)
     return Reference(batch, units.classes, main, paths=tuple(units.paths), **judged)

@@ -197,7 +197,7 @@ def describe_below_majority(result: Mapping) -> list[str]:
     if None in (auc, majority) or as_shown(auc) >= as_shown(majority):
         return []
     return [
-        f"{_name_without(result)} the {name_whole('auc', result)} is {thousandths(auc)}, below the "
+        f"{_name_without(result)} the {name_whole('auc', result)} is {_say_auc(found)}, below the "
         f"{thousandths(majority)} of the baseline majority class: the result does not beat a classifier "
         "without transfer learning."
     ]
@@ -311,8 +311,11 @@ def say_without_leaks(result: Mapping) -> list[str]:
         return [said] if (said := say_all_undecided(result)) else []
     if not found["n"]:
         return [f"{_name_without(result)} none is left."]
-    auc = describe_metric(found["metrics"]["auc"]).replace("  (", " (")
-    return [f"{_name_without(result)} the {name_whole('auc', result)} is {auc}."]
+    return [f"{_name_without(result)} the {name_whole('auc', result)} is {_say_auc(found)}."]
+
+
+def _say_auc(found) -> str:
+    return describe_metric(found["metrics"]["auc"]).replace("  (", " (")
 
 
 def _describe_samples(result) -> list[str]:

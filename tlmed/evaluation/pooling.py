@@ -51,6 +51,16 @@ class Pooling:
             return files
         return [group if names_owner(group) else file for group, file in zip(groups, files, strict=True)]
 
+    def number_files(self, paths: Sequence[str]) -> np.ndarray | None:
+        """Return the file of each sample, int [n]; None where nothing is pooled.
+
+        New files are answered one by one, also by a run that pools by group.
+
+        >>> Pooling("mean", "group").number_files(["a.nii#plane=1", "a.nii#plane=2", "b.png"]).tolist()
+        [0, 0, 1]
+        """
+        return number_units(replace(self, by=FILE).name(paths, None))[1] if self.how else None
+
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
 class Pooled:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tlmed.answer_units import IMAGE, unit_of
 from tlmed.novelty import ALARM
 from tlmed.words import count, listed, percent
 
@@ -23,18 +24,20 @@ def describe_unusual(result: Mapping) -> list[str]:
     found = result.get("unusual")
     if not found:
         return []
-    return [f"Unlike the training images: {say_share(found)}, where at most {percent(ALARM)} are expected by chance."]
+    share = say_share(found, unit_of(found))
+    return [f"Unlike the training images: {share}, where at most {percent(ALARM)} are expected by chance."]
 
 
-def say_share(alarms: Mapping) -> str:
-    """Return how many images are called unusual, and their share with its interval.
+def say_share(alarms: Mapping, unit: str = IMAGE) -> str:
+    """Return how many images, or files, are called unusual, and their share with its interval.
 
     Args:
         alarms: As `tlmed.novelty.known_images.count_alarms` gives them.
+        unit: What was counted.
     """
     low, high = alarms["low"], alarms["high"]
     bounds = "" if None in (low, high) else f" ({percent(low)} to {percent(high)})"
-    return f"{alarms['unusual']:,} of {count(alarms['n'], 'image')}, {percent(alarms['value'])}{bounds}"
+    return f"{alarms['unusual']:,} of {count(alarms['n'], unit)}, {percent(alarms['value'])}{bounds}"
 
 
 def describe_lack(reason: str) -> list[str]:

@@ -34,7 +34,8 @@ from tlmed.inference.explained_images import (
 from tlmed.inference.panel import Panel, describe_panel, open_panel
 from tlmed.inference.scorer import BATCH_SIZE
 from tlmed.inference.unit_answers import answer_files, join_notes
-from tlmed.inference.unlike_images import Jury, open_jury, pool_judgements
+from tlmed.inference.unlike_images import Jury, open_jury
+from tlmed.novelty import pool_judgements
 from tlmed.part_names import split_part
 from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
@@ -204,12 +205,13 @@ def _read(panel, paths, skip_bad) -> tuple[list[str], dict[PixelRule, FileImages
     return [name for name in names if name in common], views, list(broken.items())
 
 
-def describe_flat(names: Sequence[str], channels: str) -> list[str]:
+def describe_flat(names: Sequence[str], channels: str, named: str = "") -> list[str]:
     """Say which files are no volumes, where the run shows three planes of a volume as one image.
 
     Args:
         names: Of the samples.
         channels: `data.channels` of the run.
+        named: What to call the only file, in place of a count with its name.
 
     >>> describe_flat(["a.nii#views", "b.png"], "views")[0].partition(",")[0]
     '1 of 2 images (b.png) is no volume'
@@ -217,10 +219,11 @@ def describe_flat(names: Sequence[str], channels: str) -> list[str]:
     flat = [name for name in names if not split_part(name)[1]] if channels == VIEWS else []
     if not flat:
         return []
-    verb, shows = ("is no volume", "shows") if len(flat) == 1 else ("are no volumes", "show")
+    verb, shows, its = ("is no volume", "shows", "its") if len(flat) == 1 else ("are no volumes", "show", "their")
+    whose = named or f"{len(flat):,} of {count(len(names), 'image')} ({listed(flat, NAMED)})"
     return [
-        f"{len(flat):,} of {count(len(names), 'image')} ({listed(flat, NAMED)}) {verb}, and {shows} one plane where a "
-        "volume shows three: scores of it mean little, unless the run learned from such images too."
+        f"{whose} {verb}, and {shows} one plane where a volume shows three: {its} scores mean little, unless the run "
+        "learned from such images too."
     ]
 
 

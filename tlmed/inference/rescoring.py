@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import metrics
+from tlmed.answer_units import FILE
 from tlmed.backbones import name_all
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, find_writers
@@ -31,7 +32,7 @@ from tlmed.inference.scorer import computing, make_samples
 from tlmed.inference.stated_costs import find_costs, find_rule, restate
 from tlmed.inference.unlike_images import open_jury
 from tlmed.metrics.weighted_kappas import find_weight_faults
-from tlmed.novelty.known_images import count_alarms
+from tlmed.novelty.known_images import count_alarms, pool_files
 from tlmed.run_files.check_summary import say_errors, say_repeated, summarise
 from tlmed.run_files.kept_findings import read_kept
 from tlmed.rundir import RunDir
@@ -155,7 +156,9 @@ def evaluate(
         result = score_pooled(pooled, scoring, chosen.leaked)
         result |= count_copies(pooled, "test", dict(zip(chosen.images.table.paths, chosen.images.sha256, strict=True)))
     if jury is not None and not jury.reason:
-        result["unusual"] = count_alarms(jury.join(), _number_owners(chosen))
+        files = pooling.number_files([paths[row] for row in chosen.rows])
+        found = count_alarms(*pool_files(jury.join(), _number_owners(chosen), files))
+        result["unusual"] = found if files is None else found | {"unit": FILE}
     for line in describe_lack(jury.reason if jury is not None else ""):
         voice.say(line)
     if undecided := pooled.find_units(chosen.undecided) - pooled.find_units(chosen.leaked):

@@ -64,16 +64,3 @@ def open_jury(panel: Panel) -> Jury:
 def _say_why(run) -> str:
     said = NOVELTY_JSON.find(run).get("reason")
     return said or "the run keeps nothing of its training images (it is of an older version, or the file was deleted)"
-
-
-def pool_judgements(p_values: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Return the mean p-value of the samples of each unit, float [m].
-
-    Args:
-        p_values: Of the samples, float [n].
-        members: The unit of each, int [n], 0..m-1, each with a sample.
-
-    >>> pool_judgements(np.array([0.1, 0.3, 1.0]), np.array([0, 0, 1])).round(3).tolist()
-    [0.2, 1.0]
-    """
-    return np.bincount(members, weights=p_values) / np.bincount(members)

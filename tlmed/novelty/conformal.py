@@ -112,3 +112,16 @@ def join_judgements(p_values: Sequence[np.ndarray], weights: Sequence[float]) ->
     """
     mean = np.average(np.stack(list(p_values)), axis=0, weights=np.asarray(weights, float))
     return np.minimum(mean, 1.0)  # which rounding may exceed
+
+
+def pool_judgements(p_values: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Return the mean p-value of the samples of each file, float [m].
+
+    Args:
+        p_values: Of the samples, float [n].
+        members: The file of each, int [n], 0..m-1, each with a sample.
+
+    >>> pool_judgements(np.array([0.1, 0.3, 1.0]), np.array([0, 0, 1])).round(3).tolist()
+    [0.2, 1.0]
+    """
+    return np.bincount(members, weights=p_values) / np.bincount(members)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tlmed.metrics.proportions import proportion
-from tlmed.novelty.conformal import Calibration, calibrate, judge_halves
+from tlmed.novelty.conformal import Calibration, calibrate, judge_halves, pool_judgements
 from tlmed.novelty.distances import ROOM, Measure, Nearest, fit_measure
 
 ALARM = 0.05  # images with a lower p-value are called unusual
@@ -23,7 +23,8 @@ class Novelty:
         calibration: How far validation images are.
         width: How many features an image has.
         about: Facts for a person: how many images are known, and so on.
-        tested: The p-values of test images of new patients, with which those of later images are compared, float [t].
+        tested: The p-values of test images of new patients, or of their files where one answer is for a file, with
+            which later ones are compared, float [t].
         testers: Whom each of these belongs to, int [t].
     """
 
@@ -61,11 +62,14 @@ class Seen:
         features: float [n, d].
         owners: Whom each belongs to, int [n].
         labels: Classes, int [n], or vectors of labels [n, k]; None where they do not matter.
+        files: The file of each, int [n], where one answer, and one p-value, is for a file; None: each image has its
+            own. A file is of one owner.
     """
 
     features: np.ndarray
     owners: np.ndarray
     labels: np.ndarray | None = None
+    files: np.ndarray | None = None
 
 
 def learn_novelty(train: Seen, val: Seen, seed: int, name: str = MEASURE, room: int = ROOM) -> Novelty:
@@ -85,11 +89,29 @@ def learn_novelty(train: Seen, val: Seen, seed: int, name: str = MEASURE, room: 
     return Novelty(measure, calibration, int(train.features.shape[1]), about)
 
 
+def pool_files(p_values: np.ndarray, owners: np.ndarray, files: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the p-value of each file, the mean over its images, and whom it belongs to.
+
+    Args:
+        p_values: Of the images, float [n].
+        owners: Whom each belongs to, int [n].
+        files: The file of each, int [n]; None: each image has a p-value of its own.
+
+    >>> pool_files(np.array([0.1, 0.3, 1.0]), np.array([5, 5, 7]), np.array([2, 2, 3]))[1].tolist()
+    [5, 7]
+    """
+    if files is None:
+        return p_values, np.asarray(owners)
+    _, first, members = np.unique(files, return_index=True, return_inverse=True)
+    return pool_judgements(p_values, members), np.asarray(owners)[first]
+
+
 def note_tested(novelty: Novelty, test: Seen) -> Novelty:
     """Return what a run knows with the p-values of its test images; none of their owners has other images."""
     if not len(test.features):
         return novelty
-    return replace(novelty, tested=novelty.judge(test.features), testers=np.asarray(test.owners))
+    tested, testers = pool_files(novelty.judge(test.features), test.owners, test.files)
+    return replace(novelty, tested=tested, testers=testers)
 
 
 def expect_alarms(units: int) -> float:
@@ -125,14 +147,15 @@ def count_alarms(p_values: np.ndarray, owners: np.ndarray) -> dict:
     return {"n": len(alarms), "unusual": int(alarms.sum()), **proportion(alarms, owners)}
 
 
-def check_alarms(novelty: Novelty, seed: int) -> dict:
-    """Return how often images like those of training are called unusual, on validation and on test images.
+def check_alarms(novelty: Novelty, val: Seen, seed: int) -> dict:
+    """Return how often images like those of training, or files of them, are called unusual, in validation and test.
 
     Validation images calibrate p-values, so each half is judged by the other one: by all of them, their share would be
     5 % by construction.
 
     Args:
         novelty: What a run knows, with its test images.
+        val: The validation images that it was learned by.
         seed: Decides the halves.
 
     Returns:
@@ -141,7 +164,7 @@ def check_alarms(novelty: Novelty, seed: int) -> dict:
     """
     found, known = {}, novelty.calibration
     if known.units >= 2 * LEAST:
-        found["validation"] = count_alarms(judge_halves(known, seed), known.owners)
+        found["validation"] = count_alarms(*pool_files(judge_halves(known, seed), val.owners, val.files))
     if len(novelty.tested):
         found["test"] = count_alarms(novelty.tested, novelty.testers)
     return found

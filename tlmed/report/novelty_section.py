@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.answer_units import unit_of
 from tlmed.evaluation.unusual_lines import say_share
 from tlmed.novelty.known_images import expect_alarms
 from tlmed.pages.templating import render
@@ -25,7 +26,9 @@ def show_novelty(novelty: Mapping) -> Markup:
     """
     if not novelty:
         return Markup()
-    shares = {split: say_share(novelty[split]) for split in ("validation", "test") if split in novelty}
+    unit = unit_of(novelty)
+    shares = {split: say_share(novelty[split], unit) for split in ("validation", "test") if split in novelty}
     measure = _MEASURES.get(novelty.get("measure"), novelty.get("measure"))
     by_chance = percent(expect_alarms(novelty["units"])) if "units" in novelty else ""
-    return render("report/novelty.html", novelty=novelty, measure=measure, shares=shares, by_chance=by_chance)
+    facts = {"measure": measure, "shares": shares, "by_chance": by_chance}
+    return render("report/novelty.html", novelty=novelty, unit=unit, **facts)

@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from tlmed.answer_units import FILE, IMAGE
 from tlmed.data import ImageSet, join_units
+from tlmed.evaluation.pooling import choose_pooling
 from tlmed.novelty import ALARM, Novelty, learn_novelty, write_novelty
 from tlmed.novelty.distances import ROOM
 from tlmed.novelty.known_images import LEAST, Seen, check_alarms, note_tested
+from tlmed.part_names import split_part
 from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
 from tlmed.run_files import NOVELTY_JSON
@@ -23,23 +26,24 @@ def keep_novelty(job: Job, images: ImageSet, outcome: Outcome) -> None:
     """
     run, seed = job.run, job.recipe.seed
     with job.clock.stage("unusual images"), job.voice.busy("Learning what images look like"):
-        owners = _find_owners(images)
-        rows = _choose_rows(images, owners, seed)
+        owners, files = _find_owners(images), _find_files(job.recipe, images.table)
+        rows = _choose_rows(images, owners, files, seed)
         if reason := _find_lack(rows, owners, images):
             NOVELTY_JSON.write(run, {"kept": False, "reason": reason})
             return
-        parts = {"val": _see(images, outcome, owners, rows["val"])}
+        parts = {"val": _see(images, outcome, owners, files, rows["val"])}
         # No more training images than can be kept: computing the features of others would be for nothing.
         most = max(1, ROOM // (4 * parts["val"].features.shape[1]))
-        rows["train"] = _limit(rows["train"], derive(seed, "novelty", "train"), most)
-        parts |= {name: _see(images, outcome, owners, rows[name]) for name in ("train", "test")}
+        rows["train"] = _limit(rows["train"], most=most, seed=derive(seed, "novelty", "train"))
+        parts |= {name: _see(images, outcome, owners, files, rows[name]) for name in ("train", "test")}
         finite = all(np.isfinite(part.features).all() for part in parts.values())
         if not finite:
             NOVELTY_JSON.write(run, {"kept": False, "reason": "the network gives features that are not finite"})
             return
         novelty = note_tested(learn_novelty(parts["train"], parts["val"], seed), parts["test"])
+        novelty.about["unit"] = IMAGE if files is None else FILE
         write_novelty(run, novelty)
-        NOVELTY_JSON.write(run, describe_novelty(novelty) | check_alarms(novelty, seed))
+        NOVELTY_JSON.write(run, describe_novelty(novelty) | check_alarms(novelty, parts["val"], seed))
 
 
 def describe_novelty(novelty: Novelty) -> dict:
@@ -47,27 +51,38 @@ def describe_novelty(novelty: Novelty) -> dict:
     return {"kept": True, **novelty.about, "least": novelty.calibration.least, "alarm": ALARM}
 
 
-def _choose_rows(images, owners, seed) -> dict[str, np.ndarray]:
-    """Return the rows of each split that are measured."""
+def _choose_rows(images, owners, files, seed) -> dict[str, np.ndarray]:
+    """Return the rows of each split that are measured: whole files where files have one answer."""
     train = images.indices("train")
     learned = np.unique(owners[train])
     val = images.indices("val")
     val = val[~np.isin(owners[val], learned)]
     test = images.indices("test")
     test = test[~np.isin(owners[test], np.union1d(learned, owners[val]))]
-    chosen = {"train": train, "val": val, "test": test}
-    return {name: _limit(rows, derive(seed, "novelty", name)) for name, rows in chosen.items()}
+    chosen = {"train": (train, None), "val": (val, files), "test": (test, files)}
+    return {name: _limit(*part, seed=derive(seed, "novelty", name)) for name, part in chosen.items()}
 
 
-def _limit(rows, seed, most=MOST) -> np.ndarray:
-    return np.sort(np.random.RandomState(seed).permutation(rows)[:most])
+def _limit(rows, files=None, most=MOST, *, seed) -> np.ndarray:
+    if files is None:
+        return np.sort(np.random.RandomState(seed).permutation(rows)[:most])
+    found, sizes = np.unique(files[rows], return_counts=True)
+    order = np.random.RandomState(seed).permutation(len(found))
+    fits = np.cumsum(sizes[order]) <= most
+    fits[:1] = True  # a file of more planes is measured alone
+    return rows[np.isin(files[rows], found[order[fits]])]
+
+
+def _find_files(recipe, table) -> np.ndarray | None:
+    pooling = choose_pooling(recipe.data.pool, recipe.data.pool_by, table.paths, table.labels, table.groups)
+    return pooling.number_files(table.paths)
 
 
 def _find_owners(images) -> np.ndarray:
     """Return whom each image belongs to, int [n]: the patient or other group, and copies to one another."""
     groups = images.table.groups
-    if groups is not None:  # an empty name is a group of its own
-        groups = [group or f"\0{row}" for row, group in enumerate(groups)]
+    if groups is not None:  # an empty name says nothing: the file is a group of its own
+        groups = [group or f"\0{split_part(path)[0]}" for path, group in zip(images.table.paths, groups, strict=True)]
     return join_units(groups, images.sha256)
 
 
@@ -83,6 +98,6 @@ def _find_lack(rows, owners, images) -> str:
     )
 
 
-def _see(images, outcome, owners, rows) -> Seen:
+def _see(images, outcome, owners, files, rows) -> Seen:
     features = outcome.features(rows) if len(rows) else np.zeros((0, 0), np.float32)
-    return Seen(features, owners[rows], images.table.labels[rows])
+    return Seen(features, owners[rows], images.table.labels[rows], None if files is None else files[rows])

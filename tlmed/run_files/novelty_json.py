@@ -6,7 +6,7 @@ from tlmed.run_files.json_files import JsonFile
 
 
 class Alarms(TypedDict):
-    """How many of some images are called unusual."""
+    """How many of some images, or files, are called unusual."""
 
     n: int
     unusual: int
@@ -24,6 +24,7 @@ class Novelty(TypedDict, total=False):
     measure: str  # of `tlmed.novelty.MEASURES`
     images: int  # training images that were measured
     known: int  # of these, those whose features are kept; only where the measure keeps features
+    unit: str  # what has one p-value: "image", or "file" where its samples are pooled; older versions did not say
     held_out: int  # validation images that p-values are by
     units: int  # to how many patients or files they belong: images, where nothing is known of groups
     least: float  # the smallest p-value that an image can get

@@ -23,8 +23,8 @@ from tlmed.inference.member_scores import average_scores
 from tlmed.inference.panel import Panel, open_panel
 from tlmed.inference.scorer import Scorer, computing, load_scorer
 from tlmed.inference.unit_answers import FileAnswers, answer_files, join_notes
-from tlmed.inference.unlike_images import Jury, open_jury, pool_judgements
-from tlmed.novelty import join_judgements
+from tlmed.inference.unlike_images import Jury, open_jury
+from tlmed.novelty import join_judgements, pool_judgements
 from tlmed.part_names import split_part
 from tlmed.rundir import RunDir
 from tlmed.serving.running_networks import MOST, compile_network
@@ -195,7 +195,7 @@ class ServedRun:
         slicing = self.panel.recipe.data.slicing
         views = {rule: read_held(content, name, rule, slicing, self.limits) for rule in rules}
         first = views[self.panel.first.rule]
-        notes = [*first.notes, *describe_flat(first.names, self.panel.recipe.data.channels)]
+        notes = [*first.notes, *describe_flat(first.names, self.panel.recipe.data.channels, "The file")]
         if slicing.wanted and len(first.names) == 1 and find_slice(content) is not None:
             notes.append(_ONE_OF_SERIES)
         return Decoded(views, replace(first, notes=tuple(notes)))

@@ -28,7 +28,10 @@ def open_sink(headers: dict[str, str], limits: UploadLimits) -> "PlainBody | For
     if kind != b"multipart/form-data":
         if kind.startswith(b"multipart/") or kind == b"application/x-www-form-urlencoded":
             raise Refused(
-                415, "The body must be an image, or a form (multipart/form-data) with the field `file`.", "form"
+                415,
+                "The body must be an image, or a form (multipart/form-data) with the field `file`. Received: "
+                f"Content-Type: {kind.decode('latin-1')[:60]!r}.",
+                "form",
             )
         return PlainBody(limits)
     boundary = options.get(b"boundary")

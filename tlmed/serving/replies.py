@@ -23,7 +23,7 @@ class AnswerReply(_Reply):
     note: str = Field(description="What is odd about the values of the image; empty for nothing.")
     unusual: float | None = Field(
         description="How unlike the training images it is: a conformal p-value, which is below 0.05 for 5 % of images "
-        "like them. Null where the run cannot tell."
+        "like them; of a file with one answer for several samples the mean of theirs. Null where the run cannot tell."
     )
 
 
@@ -66,7 +66,9 @@ class WorthReply(_Reply):
     thresholds: dict[str, float] = Field(description="From which score, not calibrated, a class is predicted.")
     decision: list[str]
     calibration: list[str]
-    unusual: list[str] = Field(description="Whether images unlike those of training are told, and how often wrongly.")
+    unusual: list[str] = Field(
+        description="Whether images unlike those of training are marked, and how often others are."
+    )
     cautions: list[str]
     no_device: str
 

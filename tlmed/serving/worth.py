@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tlmed.answer_units import say_where, unit_of
+from tlmed.answer_units import FILE, IMAGE, say_where, unit_of
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import name_rule, order_by_main, say_effect, say_median
 from tlmed.evaluation.decisions import METHOD
 from tlmed.evaluation.label_lines import name_averaged
-from tlmed.evaluation.lines import describe_worse, say_without_leaks
+from tlmed.evaluation.lines import describe_below_majority, describe_worse, say_without_leaks
 from tlmed.evaluation.pooling import say_pooling, say_unknown_groups
 from tlmed.evaluation.unusual_lines import describe_lack, say_share
 from tlmed.inference.panel import Panel, describe_check, describe_panel
@@ -18,7 +18,7 @@ from tlmed.report.summary import list_doubts
 from tlmed.run_files import METRICS_JSON, NOVELTY_JSON
 from tlmed.synthetic import describe_learned
 from tlmed.tasks import ORDINAL, read_task
-from tlmed.words import begin_sentence, count, thousandths
+from tlmed.words import begin_sentence, count, percent, thousandths
 
 NO_DEVICE = (
     "This is research software and not a medical device. Do not use it to diagnose, to treat, or to decide about a "
@@ -59,7 +59,7 @@ class Worth:
         thresholds: From which score, not calibrated, a class or label is predicted; nothing where another rule decides.
         decision: How classes are predicted, and who chose that; sentences.
         calibration: Whether probabilities are calibrated, and how; sentences.
-        unusual: Whether images unlike those of training are told, and how often wrongly; sentences.
+        unusual: Whether images unlike those of training are marked, and how often others are; sentences.
         cautions: Reasons to doubt the answers; sentences.
         no_device: That this is no medical device.
     """
@@ -104,7 +104,8 @@ def find_worth(panel: Panel, jury: Jury) -> Worth:
         for name in names
     )
     cautions = [*describe_learned(panel.recipe.data.source), *list_doubts(result), *describe_worse(result)]
-    cautions += [*describe_check(panel), *say_without_leaks(result)]
+    without = [] if describe_below_majority(result) else say_without_leaks(result)  # which a doubt has said already
+    cautions += [*describe_check(panel), *without]
     return Worth(
         scored_on,
         measured,
@@ -185,11 +186,50 @@ def _say_calibration(panel) -> list[str]:
 
 
 def _say_unusual(panel, jury) -> list[str]:
-    """Say how images unlike those of training are marked, and how often images like them are."""
+    """Say how images unlike those of training are marked, and how many of the run's own test images are."""
     if jury.reason:
         return describe_lack(jury.reason)
-    said = [
-        f"An image is marked unlike the training images where p is below {ALARM:g}: at most one in 20 others is, too."
+    unit = FILE if panel.pooling.how else IMAGE
+    what, p = ("A file", "p, the mean over its images,") if unit == FILE else ("An image", "p")
+    return [
+        f"{what} is marked as unlike the training images where {p} is below {ALARM:g}. Of {unit}s like those of "
+        f"training at most about {percent(ALARM)} are marked as well, by chance.",
+        *_say_own_shares({run.path.name: NOVELTY_JSON.find(run) for run in jury.known}, unit, bool(panel.run.folds)),
     ]
-    alarms = NOVELTY_JSON.find(panel.first.run).get("test") if panel.is_single else None
-    return said + ([f"Of the run's own test images these are {say_share(alarms)}."] if alarms else [])
+
+
+def _say_own_shares(novelties: Mapping[str, Mapping], unit: str, are_folds: bool) -> list[str]:
+    """Say how many images, or files, of the test splits are marked, or why that was not counted.
+
+    Args:
+        novelties: The `novelty.json` of each network, by the name of its run.
+        unit: What is marked.
+        are_folds: Whether they are of a cross-validation.
+
+    >>> share = {"n": 21, "unusual": 1, "value": 1 / 21, "low": None, "high": None}
+    >>> _say_own_shares({"a": {"unit": "file", "test": share}}, "file", False)
+    ['Tried on new files of its own test split, the run marks 1 of 21 files, 5 %.']
+    >>> _say_own_shares({"a": {"test": share}}, "file", False)
+    ['How many files of the test split are marked was not counted: an older version trained the run.']
+    >>> _say_own_shares({"01": {"test": share}, "02": {"test": share}}, "image", True)[0].partition("Each")[2]
+    ' alone, tried on new images of the test split of its fold, they mark 2 of 42 images, 5 %.'
+    >>> _say_own_shares({"a": {"test": share}, "b": {"test": share}}, "image", False)[0].partition("Alone")[2]
+    ', tried on new images of its test split, a marks 1 of 21 images, 5 %; b marks 1 of 21 images, 5 %.'
+    """
+    if any(unit_of(novelty) != unit for novelty in novelties.values()):
+        return [f"How many {unit}s of the test split are marked was not counted: an older version trained the run."]
+    shares = {name: novelty["test"] for name, novelty in novelties.items() if "test" in novelty}
+    if not shares:
+        return [f"How many {unit}s of the test split are marked was not counted: all are of patients of other splits."]
+    if len(novelties) == 1:
+        return [f"Tried on new {unit}s of its own test split, the run marks {say_share(*shares.values(), unit)}."]
+    if not are_folds:
+        each = "; ".join(f"{name} marks {say_share(share, unit)}" for name, share in shares.items())
+        rule = f"How many test {unit}s they mark together was not counted."
+        return [f"{rule} Alone, tried on new {unit}s of its test split, {each}."]
+    n, unusual = (sum(share[part] for share in shares.values()) for part in ("n", "unusual"))
+    total = {"n": n, "unusual": unusual, "value": unusual / n, "low": None, "high": None}
+    return [
+        f"How many test {unit}s the networks mark together cannot be counted, because other folds learned from each of "
+        f"them. Each alone, tried on new {unit}s of the test split of its fold, they mark {say_share(total, unit)}."
+    ]

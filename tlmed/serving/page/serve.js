@@ -140,10 +140,10 @@ function show(reply, thresholds, file) {
     const title = answer.sample ? `${answer.sample}: ${name(answer)}` : "Each class";
     article.querySelector(".numbers").append(tabulate(answer, thresholds, title));
     if (answer.unusual !== null && answer.unusual < ALARM) {
-      const which = answer.sample ? `${answer.sample} is` : "This image is";
+      const which = answer.sample ? `${answer.sample} is` : "It is";
       const warning = make("p", undefined, {class: "notice"});
       warning.append(make("strong", "Unlike the training images. "));
-      warning.append(`${which} unlike any the network was trained on (p = ${write(answer.unusual)}): trust the answer less.`);
+      warning.append(`${which} unlike any image the network was trained on (p = ${write(answer.unusual)}): trust the answer less.`);
       line.after(warning);
     } else if (answer.unusual !== null && !several) {
       article.querySelector(".notes").append(make("li", `Not unlike the training images (p = ${write(answer.unusual)}).`));
@@ -180,9 +180,12 @@ async function ask(file, query) {
 }
 
 async function send(file) {
-  if (file.size > mostBytes) return refuse(file.name, "The file is larger than the server takes.");
-  const [answer, reply] = await ask(file, "explain=true");
-  return answer?.ok ? show(reply, await findThresholds(), file) : refuse(file.name, reply.reason);
+  const large = file.size > mostBytes;
+  const [answer, reply] = large
+    ? [null, {reason: "The file is larger than the server takes."}]
+    : await ask(file, "explain=true");
+  const ok = answer?.ok ?? false;
+  return {ok, said: ok ? show(reply, await findThresholds(), file) : refuse(file.name, reply.reason)};
 }
 
 let known = null;
@@ -196,17 +199,20 @@ async function work() {
   if (working) return;
   working = true;
   let done = 0;
+  let answered = 0;
   let last = "";
   const before = results.childElementCount;
   while (waiting.length) {
     const file = waiting.shift();
     said.textContent = `Reading ${file.name} (${done + 1} of ${done + 1 + waiting.length}) ...`;
-    last = await send(file);
+    const answer = await send(file);
+    answered += answer.ok ? 1 : 0;
+    last = answer.said;
     done += 1;
   }
   working = false;
   input.value = "";
-  said.textContent = done === 1 ? last : `${done} images are answered below. The last one: ${last}`;
+  said.textContent = done === 1 ? last : `${answered} of ${done} files are answered below. The last one: ${last}`;
   const heading = results.children[before]?.querySelector("h3");
   // Whoever went elsewhere meanwhile stays there.
   if (heading && [document.body, input].includes(document.activeElement)) heading.focus();
