@@ -34,9 +34,10 @@ def find_next(steps=STEPS, gate=GATE, curve=None, answer=ANSWER, learnable="yes"
     ("found", "test", "verdict"),
     [
         (bounds(0.52, 0.45, 0.59), bounds(0.5, 0.4, 0.6), "no"),
-        (bounds(0.52, 0.45, 0.59), bounds(0.7, 0.6, 0.8), "no"),
-        (bounds(0.8, None, None), bounds(0.7, 0.6, 0.8), "no"),
-        (bounds(0.8, 0.5, 0.9), bounds(0.7, 0.6, 0.8), "no"),
+        (bounds(0.52, 0.45, 0.59), bounds(0.7, 0.6, 0.8), "unsure"),
+        (bounds(0.8, None, None), {}, "no"),
+        (bounds(0.8, 0.5, 0.9), bounds(0.7, 0.5, 0.8), "no"),
+        (bounds(0.78, 0.42, 1.0), bounds(0.98, 0.8, 1.0), "unsure"),
         (bounds(0.7, 0.6, 0.8), bounds(0.6, 0.45, 0.75), "unsure"),
         (bounds(0.7, 0.6, 0.8), {}, "unsure"),
         (bounds(0.7, 0.6, 0.8), bounds(0.7, 0.51, 0.8), "yes"),
@@ -117,9 +118,12 @@ def test_what_halves_an_interval_is_counted_in_patients_and_said_only_of_many(an
 
 def test_a_verdict_and_a_learning_curve_that_differ_are_both_said():
     nothing, something, test = bounds(0.52, 0.45, 0.59), bounds(0.7, 0.6, 0.8), bounds(0.7, 0.6, 0.8)
+    missed = bounds(0.55, 0.45, 0.65)
     risen, flat = curve(half=0.05), curve(now=0.55)
-    assert "of another network than LeNet5" in judge_learnable(nothing, test, curve=risen, backbone="LeNet5")["says"][2]
-    judged = judge_learnable(nothing, test, curve=risen, backbone="MobileNetV2")
+    assert (
+        "of another network than LeNet5" in judge_learnable(nothing, missed, curve=risen, backbone="LeNet5")["says"][2]
+    )
+    judged = judge_learnable(nothing, missed, curve=risen, backbone="MobileNetV2")
     assert judged["learnable"] == "unsure"
     assert "another network" not in judged["says"][2]
     assert "0.520 (95 % interval 0.450 to 0.590), which does not lie above 0.5" in judged["says"][0]
@@ -132,7 +136,7 @@ def test_a_verdict_and_a_learning_curve_that_differ_are_both_said():
     assert judged["learnable"] == "yes"
     assert "is 0.550 (95 % interval 0.450 to 0.650)" in judged["says"][1]
     assert "differ because" in judged["says"][2]
-    assert judge_learnable(nothing, test, curve=flat) == judge_learnable(nothing, test)
+    assert judge_learnable(nothing, missed, curve=flat) == judge_learnable(nothing, missed)
     assert judge_learnable(something, test, curve=risen) == judge_learnable(something, test)
 
 
@@ -187,7 +191,9 @@ def test_of_what_was_not_tried_no_score_is_claimed():
     verdict = judge_learnable(found, bounds(0.85, 0.75, 0.95), "thaw2-A")
     assert "on the development images (of thaw2-A) and" in verdict["says"][0]
     assert "that of thaw2-A was" in judge_learnable(found, bounds(0.6, 0.4, 0.8), "thaw2-A")["says"][0]
-    assert "the AUC of thaw2-A is" in judge_learnable(bounds(0.5, 0.4, 0.6), found, "thaw2-A")["says"][0]
+    (said,) = judge_learnable(bounds(0.5, 0.4, 0.6), found, "thaw2-A")["says"]
+    assert "the AUC of thaw2-A is 0.500" in said
+    assert "that of the answer is" in said
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tlmed.advising.attempts import THAWING, WHOLE, Attempt
 from tlmed.advising.experience import PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
 from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
+from tlmed.advising.trials import AUC
 from tlmed.advising.work import CHANCE, DOUBT, Work, attempt, compare, say_folds, say_score, time_trial
 from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
 from tlmed.words import count, join_names
@@ -56,7 +57,7 @@ def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
     tops = []
     for probe in probes:
         best = tops[0] if tops else probe
-        tops.append(_climb_one(work, probe, best, expect) if is_above_chance(probe) else probe)
+        tops.append(_climb_one(work, probe, best, expect) if is_promising(probe) else probe)
     best, held = tops[0], _hold(work, tops[0], expect)
     for other in tops[1:]:
         if other.step != THAWING and best.step != THAWING:
@@ -75,7 +76,7 @@ def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
 def _hold(work, best, expect) -> float:
     """Return the seconds that thawing leaves for all layers: to try and train them, or at least to train them."""
     expected = expect(WHOLE_KIND, _name_kind(best))
-    if expected is None or expected.mean <= 0 or not is_above_chance(best):
+    if expected is None or expected.mean <= 0 or not is_promising(best):
         return 0.0
     both, alone = time_trial(work, _begin_further(work, best.network, WHOLE_KIND))
     return next((seconds for seconds in (both, alone) if seconds <= work.left), 0.0)
@@ -90,9 +91,14 @@ def _say_thawing(work, tried, best) -> str:
     return f"Blocks were thawed one after the other, {steps}, each judged {say_folds(work)}: {kept}."
 
 
-def is_above_chance(each: Attempt) -> bool:
-    """Tell whether the interval of an attempt lies above guessing, as far as its metric shows this."""
-    return each.score.metric != "auc" or (each.score.low is not None and each.score.low > CHANCE)
+def is_promising(each: Attempt) -> bool:
+    """Tell whether an attempt lies above guessing by more than its noise, as far as its metric shows this.
+
+    The verdict asks for the whole interval. But that of few images holds 0.5 where there is much to learn, too, and a
+    training that may find it is then worth its time.
+    """
+    score = each.score
+    return score.metric != AUC or (score.noise is not None and score.value - CHANCE > score.noise)
 
 
 def _climb_one(work, current: Attempt, best: Attempt, expect: Expect) -> Attempt:
@@ -143,8 +149,8 @@ def _judge(work, each: Attempt, current: Attempt, expected=None, held: float = 0
             f"what was measured and {count(expected.sets, 'set')} of other images ({expected.mean:+.3f}) together let "
             f"expect {likely:+.3f} over {current.name}"
         )
-    if better and not is_above_chance(each):
-        better, reason = False, "its interval contains guessing"
+    if better and not is_promising(each):
+        better, reason = False, "it is not above guessing by more than its noise"
     each = each.decide(KEPT if better else DROPPED, reason)
     work.screen.say(f"{say_score(work, each)}: {each.decision}")
     return work.log.add(each), current
@@ -213,7 +219,7 @@ def _is_tight(work, each) -> bool:
 
 def _is_worth_trusting(work, each, best, expected) -> bool:
     """Tell whether all layers are trained without a trial: others gained by them, and there is time for that alone."""
-    if each.decision != UNTRIED or expected is None or not is_above_chance(best):
+    if each.decision != UNTRIED or expected is None or not is_promising(best):
         return False
     _, alone = time_trial(work, each)
     return 0 < alone <= work.left

@@ -74,7 +74,11 @@ def _say_why(curve, backbone) -> str:
 
 
 def _judge_scores(found, tested, untried) -> dict:
+    low, shown = tested.get("low"), _show(tested.get("value"), tested.get("low"), tested.get("high"))
+    is_tested = low is not None and low > CHANCE
     if found["low"] is None or found["low"] <= CHANCE:
+        if is_tested:
+            return {"learnable": UNSURE, "says": [_say_tested_alone(found, shown, untried)]}
         said = [
             f"Nothing to learn was found: on the development images, the AUC of {untried or 'what was decided for'} is "
             f"{_show(found['value'], found['low'], found['high'])}, and 0.5 is guessing."
@@ -84,8 +88,7 @@ def _judge_scores(found, tested, untried) -> dict:
                 f"With so few images ({found['n']:,}), there may be something all the same: the interval is wide."
             )
         return {"learnable": NOT_LEARNABLE, "says": said}
-    low, shown = tested.get("low"), _show(tested.get("value"), tested.get("low"), tested.get("high"))
-    if low is None or low <= CHANCE:
+    if not is_tested:
         said = (
             "The test images alone do not show that there is anything to learn: the AUC is "
             f"{shown}, and 0.5 is guessing. On the development images {f'that of {untried}' if untried else 'it'} was "
@@ -98,6 +101,14 @@ def _judge_scores(found, tested, untried) -> dict:
         "test images"
     )
     return {"learnable": LEARNABLE, "says": [f"The AUC is {both}; both intervals lie above 0.5, which is guessing."]}
+
+
+def _say_tested_alone(found, shown, untried) -> str:
+    return (
+        f"The development images alone do not show that there is anything to learn: the AUC of "
+        f"{untried or 'what was decided for'} is {_show(found['value'], found['low'], found['high'])}, and 0.5 is "
+        f"guessing. On the test images, that of the answer is {shown}."
+    )
 
 
 def _show(value, low, high) -> str:

@@ -10,7 +10,7 @@ from tlmed.advising import opening
 from tlmed.advising.advice_rules import LEAST_UNITS, apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
 from tlmed.advising.choosing import choose_networks, expect, read_others
-from tlmed.advising.climbing import Choice, climb, go_further, is_above_chance
+from tlmed.advising.climbing import Choice, climb, go_further, is_promising
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
 from tlmed.advising.development_fingerprint import Fingerprint, count_units, describe_development
 from tlmed.advising.diary import open_diary
@@ -244,7 +244,7 @@ def _decide(work: Work, story: Story) -> dict:
         chosen = probe_all(work, networks)
         best = climb(work, chosen, expected)
         choice = go_further(work, best, expected)
-        if choice.is_tried and is_above_chance(choice.answer):
+        if choice.is_tried and is_promising(choice.answer):
             best = join(work, choice.answer)
             choice = Choice(best, best)
     finally:

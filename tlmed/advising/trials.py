@@ -82,6 +82,11 @@ class Score:
     n: int
     folds: int
 
+    @property
+    def noise(self) -> float | None:
+        """Return one standard error, or a little more where the interval is that of a t; None without an interval."""
+        return None if self.low is None else (self.value - self.low) * 2 / _TO_ERRORS
+
 
 @dataclass(frozen=True)
 class Gain:
