@@ -31,6 +31,7 @@ ASKED = {
     "a sandboxed page": ({**HOST, "origin": "null"}, 403),
     "another site without an origin": ({**HOST, "sec-fetch-site": "cross-site"}, 403),
     "a subdomain": ({**HOST, "sec-fetch-site": "same-site"}, 403),
+    "a length that is stated twice": ({**HOST, "content-length": "4", "transfer-encoding": "chunked"}, 400),
     "an address that was typed": ({**HOST, "sec-fetch-site": "none"}, None),
 }
 

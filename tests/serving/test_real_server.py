@@ -156,6 +156,33 @@ def test_200_megabytes_are_refused_with_a_reason_that_arrives(server):
     assert server.read("VmRSS", "status") - before < 50_000
 
 
+def test_a_length_beyond_the_limit_is_refused_at_once_and_the_next_request_is_answered(server):
+    with server.open() as line:
+        begun = time.monotonic()
+        line.sendall(HEAD % 200_000_000)
+        assert line.recv(2**16).startswith(b"HTTP/1.1 413")
+        assert time.monotonic() - begun < 2
+        for _ in range(200):
+            line.sendall(bytes(1_000_000))
+        line.sendall(HEAD % len(GOOD) + GOOD)
+        assert line.recv(2**16).startswith(b"HTTP/1.1 200")
+    with server.open() as line:  # a client that sends all before it reads, and wants the connection to end
+        line.sendall((HEAD % 200_000_000).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        for _ in range(200):
+            line.sendall(bytes(1_000_000))
+        assert b"at most 64 MB" in line.recv(2**16)
+
+
+def test_a_request_that_ends_at_two_places_is_refused_and_nothing_after_it_is_answered(server):
+    two = HEAD.replace(b"\r\n", b"\r\nTransfer-Encoding: chunked\r\n", 1) % 4
+    with server.open() as line:
+        line.sendall(two + b"0\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        said = b"".join(iter(lambda: line.recv(2**16), b""))
+    assert said.startswith(b"HTTP/1.1 400")
+    assert b"and not both" in said
+    assert said.count(b"HTTP/1.1") == 1
+
+
 def test_memory_stays_and_nothing_is_written_to_a_disk(server):
     def send(times):
         for _ in range(times):

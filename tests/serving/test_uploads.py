@@ -169,8 +169,8 @@ def test_uploads_of_all_clients_together_have_a_limit():
     assert (found.value.status, found.value.headers) == (503, {"Retry-After": "1"})
 
 
-def test_a_refused_body_is_read_to_its_end():
-    messages = [part(bytes(2**20))] * 3 + [part(b"", more=False)]
+def refuse_large(messages, **headers):
+    """Refuse a body that is too large; return what of it was not read."""
     left = list(messages)
 
     async def receive():
@@ -178,16 +178,22 @@ def test_a_refused_body_is_read_to_its_end():
 
     async def read():
         with Allowance(2**30).lease() as take:
-            await read_upload({}, receive, UploadLimits(bytes=2**20), take)
+            await read_upload(headers, receive, UploadLimits(bytes=2**20), take)
 
     with pytest.raises(Refused, match="at most 1 MB"):
         asyncio.run(read())
-    assert left == []
+    return left
 
 
-def test_who_asks_first_whether_to_send_is_told_no():
-    with pytest.raises(Refused, match="at most 1 MB"):
-        send(headers={"expect": "100-continue", "content-length": str(2**24)})  # nothing is received
+def test_a_refused_body_is_read_to_its_end_only_where_the_connection_ends_with_the_answer():
+    messages = [part(bytes(2**20))] * 3 + [part(b"", more=False)]
+    assert refuse_large(messages, connection="close") == []
+    assert refuse_large(messages) == messages[2:]
+
+
+@pytest.mark.parametrize("more", [{}, {"expect": "100-continue"}, {"expect": "100-continue", "connection": "close"}])
+def test_a_length_beyond_the_limit_is_refused_before_anything_is_read(more):
+    assert refuse_large(["nothing"], **{"content-length": str(2**24)}, **more) == ["nothing"]
 
 
 def test_an_upload_never_becomes_a_file(client, monkeypatch):

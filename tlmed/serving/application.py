@@ -31,7 +31,7 @@ _BODY = {
     }
 }
 _REASONS = {
-    400: "No image, no form, or a file name with folders or marks of HTML.",
+    400: "No image, no form, a file name with folders or marks of HTML, or two statements of the length.",
     401: "Without the token, where one is asked for.",
     403: "From a page of another site.",
     408: "An upload that pauses or takes too long.",

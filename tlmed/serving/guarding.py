@@ -93,7 +93,8 @@ def find_fault(rules: Rules, method: str, path: str, headers: Mapping[str, str])
     """Return the status and the reason by which a request is refused; None for one that may be answered.
 
     A name that is not ours means that somebody else's page reached this server under its own name (DNS rebinding). A
-    browser says in `Origin` and `Sec-Fetch-Site` whose page asks; programs send neither.
+    browser says in `Origin` and `Sec-Fetch-Site` whose page asks; programs send neither. A request that states its
+    length twice may smuggle another one past a proxy (RFC 9112, 6.1).
 
     Args:
         rules: Who may ask.
@@ -107,6 +108,8 @@ def find_fault(rules: Rules, method: str, path: str, headers: Mapping[str, str])
     403
     >>> find_fault(Rules(), "POST", "/predict", {"host": "localhost:8000", "origin": "http://localhost:8000"})
     """
+    if {"content-length", "transfer-encoding"} <= headers.keys():  # of two servers each may believe another one
+        return 400, "A request must have `Content-Length` or `Transfer-Encoding`, and not both."
     host = headers.get("host", "")
     if not rules.any_name and _find_name(host) not in (*_LOCAL, *rules.names):
         return 421, "The server must be asked by a name that it knows (`--name`)."
@@ -184,6 +187,8 @@ class Guard:
         self.refused(fault[0])
         body = json.dumps({"reason": fault[1]}).encode()
         sent = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if fault[0] == 400:  # where this request ends is uncertain, and so is where the next one begins
+            sent.append((b"connection", b"close"))
         if fault[0] == 401:
             sent.append((b"www-authenticate", b'Basic realm="tlmed: any name, the token as password", charset="UTF-8"'))
         await send_guarded({"type": "http.response.start", "status": fault[0], "headers": sent})

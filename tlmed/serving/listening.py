@@ -16,6 +16,7 @@ from tlmed.serving.guarding import Guard
 GRACE = 10  # seconds that requests under way have to be answered at the end
 _BACKLOG = 512
 _PATIENCE = 20.0  # seconds for the head of a request: a connection without one is closed
+_REST = 120.0  # seconds after an answer for the rest of the request, and for the head of the next one
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -50,25 +51,39 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 class _Patient(H11Protocol):
-    """Close a connection whose client sends no whole head of a request in time."""
+    """Close a connection whose client does not send in time what is due: a head, or the rest of a refused body.
+
+    A body may be refused before its end. What comes of it after the answer, uvicorn throws away.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
-        self.timeout_keep_alive_task = None
-        self._head = self.loop.call_later(_PATIENCE, self._give_up)
+        self._due: asyncio.TimerHandle | None = None
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head.cancel()
+        self._stop_watching()
         super().connection_lost(exc)
 
-    def handle_events(self) -> None:
-        super().handle_events()
-        if self.cycle is not None:
-            self._head.cancel()
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
 
-    def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def _watch(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:  # it is our turn
+            self._stop_watching()
+        elif self._due is None:
+            patience = _PATIENCE if self.cycle is None else _REST
+            self._due = self.loop.call_later(patience, self.transport.close)
+
+    def _stop_watching(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
 
 class _Server(uvicorn.Server):

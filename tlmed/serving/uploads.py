@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tlmed.serving.file_forms import AROUND, open_sink
 from tlmed.serving.refusals import HungUp, Refused, Upload, UploadLimits, refuse_size
 
 DRAINED = 2**30  # bytes of a refused body that are read and thrown away, so that the client gets to read the answer
+PAUSE = 0.5  # seconds without a byte of it: the client waits for the answer
 Receive = Callable[[], Awaitable[Mapping]]
 
 
@@ -48,8 +49,9 @@ async def read_upload(
 ) -> Upload:
     """Read the file that a request carries: the body itself, or the field `file` of a form.
 
-    A refused body is read to its end and thrown away, up to `DRAINED`: a client that sends before it reads, as most
-    do, would find the connection broken in place of the reason.
+    A refused body is not read: the reason is sent at once, and the server throws away what still comes. Only if the
+    connection ends with the answer, the body is read first, up to `DRAINED`: a client that sends before it reads, as
+    most do, would find the connection broken in place of the reason.
 
     Args:
         headers: By names in lower case.
@@ -72,7 +74,8 @@ async def read_upload(
             sink.write(chunk)
         return sink.finish()
     except Refused:
-        if body.begun or "expect" not in headers:  # who asks first whether to send (`Expect: 100-continue`) is told no
+        # Who asks first whether to send (`Expect: 100-continue`) is told no.
+        if "close" in headers.get("connection", "").lower() and "expect" not in headers:
             await body.drain()
         raise
 
@@ -81,7 +84,7 @@ class _Body:
     """The chunks of a body, with a limit of time."""
 
     def __init__(self, receive: Receive, limits: UploadLimits):
-        self._receive, self._limits, self._ended, self.begun = receive, limits, False, False
+        self._receive, self._limits, self._ended = receive, limits, False
         self._until = time.monotonic() + limits.whole
 
     def __aiter__(self) -> "_Body":
@@ -104,13 +107,13 @@ class _Body:
             ) from None
         if message["type"] == "http.disconnect":
             raise HungUp
-        self.begun = True
         self._ended = not message.get("more_body", False)
         return message.get("body", b"")
 
     async def drain(self) -> None:
         """Throw away what is left, up to `DRAINED`."""
         left = DRAINED
+        self._limits = replace(self._limits, idle=min(self._limits.idle, PAUSE))
         try:
             async for chunk in self:
                 left -= len(chunk)
