@@ -8,7 +8,8 @@ from pathlib import Path
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
-from tlmed.run_files.advice_files import COMPLETE, TRIED, digest_decision, is_advice, read_advice_json, read_state
+from tlmed.run_files.advice_files import TRIED, is_complete_advice, read_advice_json, read_state
+from tlmed.run_files.advice_seal import read_seal, say_opening
 from tlmed.run_files.owner_files import GRACE_SECONDS, find_age, read_owners
 from tlmed.run_files.search_files import is_finished, is_search, read_candidates, read_search_json
 from tlmed.run_files.study_files import (
@@ -115,17 +116,15 @@ def _say_signs(owners, age) -> list[str]:
 
 def describe_advice(folder: Path) -> list[str]:
     """Return how far an advice is: what came of it, or how long it has worked and how far what it trains is."""
-    state = read_state(folder)
-    now = f"{describe_seconds(state.get('seconds', 0.0))} of work"
-    if is_advice(folder) and (content := read_advice_json(folder))["state"] == COMPLETE:
-        answer = content["answer"]
+    if is_complete_advice(folder):
+        content = read_advice_json(folder)
+        answer, now = content["answer"], f"{describe_seconds(content['seconds'])} of work"
         score = "not defined" if answer["value"] is None else f"{answer['value']:.3f}"
         said = f"{answer['metric']} {score} on {count(answer['n'], 'test image')}"
         return [f"{folder}: an advice: complete after {now}; {folder / answer['path']}: {said}."]
-    opened = "opened" if digest_decision(folder) else "closed"
+    now = f"{describe_seconds(read_state(folder).get('seconds', 0.0))} of work"
     runs = [*find_runs(folder / TRIED), *find_runs(folder)]
-    lines = [f"{folder}: an advice: not complete, {now}. The test images are {opened}."]
-    return [*lines, *list_status(runs)]
+    return [f"{folder}: an advice: not complete, {now}. {say_opening(read_seal(folder))}", *list_status(runs)]
 
 
 def _describe_candidates(folder) -> list[str]:

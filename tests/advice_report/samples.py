@@ -160,7 +160,8 @@ COMPLETE = {
     "curve": CURVE,
     "sealed": {
         **{"file": "decision.json", "sha256": ""},
-        **{"at": "2026-11-27T22:40:00+00:00", "test_scored_at": "2026-11-27T22:44:10+00:00"},
+        **{"at": "2026-11-27T22:40:00+00:00", "opening_began_at": "2026-11-27T22:40:02+00:00"},
+        "test_scored_at": "2026-11-27T22:44:10+00:00",
     },
     "answer": {
         **{"path": "ensemble", "recipe": "recipe.py", "backbone": "MobileNetV2", "metric": "auc", "n": 117},
@@ -222,6 +223,11 @@ AFTER_PROBES = change(
     COMPLETE,
     **{"state": "stopped", "stopped": "It was stopped by Ctrl-C.", "steps": [PROBES], "seconds": 212.0},
     **{"curve": None, "sealed": None, "answer": None, "verdict": None, "next": [], "sure": []},
+)
+OPENING = change(
+    COMPLETE,
+    **{"state": "stopped", "answer": None, "verdict": None, "next": [], "sure": []},
+    sealed={"test_scored_at": None},
 )
 AT_GATE = change(
     AFTER_PROBES,
@@ -286,6 +292,7 @@ SAMPLES = {
     "complete": COMPLETE,
     "random-labels": RANDOM_LABELS,
     "after-probes": AFTER_PROBES,
+    "opening": OPENING,
     "at-gate": AT_GATE,
     "one-backbone": ONE_BACKBONE,
     "multi-label": MULTI_LABEL,

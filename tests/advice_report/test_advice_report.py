@@ -11,12 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.advice_report.pasted_commands import parse_command
-from tests.advice_report.samples import COMPLETE, EVIL, ONE_BACKBONE, PROBES, SAMPLES, change, write_sample
+from tests.advice_report.samples import COMPLETE, EVIL, ONE_BACKBONE, OPENING, PROBES, SAMPLES, change, write_sample
 from tests.report.test_report import Reader
 from tlmed.advice_report import advice_page, describe_advice, read_advice, write_advice_page
 from tlmed.advice_report.advice_page import make_advice_page
 from tlmed.advice_report.advice_plots import draw_gain, draw_probes, find_timed
-from tlmed.advice_report.advice_progress import list_commands, say_command, say_stopped
+from tlmed.advice_report.advice_progress import list_commands, say_best, say_command, say_stopped
 from tlmed.advice_report.advice_record import AdviceRecord, Candidate
 from tlmed.advice_report.advice_sentences import (
     say_answer,
@@ -26,6 +26,7 @@ from tlmed.advice_report.advice_sentences import (
     say_gain,
     say_gate,
     say_goal,
+    say_seal,
     say_verdict,
 )
 from tlmed.advice_report.advice_tables import tabulate_course
@@ -212,9 +213,30 @@ def test_a_seal_that_does_not_fit_is_said_first_and_nothing_is_claimed_of_it(tmp
         assert [claim in page for page in whole] == [True, False], claim
     file.unlink()
     assert "nothing proves" in read_advice(folder).doubts[0]
-    early = {"test_scored_at": "2026-11-27T23:39:59+01:00"}  # a second before 22:40 UTC
-    record = read_advice(write_sample(tmp_path / "early", change(COMPLETE, sealed=early)))
-    assert record.doubts == ("The test images were scored before it was decided what to advise.",)
+    for name in ("opening_began_at", "test_scored_at"):
+        early = {name: "2026-11-27T23:39:59+01:00"}  # a second before 22:40 UTC
+        record = read_advice(write_sample(tmp_path / name, change(COMPLETE, sealed=early)))
+        assert record.doubts == ("The test images were opened before it was decided what to advise.",)
+
+
+def test_how_far_the_test_images_were_opened_is_said_of_each_moment(pages):
+    def say(**sealed):
+        record = make(change(OPENING, sealed=sealed))
+        return [*say_stopped(record), say_best(record), *say_data(record), *say_seal(record)]
+
+    closed, begun = (" ".join(say(opening_began_at=at)) for at in (None, OPENING["sealed"]["opening_began_at"]))
+    for said in (closed, begun):
+        assert "an ensemble and the decision. Missing: the score on test images." in said
+    assert "117 test images were not scored yet." in closed
+    assert closed.count("no test image is scored yet") == 2
+    assert "117 test images may be scored already: their opening began." in begun
+    assert begun.count("the opening of the test images began at 2026-11-27 22:40:02 UTC") == 2
+    assert "not scored yet" not in begun
+    assert "closed" not in Reader(pages["opening"]).text
+    (_, opened) = say_seal(make(COMPLETE))
+    assert opened.startswith(
+        "The test images were opened from 2026-11-27 22:40:02 UTC on, and scored by 2026-11-27 22:44:10 UTC, after"
+    )
 
 
 def test_test_images_that_repeat_development_images_are_said_beside_the_score():
@@ -250,7 +272,7 @@ def test_a_stopped_advice_says_what_is_missing_and_how_to_go_on(folders, pages):
     assert say_command(record) == COMPLETE["command"]
     text = Reader(pages["after-probes"]).text
     assert "Best so far: MobileNetV2, AUC 0.890 (95 % interval 0.860 to 0.920) on 663 development images." in text
-    assert "117 test images were not opened yet" in text
+    assert "117 test images were not scored yet" in text
     assert "tlmed predict" not in text
     gate = read_advice(folders["at-gate"])
     assert say_command(gate) == f"{COMPLETE['command']} --accept"
@@ -335,9 +357,9 @@ def test_one_and_several_are_said_rightly():
         "41 images of 2 classes: ill (1) and well (40).",
         "The class that is looked for is ill.",
         "The images belong to 1 group, such as a patient.",
-        "Everything was decided by 40 development images; 1 test image was opened once, at the end.",
+        "Everything was decided by 40 development images; 1 test image was scored once, at the end.",
     ]
-    assert say_data(several)[1].endswith("by 663 development images; 117 test images were opened once, at the end.")
+    assert say_data(several)[1].endswith("by 663 development images; 117 test images were scored once, at the end.")
     assert say_data(make(SAMPLES["multi-label"]))[0].startswith("2,000 images, each with any of 3 labels: edema (312),")
     assert say_gate(one)[1] == "You accepted the error: scores and labels that it concerns cannot be trusted."
     assert say_gate(several)[0] == "The gate found 12 errors and 3 warnings (near-copy 10, two-labels 2, outlier 3)."

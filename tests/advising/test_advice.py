@@ -2,10 +2,12 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -15,13 +17,14 @@ from tests.conftest import write_images
 from tlmed.advising.advice import Advice
 from tlmed.recipe import load_recipe
 
-TLMED = (sys.executable, "-c", "from tlmed.cli import main; main()")
+MAIN = "from tlmed.cli import main; main()"
+TLMED = (sys.executable, "-c", MAIN)
 SMALL = ("--backbones", "LeNet5=digits", "--set", "data.image_size=32,32", "--set", "data.batch_size=16", "--jobs", "1")
 
 
-def begin(images, out, *words):
-    """Begin an advice on images, with networks that train in a second, in a process of its own."""
-    command = [*TLMED, "advise", "--data", str(images), "--out", str(out), *SMALL, *words]
+def begin(images, out, *words, first=""):
+    """Begin an advice on images, with networks that train in a second, in a process of its own that does `first`."""
+    command = [sys.executable, "-c", first + MAIN, "advise", "--data", str(images), "--out", str(out), *SMALL, *words]
     environment = {**os.environ, "TLMED_CACHE_DIR": str(out.parent / "cache")}
     with (out.parent / f"{out.name}.log").open("ab") as log:
         return subprocess.Popen(command, env=environment, start_new_session=True, stdout=log, stderr=log)
@@ -82,9 +85,10 @@ def test_the_decision_is_sealed_before_the_test_images_are_scored(learnable):
     _, advice = learnable
     sealed, decision = advice.content["sealed"], (advice.path / "decision.json").read_bytes()
     assert sealed["sha256"] == hashlib.sha256(decision).hexdigest()
-    assert sealed["at"] <= sealed["test_scored_at"]
+    assert sealed["at"] <= sealed["opening_began_at"] < sealed["test_scored_at"]
     written = (advice.path / "decision.json").stat().st_mtime
-    assert written <= (advice.path / "run" / "recipe.json").stat().st_mtime
+    began = datetime.fromisoformat(sealed["opening_began_at"]).timestamp()
+    assert written - 1 <= began <= (advice.path / "run" / "recipe.json").stat().st_mtime
     recipe = hashlib.sha256((advice.path / "recipe.py").read_bytes()).hexdigest()
     assert json.loads(decision)["recipe_sha256"] == recipe
 
@@ -128,6 +132,43 @@ def test_an_advice_that_is_killed_again_and_again_decides_the_same_and_opens_not
         assert (out / "decision.json").exists() or not (out / "run").exists()
     assert kills > 1
     assert finish(images, out, "--accept").content["answer"]["metrics"] == advice.content["answer"]["metrics"]
+
+
+# A process that is killed when the decision is sealed, when the answer is trained, and when its scores were noted.
+MOMENTS = {
+    "sealed": ("course.now = kill", "no test image is scored yet", False),
+    "trained": (
+        "train = opening.open_test; opening.open_test = lambda *parts: (train(*parts), kill())",
+        "the opening of the test images began at",
+        True,
+    ),
+    "scored": ("opening.describe_answer = kill", "the test images were scored by", True),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_whoever_kills_an_advice_reads_how_far_its_test_images_were_opened(learnable, tmp_path, moment):
+    images, advice = learnable
+    place, said, has_run = MOMENTS[moment]
+    out = tmp_path / "out"
+    shutil.copytree(advice.path, out, ignore=shutil.ignore_patterns("run", "ensemble", "members", "*decision*", "adv*"))
+    state = json.loads((out / "state.json").read_text())
+    for noted in ("sealed", "decided", "opening", "opened"):
+        state["done"].pop(noted, None)
+    (out / "state.json").write_text(json.dumps(state))
+    kill = "import os, signal; from tlmed.advising import course, opening; "
+    kill += f"kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL); {place}; "
+    assert begin(images, out, "--accept", first=kill).wait() == -signal.SIGKILL
+    assert (out / "run" / "predictions.csv").exists() == has_run
+    status = subprocess.check_output([*TLMED, "status", out], text=True)
+    assert said in " ".join(status.split())
+    content, page = Advice(out).content, (out / "advice.html").read_text()
+    assert content["sealed"]["sha256"] == hashlib.sha256((out / "decision.json").read_bytes()).hexdigest()
+    assert bool(content["sealed"]["opening_began_at"]) == has_run
+    assert "Missing: the score on test images." in page
+    assert ("may be scored already" in page) == has_run
+    assert ("no test image is scored yet" in page) != has_run
 
 
 @pytest.mark.slow

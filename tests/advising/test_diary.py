@@ -112,7 +112,7 @@ def test_a_decision_that_was_changed_after_it_was_sealed_is_refused(request_here
         with pytest.raises(InputError, match="one that was sealed"):
             check_sealed(diary)
         file.unlink()
-        with pytest.raises(InputError, match="of no file"):
+        with pytest.raises(InputError, match="which is gone"):
             check_sealed(diary)
 
 

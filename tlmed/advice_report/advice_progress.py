@@ -8,10 +8,13 @@ from tlmed.advice_report.asked_options import LENIENT, change_out, keep_options,
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import number
 from tlmed.run_files.advice_files import LEARNABLE, NOT_LEARNABLE, RECIPE_PY, RUN, STOPPED
+from tlmed.run_files.advice_seal import say_opening
 from tlmed.words import count, join_names
 
 # The steps of the course in their order, as a sentence lists them.
 STEPS = {"probes": "probes", "thawing": "thawing", "all layers": "training of all layers", "ensemble": "an ensemble"}
+
+_WRITTEN = "This was written before the answer was trained; `tlmed status` says how far it is now."
 
 
 def say_best(record: AdviceRecord) -> str:
@@ -22,8 +25,8 @@ def say_best(record: AdviceRecord) -> str:
     images = count(score["n"], "development image") if "n" in score else "development images"
     return (
         f"Best so far: {best.entry['name']}, {name_inline(score['metric'])} {number(score['value'])}"
-        f"{say_ends(score, '95 % interval ')} on {images}. Choosing by these flatters a little; the test "
-        f"images {'were opened' if record.is_opened else 'are still closed'}."
+        f"{say_ends(score, '95 % interval ')} on {images}. Choosing by these flatters a little. "
+        f"{say_opening(record.content.get('sealed'))}"
     )
 
 
@@ -31,7 +34,7 @@ def say_stopped(record: AdviceRecord) -> list[str]:
     """Return why an advice is not finished, what there is, and what is missing; nothing for one that is complete."""
     if record.is_complete:
         return []
-    why = record.content.get("stopped")
+    why = record.content.get("stopped") or (_WRITTEN if record.content.get("sealed") else "")
     done, missing = _list_parts(record)
     said = ["This advice is not finished.", *([why] if why else [])]
     if done:

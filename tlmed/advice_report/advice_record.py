@@ -90,11 +90,6 @@ class AdviceRecord:
         return self.content["state"] == COMPLETE
 
     @property
-    def is_opened(self) -> bool:
-        """Whether the test images were scored."""
-        return bool((self.content.get("sealed") or {}).get("test_scored_at"))
-
-    @property
     def candidates(self) -> list[Candidate]:
         """Return all that was tried, or was not worth it, in the order of the file."""
         tried = [(step["step"], entry) for step in self.content["steps"] for entry in step["tried"]]
@@ -157,7 +152,7 @@ def _find_doubts(sealed, digest) -> list[str]:
             f"`{file}` is not what was sealed before the test images were scored: its SHA-256 is {digest} now, and was "
             f"{sealed['sha256']}."
         )
-    scored = sealed.get("test_scored_at")
-    if scored and datetime.fromisoformat(scored) < datetime.fromisoformat(sealed["at"]):
-        doubts.append("The test images were scored before it was decided what to advise.")
+    times = [sealed[name] for name in ("opening_began_at", "test_scored_at") if sealed.get(name)]
+    if sealed["at"] and any(datetime.fromisoformat(each) < datetime.fromisoformat(sealed["at"]) for each in times):
+        doubts.append("The test images were opened before it was decided what to advise.")
     return doubts

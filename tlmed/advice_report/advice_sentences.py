@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from tlmed.advice_report.advice_record import AdviceRecord, Candidate
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import duration, join, number
 from tlmed.run_files.advice_files import ENSEMBLE, LEARNABLE, NOT_LEARNABLE, UNSURE
+from tlmed.run_files.advice_seal import has_begun, is_scored, say_opening, say_time
 from tlmed.words import count, join_names, tell_apart
 
 VERDICTS = {
@@ -175,10 +175,12 @@ def _say_division(record) -> str:
     if not data["test"]:
         return f"{decided}; there are no test images."
     was = "was" if data["test"] == 1 else "were"
-    test = count(data["test"], "test image")
-    if record.is_opened:
-        return f"{decided}; {test} {was} opened once, at the end."
-    return f"{decided}; {test} {was} not opened yet."
+    test, sealed = count(data["test"], "test image"), record.content.get("sealed")
+    if is_scored(sealed):
+        return f"{decided}; {test} {was} scored once, at the end."
+    if has_begun(sealed):
+        return f"{decided}; {test} may be scored already: {'its' if data['test'] == 1 else 'their'} opening began."
+    return f"{decided}; {test} {was} not scored yet."
 
 
 def say_gate(record: AdviceRecord) -> list[str]:
@@ -259,23 +261,14 @@ def say_seal(record: AdviceRecord) -> list[str]:
     sealed = record.content.get("sealed")
     if not sealed:
         return []
-    said = [
-        f"What to advise was decided by {say_time(sealed['at'])} and written to `{sealed['file']}`, whose SHA-256 is "
-        f"`{sealed['sha256']}`."
-    ]
-    if scored := sealed.get("test_scored_at"):
-        after = "" if record.doubts else ", after that: they took no part in the decision"
-        said.append(f"The test images were scored at {say_time(scored)}{after}.")
-    return said
-
-
-def say_time(text: str) -> str:
-    """Return a time in ISO 8601 as people read it, in UTC.
-
-    >>> say_time("2026-11-27T22:40:00+00:00")
-    '2026-11-27 22:40:00 UTC'
-    """
-    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    by = f" by {say_time(sealed['at'])}" if sealed["at"] else ""
+    said = [f"What to advise was decided{by} and written to `{sealed['file']}`, whose SHA-256 is `{sealed['sha256']}`."]
+    if not is_scored(sealed):
+        return [*said, say_opening(sealed)]
+    after = "" if record.doubts else ", after that: they took no part in the decision"
+    began = sealed.get("opening_began_at")
+    opened = f"opened from {say_time(began)} on, and scored by" if began else "scored by"
+    return [*said, f"The test images were {opened} {say_time(sealed['test_scored_at'])}{after}."]
 
 
 def say_gain(one: Candidate) -> list[str]:

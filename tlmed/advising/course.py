@@ -36,14 +36,15 @@ from tlmed.advising.work import Work, find_auc
 from tlmed.errors import InputError, TlmedError
 from tlmed.recipe import Recipe, from_json, override
 from tlmed.run_files.advice_files import (
-    COMPLETE,
     DECISION_JSON,
     TRIED,
     digest_decision,
     is_advice,
+    is_complete_advice,
     read_advice_json,
     read_decision,
 )
+from tlmed.run_files.advice_seal import BEGAN, SCORED, SEALED, now
 from tlmed.screen import Screen
 from tlmed.status import describe_seconds
 from tlmed.tasks import MULTI_LABEL, ORDINAL
@@ -72,7 +73,7 @@ def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "
         RunFailed: If what was decided cannot be trained.
         Interrupted, Terminated: If it was asked to stop; the same request goes on.
     """
-    done = is_complete(request.folder)
+    done = is_complete_advice(request.folder)
     if done:  # what is complete was made within its own budget
         own = read_advice_json(request.folder).get("budget")
         if own is not None and (request.budget is None or request.budget > own):
@@ -161,7 +162,7 @@ def _look(request, diary, subject, voice) -> None:
 
 def _set_rules(request, diary) -> None:
     """Let the rules follow from what the images are and from the budget of this command, until something was tried."""
-    if "rules" in diary.done and ("sealed" in diary.done or any((request.folder / TRIED).glob("*"))):
+    if "rules" in diary.done and (SEALED in diary.done or any((request.folder / TRIED).glob("*"))):
         return
     found = Fingerprint.from_json(diary.done["fingerprint"])
     diary.note(rules=[rule.to_json() for rule in apply_rules(found, request.budget, request.given)])
@@ -200,15 +201,10 @@ def _recall_decision(diary) -> dict | None:
     Raises:
         InputError: If it was changed or is gone.
     """
-    if "sealed" in diary.done or digest_decision(diary.folder):
+    if SEALED in diary.done or digest_decision(diary.folder):
         opening.check_sealed(diary)
         return read_decision(diary.folder)
     return None
-
-
-def is_complete(folder: Path) -> bool:
-    """Tell whether a directory holds a complete advice."""
-    return is_advice(folder) and read_advice_json(folder)["state"] == COMPLETE
 
 
 def _recall(story) -> None:
@@ -269,20 +265,18 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     folder = work.request.folder
     opening.check_seal(folder, decision)
     story.steps, story.experience = decision["steps"], decision["experience"]
-    if "opened" not in work.diary.done:
+    done = work.diary.done
+    if SCORED not in done:
         work.screen.say(
             f"Decided: {decision['attempt']}, sealed in {folder / DECISION}. Now the test images are opened."
         )
+        # Whoever is stopped from here on leaves a page that says how far the test images were opened.
+        write_all(story)
+        work.diary.note(**{BEGAN: done.get(BEGAN) or now()})
+        write_all(story)
     path = opening.open_test(work, from_json(decision["recipe"]), decision)
-    at = work.diary.done.get("opened") or opening.now()
-    work.diary.note(opened=at)
+    work.diary.note(**{SCORED: done.get(SCORED) or now()})
     story.answer = opening.describe_answer(path, folder, work, decision)
-    story.sealed = {
-        "file": DECISION,
-        "sha256": digest_decision(folder),
-        "at": decision["at"],
-        "test_scored_at": at,
-    }
     untried = "" if decision["judged"] == decision["attempt"] else decision["judged"]
     tested = story.answer["metrics"].get("auc") or {}
     network = story.answer["backbone"]

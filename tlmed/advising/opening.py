@@ -1,7 +1,6 @@
 """Step 8: write down what was decided, then train it on all development images and open the test images once."""
 
 import dataclasses
-import datetime
 import hashlib
 import math
 from pathlib import Path
@@ -25,16 +24,12 @@ from tlmed.run_files.advice_files import (
     read_decision,
     seal_decision,
 )
+from tlmed.run_files.advice_seal import DECIDED, SEALED, now
 from tlmed.run_files.check_summary import read_summary, say_repeated
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_text
 
 MEMBERS = "members"  # the folder of the runs that an ensemble has besides the first
-
-
-def now() -> str:
-    """Return the time as ISO 8601, with seconds and the offset of UTC."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def finish_recipe(work: Work, best: Attempt) -> Recipe:
@@ -76,19 +71,19 @@ def seal(work: Work, best: Attempt, text: str, facts: dict) -> dict:
 
 
 def check_sealed(diary: Diary) -> None:
-    """Note the SHA-256 of `decision.json`, or refuse a file that is not the one that was noted.
+    """Note the SHA-256 of `decision.json` and when it was made, or refuse a file that is not the one that was noted.
 
     Raises:
         InputError: If it was changed after it was sealed.
     """
-    now_there, sealed = digest_decision(diary.folder), diary.done.get("sealed")
+    there, sealed = digest_decision(diary.folder), diary.done.get(SEALED)
     if sealed is None:
-        diary.note(sealed=now_there)
-    elif sealed != now_there:
+        diary.note(**{SEALED: there, DECIDED: read_decision(diary.folder)["at"]})
+    elif sealed != there:
+        received = f"with SHA-256 {there} in place of {sealed}" if there else f"which is gone; its SHA-256 was {sealed}"
         raise InputError(
             "The decision must be the one that was sealed before the test images were scored. "
-            f"Received: {diary.folder / DECISION_JSON.name}, with SHA-256 {now_there or 'of no file'} in place of "
-            f"{sealed}."
+            f"Received: {diary.folder / DECISION_JSON.name}, {received}."
         )
 
 
@@ -99,11 +94,12 @@ def check_seal(folder: Path, decision: dict) -> None:
         InputError: If `recipe.py` was changed after the decision.
     """
     file = folder / RECIPE_PY
-    found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no file"
-    if found != decision["recipe_sha256"]:
+    found, decided = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "", decision["recipe_sha256"]
+    if found != decided:
+        received = f"with SHA-256 {found} in place of {decided}" if found else "which is gone"
         raise InputError(
             "The recipe must be the one that was decided before the test images are scored; train a changed one with "
-            f"`tlmed train`. Received: {file}, with SHA-256 {found} in place of {decision['recipe_sha256']}."
+            f"`tlmed train`. Received: {file}, {received}."
         )
 
 

@@ -8,6 +8,7 @@ from tlmed.advice_report import read_advice, write_advice_page
 from tlmed.advising.diary import Diary
 from tlmed.advising.request import Request
 from tlmed.run_files.advice_files import COMPLETE, STOPPED, write_advice
+from tlmed.run_files.advice_seal import read_seal
 
 
 @dataclass
@@ -32,7 +33,6 @@ class Story:
     experience: dict | None = None
     steps: list = field(default_factory=list)
     curve: dict | None = None
-    sealed: dict | None = None
     answer: dict | None = None
     verdict: dict | None = None
     next: list = field(default_factory=list)
@@ -43,7 +43,7 @@ class Story:
         """Return the content of `advice.json`."""
         request = self.request
         goal = {name: getattr(request.goal, name) for name in ("text", "metric", "target", "least")}
-        parts = ("data", "gate", "fingerprint", "rules", "experience", "steps", "curve", "sealed", "answer", "verdict")
+        parts = ("data", "gate", "fingerprint", "rules", "experience", "steps", "curve", "answer", "verdict")
         return {
             "version": tlmed.__version__,
             "state": STOPPED if self.stopped or self.answer is None else COMPLETE,
@@ -54,6 +54,7 @@ class Story:
             "budget": request.budget,
             "goal": goal,
             **{name: getattr(self, name) for name in (*parts, "next", "sure")},
+            "sealed": read_seal(request.folder),
         }
 
 

@@ -176,12 +176,13 @@ class Curve(TypedDict, total=False):
 
 
 class Seal(TypedDict, total=False):
-    """When it was decided what to advise, and when the test images were scored."""
+    """When it was decided what to advise, and when the test images were opened; times are ISO 8601."""
 
     file: Required[str]
     sha256: Required[str]  # of the bytes of that file
-    at: Required[str]  # ISO 8601
-    test_scored_at: str | None
+    at: Required[str | None]  # None: an earlier version did not note it, and the file is gone
+    opening_began_at: str | None  # before the answer was trained, which scores the test images at its end
+    test_scored_at: str | None  # by then all were scored
 
 
 class Answer(TypedDict, total=False):
@@ -264,6 +265,11 @@ def is_advice(folder: Path) -> bool:
     return (folder / ADVICE_JSON.name).is_file()
 
 
+def is_complete_advice(folder: Path) -> bool:
+    """Tell whether a folder holds an advice that was finished."""
+    return is_advice(folder) and read_advice_json(folder)["state"] == COMPLETE
+
+
 def read_advice_json(folder: Path) -> AdviceContent:
     """Return `advice.json`.
 
@@ -343,7 +349,7 @@ def _find_advice_fault(content: AdviceContent) -> str:
 
 
 def _find_time_fault(content: Mapping) -> str:
-    for name in ("at", "test_scored_at"):
+    for name in ("at", "opening_began_at", "test_scored_at"):
         if content.get(name) is not None and not _is_time(content[name]):
             return f"`{name}` is no time with its offset from UTC: {content[name]!r}"
     return ""
