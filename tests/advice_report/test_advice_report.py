@@ -363,6 +363,9 @@ def test_one_and_several_are_said_rightly():
     assert say_data(make(SAMPLES["multi-label"]))[0].startswith("2,000 images, each with any of 3 labels: edema (312),")
     assert say_gate(one)[1] == "You accepted the error: scores and labels that it concerns cannot be trusted."
     assert say_gate(several)[0] == "The gate found 12 errors and 3 warnings (near-copy 10, two-labels 2, outlier 3)."
+    closed = make(change(COMPLETE, gate={"closed": True}))
+    assert [*say_gate(several), say_gate(closed)[-1]] == say_gate(closed)
+    assert "shortcuts and wrong labels were looked for in the development images alone" in say_gate(closed)[-1]
     assert say_cost(one).startswith("1 candidate was scored")
     assert say_cost(several) == "6 candidates were scored on development images. It took 12 min 22 s of 30 min."
 

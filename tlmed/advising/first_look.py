@@ -98,7 +98,7 @@ def look(request: Request, subject: Subject, voice: Voice) -> Look:
         CheckFailed: If it found errors, and these were not accepted.
     """
     course = Course()
-    inquire(subject, Inquiry(skip_bad=request.skip_bad), voice, course)
+    inquire(subject, Inquiry(skip_bad=request.skip_bad, closed=True), voice, course)
     found = course.describe(subject)
     with voice.busy("Writing the page of the check"):
         page = write_check(request.folder, subject, found)
@@ -156,6 +156,7 @@ def describe_gate(found: Findings, accept: bool) -> dict:
         "errors": len(found.errors),
         "warnings": len(found.warnings),
         "accepted": bool(found.errors) and accept,
+        "closed": True,
         "kinds": dict(Counter(finding.kind for finding in found.findings)),
         "error_kinds": dict(Counter(finding.kind for finding in found.errors)),
         "texts": [finding.text for finding in found.findings[:20]],

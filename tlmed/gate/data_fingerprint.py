@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tlmed.gate.checked import Checked
-from tlmed.gate.evidence import Evidence, list_labels
+from tlmed.gate.evidence import Evidence, leave_out_closed, list_labels
 from tlmed.gate.grouped_folds import find_owners
 from tlmed.gate.neighbours import find_neighbours
 from tlmed.gate.verdict import FINGERPRINT
@@ -40,7 +40,7 @@ def describe_data(evidence: Evidence) -> Checked:
         - `intrinsic_dimension` of the features by the two nearest neighbours (Facco, d'Errico, Rodriguez & Laio,
           Scientific Reports 2017, 7:12140); `nearest_neighbour_auc`: how well the nearest image of
           another group tells the class, an AUC against the rest, mean over classes or labels. Each is None without
-          features or with fewer than 20 images.
+          features or with fewer than 20 images, of which closed ones are left out.
     """
     table = evidence.table
     figures = {
@@ -106,6 +106,7 @@ def _describe_sizes(evidence: Evidence) -> dict:
 
 def _describe_features(evidence: Evidence) -> dict:
     """Return what the features tell; None for what cannot be told."""
+    evidence = leave_out_closed(evidence)
     nothing = {"intrinsic_dimension": None, "nearest_neighbour_auc": None}
     if evidence.features is None or len(evidence) < _LEAST:
         return nothing

@@ -38,6 +38,7 @@ class Evidence:
         positive: The positive one of two classes, if it was asked for; None: the default.
         merged: The labels of the data that classes are made of, where a recipe makes classes of them.
         memory: What checks computed before from the same pixels.
+        closed: Whether labels of test images stay closed: what follows from labels is measured on the other images.
     """
 
     table: Table
@@ -55,6 +56,7 @@ class Evidence:
     positive: str | None = None
     merged: tuple[str, ...] = ()
     memory: Memory = NOWHERE
+    closed: bool = False
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -146,6 +148,11 @@ def take_rows(evidence: Evidence, rows: Sequence[int]) -> Evidence:
         features=None if evidence.features is None else evidence.features[rows],
         copies=tuple(copies),
     )
+
+
+def leave_out_closed(evidence: Evidence) -> Evidence:
+    """Return the evidence of the images whose labels may be read: all, unless those of test images stay closed."""
+    return take_rows(evidence, np.flatnonzero(evidence.splits != "test")) if evidence.closed else evidence
 
 
 def take_asked(evidence: Evidence, asked: Images) -> Evidence:

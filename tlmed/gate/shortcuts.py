@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from tlmed.gate.association import Bins, Linear, find_rates
 from tlmed.gate.checked import Checked
-from tlmed.gate.evidence import Evidence, take_rows
+from tlmed.gate.evidence import Evidence, leave_out_closed, take_rows
 from tlmed.gate.grouped_folds import deal_folds, find_owners
 from tlmed.gate.nuisances import FILE, FRAME_PART, HEADER, Nuisance, list_nuisances, read_orders
 from tlmed.gate.significance import Significance, find_significance
@@ -37,13 +37,14 @@ def check_shortcuts(evidence: Evidence) -> Checked:
     over all tests.
 
     Args:
-        evidence: Of n images. More than `MOST_IMAGES` are sampled, which is said.
+        evidence: Of n images, of which closed ones are left out. More than `MOST_IMAGES` are sampled, which is said.
 
     Returns:
         Errors where classes lie in different kinds of files or come from different devices entirely; warnings for all
         else that is significant and has an area of 0.6 or more. Figures: all tests, and counts of classes by the
         values of further columns.
     """
+    evidence = leave_out_closed(evidence)
     figures = {"subgroups": _count_subgroups(evidence)}
     random = np.random.RandomState(derive(evidence.seed, "gate", "shortcuts"))
     evidence, said = _sample(evidence, random)

@@ -9,7 +9,7 @@ from scipy.special import logit
 from tlmed.findings import LABEL, WARNING, Finding
 from tlmed.gate.checked import Checked
 from tlmed.gate.confident_learning import estimate_joint, prune_by_class, prune_by_noise_rate
-from tlmed.gate.evidence import Evidence, list_labels
+from tlmed.gate.evidence import Evidence, leave_out_closed, list_labels
 from tlmed.gate.grouped_folds import deal_folds, find_owners
 from tlmed.gate.noise_rates import DRAWS, fit_noise
 from tlmed.logistic import fit_path, project
@@ -82,7 +82,7 @@ def check_labels(evidence: Evidence) -> Checked:
     few or none, however low the confidence of hard images is.
 
     Args:
-        evidence: With features.
+        evidence: With features. Closed images are left out.
 
     Returns:
         Findings of kind `LABEL`, the most probable ones first. Figures: `estimate` (`wrong`, `low`, `high`, `images`,
@@ -94,6 +94,7 @@ def check_labels(evidence: Evidence) -> Checked:
     """
     if evidence.features is None:
         return Checked("labels", unchecked=(f"Wrong labels were not looked for: {evidence.why_lacking}.",))
+    evidence = leave_out_closed(evidence)
     owners, features, unchecked, found = find_owners(evidence), None, [], []
     for about, rows, labels in list_labels(evidence):
         names = ("no", "yes") if about else evidence.table.classes

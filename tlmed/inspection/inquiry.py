@@ -30,6 +30,10 @@ from tlmed.words import count, join_names
 MOST_LINES = 40  # findings of each level on a screen
 PLAIN = "feature_extractor"  # the recipe that images are looked at with, if none is named
 _QUICK = "Nothing that needs a network was checked, as was asked for: {0}."
+_CLOSED = (
+    "Shortcuts and wrong labels of test images were not looked for: they stay closed until it is decided what to "
+    "advise. `tlmed data check` looks for them in all images."
+)
 _STOPPED = "The check was stopped before it had described the images."
 _NEED_FEATURES = (
     "copies that only features bring together",
@@ -64,11 +68,13 @@ class Inquiry:
         quick: Leave out what needs a network.
         width: Of the 95 % interval of a test AUC, for which the number of images is wanted, 0..1.
         skip_bad: Images that cannot be read are meant to be left out, so that they are no error.
+        closed: Labels of test images stay closed: shortcuts and wrong labels are looked for in the other images.
     """
 
     quick: bool = False
     width: float = 0.05
     skip_bad: bool = False
+    closed: bool = False
 
     def __post_init__(self):
         if not 0 < self.width < 1:
@@ -116,9 +122,12 @@ def inquire(subject: Subject, inquiry: Inquiry, voice: Voice, course: Course) ->
     course.parts.append(check_files(subject.images, inquiry.skip_bad))
     if subject.undivided:
         course.parts.append(Checked("splits", unchecked=(_say_undivided(subject.undivided),)))
+    if inquiry.closed:
+        course.parts.append(Checked("closed", unchecked=(_CLOSED,)))
     with voice.count("Looking at images", len(subject.images.table)) as tell:
         evidence = gather(subject.images, subject.recipe.seed, tell, open_memory(subject.recipe, voice))
-        evidence = course.evidence = take_asked(evidence, subject.recipe.data)
+        evidence = dataclasses.replace(take_asked(evidence, subject.recipe.data), closed=inquiry.closed)
+        course.evidence = evidence
     with voice.busy("Looking for copies, patients in several splits and shortcuts"):
         course.parts.extend(conduct(evidence, CHEAP))
     if inquiry.quick:

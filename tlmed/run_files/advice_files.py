@@ -60,6 +60,7 @@ class GateSummary(TypedDict, total=False):
     errors: Required[int]
     warnings: Required[int]
     accepted: Required[bool]  # whether the user went on in spite of errors
+    closed: bool  # whether shortcuts and wrong labels were looked for in development images alone
     kinds: dict[str, int]
     texts: list[str]
     shortcuts: list[str]
