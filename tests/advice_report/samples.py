@@ -125,6 +125,7 @@ COMPLETE = {
     "source": "/home/anna/busi",
     "command": "tlmed advise --data /home/anna/busi --out advice --budget 30m",
     "seconds": 742.5,
+    "ended": {"look": 33.8, "decision": 482.6, "answer": 740.9},
     "budget": 1800.0,
     "goal": {"text": "auc", "metric": "auc", "target": "auc", "least": None},
     "data": {
@@ -223,17 +224,17 @@ AFTER_PROBES = change(
     COMPLETE,
     **{"state": "stopped", "stopped": "It was stopped by Ctrl-C.", "steps": [PROBES], "seconds": 212.0},
     **{"curve": None, "sealed": None, "answer": None, "verdict": None, "next": [], "sure": []},
-)
+) | {"ended": {"look": 33.8}}
 OPENING = change(
     COMPLETE,
     **{"state": "stopped", "answer": None, "verdict": None, "next": [], "sure": []},
     sealed={"test_scored_at": None},
-)
+) | {"ended": {"look": 33.8, "decision": 482.6}}
 AT_GATE = change(
     AFTER_PROBES,
     **{"stopped": "The gate found 12 errors.", "steps": [], "gate": {"accepted": False}, "seconds": 31.0},
     **{"fingerprint": None, "rules": [], "experience": None},
-)
+) | {"ended": {}}
 ONE_BACKBONE = change(
     COMPLETE,
     **{"source": "tfds:tlmed_phantoms", "budget": None, "experience": {"used": False}, "curve": None},

@@ -277,7 +277,7 @@ def test_a_stopped_advice_says_what_is_missing_and_how_to_go_on(folders, pages):
     gate = read_advice(folders["at-gate"])
     assert say_command(gate) == f"{COMPLETE['command']} --accept"
     assert "Mend the errors first" in pages["at-gate"].partition("<nav")[0]
-    assert say_cost(gate) == "Nothing was scored yet. It took 31.0 s of 30 min."
+    assert say_cost(gate) == "Nothing was scored yet. It took 31 s of 30 min."
     own = {name: part for name, part in record.content.items() if name != "command"}
     assert say_command(make(own)) == "tlmed.advise(..., out='advice')"
     cut = copy.deepcopy(PROBES)
@@ -367,7 +367,25 @@ def test_one_and_several_are_said_rightly():
     assert [*say_gate(several), say_gate(closed)[-1]] == say_gate(closed)
     assert "shortcuts and wrong labels were looked for in the development images alone" in say_gate(closed)[-1]
     assert say_cost(one).startswith("1 candidate was scored")
-    assert say_cost(several) == "6 candidates were scored on development images. It took 12 min 22 s of 30 min."
+    assert say_cost(several).startswith("6 candidates were scored on development images. It took 12 min 22 s of 30 min")
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        (1800.0, "It took 12 min 22 s of 30 min: 34 s for"),
+        (None, "It took 12 min 22 s: 34 s for"),
+        (600.0, "1 min 57 s of the budget were left for the training of the answer, which is never cut short."),
+        (480.0, "It took 12 min 22 s, 4 min 22 s more than its budget of 8 min: 34 s for"),
+        (480.0, "What was tried took longer than was expected."),
+        (30.0, "The check of the data alone took longer than the budget."),
+    ],
+)
+def test_how_long_it_took_is_said_with_what_overran_the_budget(budget, said):
+    took = say_cost(make(change(COMPLETE, budget=budget)))
+    assert said in took
+    parts = re.findall(r"(?:(\d+) min )?(\d+) s for", took)
+    assert sum(60 * int(minutes or 0) + int(seconds) for minutes, seconds in parts) == 742
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.advice_report.samples import COMPLETE, write_sample
 from tlmed.advising.at_hand import Network
 from tlmed.advising.attempts import Attempt, Log
 from tlmed.advising.diary import open_diary
@@ -13,7 +14,7 @@ from tlmed.advising.opening import check_seal, check_sealed
 from tlmed.advising.request import Request, refuse_decided
 from tlmed.errors import InputError
 from tlmed.recipe import load_recipe
-from tlmed.run_files.advice_files import seal_decision
+from tlmed.run_files.advice_files import read_state, seal_decision
 
 
 @pytest.fixture
@@ -29,6 +30,16 @@ def test_what_was_done_is_there_for_the_next_command(request_here):
         assert diary.done["gate"] == {"errors": 0}
         assert diary.stamp("probe") == ended
         assert diary.seconds >= ended
+
+
+def test_a_command_for_a_complete_advice_adds_no_time_to_it(request_here):
+    with open_diary(request_here) as diary:
+        diary.note(gate={})
+    write_sample(request_here.folder, COMPLETE)
+    for _ in range(2):
+        with open_diary(request_here) as diary:
+            assert diary.seconds == COMPLETE["seconds"]
+    assert read_state(request_here.folder)["seconds"] == COMPLETE["seconds"]
 
 
 @pytest.mark.parametrize("place", ["scans", "scans/ill", "scans/ill/new"])

@@ -4,6 +4,7 @@ from tlmed.advice_report.advice_page import ADVICE_HTML, write_advice_page
 from tlmed.advice_report.advice_record import AdviceRecord, read_advice
 from tlmed.advice_report.advice_sentences import say_left_out
 from tlmed.advice_report.advice_terminal import describe_advice
+from tlmed.advice_report.advice_times import say_took
 from tlmed.advice_report.asked_options import LENIENT, READING, keep_options
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "keep_options",
     "read_advice",
     "say_left_out",
+    "say_took",
     "write_advice_page",
 ]

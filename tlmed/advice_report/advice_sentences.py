@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 
 from tlmed.advice_report.advice_record import AdviceRecord, Candidate
+from tlmed.advice_report.advice_times import say_took
 from tlmed.metrics.names import name_inline
-from tlmed.pages.amounts import duration, join, number
+from tlmed.pages.amounts import join, number
 from tlmed.run_files.advice_files import ENSEMBLE, LEARNABLE, NOT_LEARNABLE, UNSURE
 from tlmed.run_files.advice_seal import has_begun, is_scored, say_opening, say_time
 from tlmed.words import count, join_names, tell_apart
@@ -253,12 +254,9 @@ def list_shortcuts(record: AdviceRecord) -> list[str]:
 def say_cost(record: AdviceRecord) -> str:
     """Return how many were scored, how long it took, and how much time there was."""
     scored = sum(one.score is not None for one in record.candidates)
-    budget = record.content.get("budget")
-    of = f" of {duration(budget)}" if budget is not None else ""
     was = "was" if scored == 1 else "were"
-    took = duration(record.content["seconds"])
     tried = f"{count(scored, 'candidate')} {was} scored on development images." if scored else "Nothing was scored yet."
-    return f"{tried} It took {took}{of}."
+    return f"{tried} {say_took(record.content)}"
 
 
 def say_seal(record: AdviceRecord) -> list[str]:

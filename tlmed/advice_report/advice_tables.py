@@ -45,7 +45,7 @@ def tabulate_step(candidates: Sequence[Candidate]) -> Table:
     """
     metrics = list(dict.fromkeys(name_inline(one.score["metric"]) for one in candidates if one.score))
     score = " or ".join(metrics) or "Score"
-    head = (*texts("Name"), *numbers(score, say("Gain (", explain("noise", "noise"), ")"), "Seconds", "At minute"))
+    head = (*texts("Name"), *numbers(score, say("Gain (", explain("noise", "noise"), ")"), "Run seconds", "At minute"))
     columns, rows = (*head, *texts("Decision", "Reason")), [_list_candidate(one) for one in candidates]
     # Where nothing of a step was tried, all its numbers would be dashes.
     shown = [place for place in range(len(columns)) if any(row[place] != _NONE for row in rows)]

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from tlmed.advice_report import describe_advice, read_advice, say_left_out, write_advice_page
+from tlmed.advice_report import describe_advice, read_advice, say_left_out, say_took, write_advice_page
 from tlmed.advising import opening
 from tlmed.advising.advice_rules import LEAST_UNITS, apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
@@ -13,7 +13,7 @@ from tlmed.advising.choosing import choose_networks, expect, read_others
 from tlmed.advising.climbing import Choice, climb, go_further, is_promising
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
 from tlmed.advising.development_fingerprint import Fingerprint, count_units, describe_development
-from tlmed.advising.diary import open_diary
+from tlmed.advising.diary import ANSWER, DECISION_MADE, LOOK, open_diary
 from tlmed.advising.first_look import (
     check_unchanged,
     describe_gate,
@@ -46,12 +46,11 @@ from tlmed.run_files.advice_files import (
 )
 from tlmed.run_files.advice_seal import BEGAN, SCORED, SEALED, now
 from tlmed.screen import Screen
-from tlmed.status import describe_seconds
 from tlmed.tasks import MULTI_LABEL, ORDINAL
 from tlmed.voice import Voice
 from tlmed.words import count
 
-LOGS, LOOK, DECISION = "logs", "look", DECISION_JSON.name
+LOGS, DECISION = "logs", DECISION_JSON.name
 _MOST = 3  # parts on which a training is judged, from many images on, where the first leaves a decision open
 
 
@@ -74,12 +73,13 @@ def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "
         Interrupted, Terminated: If it was asked to stop; the same request goes on.
     """
     done = is_complete_advice(request.folder)
-    if done:  # what is complete was made within its own budget
-        own = read_advice_json(request.folder).get("budget")
+    if done:  # what is complete keeps its own budget
+        content = read_advice_json(request.folder)
+        own = content.get("budget")
         if own is not None and (request.budget is None or request.budget > own):
             screen.say(
-                f"{request.folder} holds a complete advice, made within its budget of {describe_seconds(own)}. A "
-                "larger --budget changes nothing in it: ask in another --out."
+                f"{request.folder} holds a complete advice. {say_took(content)} A larger --budget changes nothing in "
+                "it: ask in another --out."
             )
         request = dataclasses.replace(request, budget=own)
     with open_diary(request) as diary:
@@ -136,6 +136,7 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
         diary.stamp(LOOK)
         work = _begin(story, team, screen)
         decision = _recall_decision(diary) or _decide(work, story)
+        diary.stamp(DECISION_MADE)
         _open(work, story, decision)
     finally:
         team.close()
@@ -276,6 +277,7 @@ def _open(work: Work, story: Story, decision: dict) -> None:
         write_all(story)
     path = opening.open_test(work, from_json(decision["recipe"]), decision)
     work.diary.note(**{SCORED: done.get(SCORED) or now()})
+    work.diary.stamp(ANSWER)
     story.answer = opening.describe_answer(path, folder, work, decision)
     untried = "" if decision["judged"] == decision["attempt"] else decision["judged"]
     tested = story.answer["metrics"].get("auc") or {}

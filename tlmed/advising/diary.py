@@ -10,11 +10,14 @@ from pathlib import Path
 import tlmed
 from tlmed.advising.request import Request
 from tlmed.errors import InputError
-from tlmed.run_files.advice_files import STATE_JSON, read_state, write_state
+from tlmed.run_files.advice_files import STATE_JSON, is_complete_advice, read_advice_json, read_state, write_state
 from tlmed.source_forms import FOLDER, find_form
+from tlmed.words import join_names
 
+# What ends at a time that is noted, besides each attempt.
+LOOK, DECISION_MADE, ANSWER = PARTS = ("look", "decision", "answer")
 _LOCK = ".advice.lock"
-_WORDS = {"source": "data", "recipe": "settings", "networks": "backbones"}
+_WORDS = {"source": "data", "recipe": "settings", "networks": "backbones", "given": "settings"}
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Diary:
         done: What came of each part.
         begin: When this command began, as `time.monotonic` gives it.
         earlier: Seconds that earlier commands worked.
+        is_closed: Whether the advice was complete before this command, whose time is then not that of the advice.
     """
 
     folder: Path
@@ -34,11 +38,12 @@ class Diary:
     done: dict = field(default_factory=dict)
     begin: float = field(default_factory=time.monotonic)
     earlier: float = 0.0
+    is_closed: bool = False
 
     @property
     def seconds(self) -> float:
         """Return how long the advice has been worked on."""
-        return self.earlier + time.monotonic() - self.begin
+        return self.earlier if self.is_closed else self.earlier + time.monotonic() - self.begin
 
     def note(self, **parts) -> None:
         """Write down what came of some parts."""
@@ -80,7 +85,9 @@ def open_diary(request: Request) -> Iterator[Diary]:
     if known:
         _check_same(folder, known["asked"], request.to_json())
     with _alone(folder):
-        diary = Diary(folder, request.to_json(), known.get("done", {}), earlier=known.get("seconds", 0.0))
+        closed = is_complete_advice(folder)
+        earlier = read_advice_json(folder)["seconds"] if closed else known.get("seconds", 0.0)
+        diary = Diary(folder, request.to_json(), known.get("done", {}), earlier=earlier, is_closed=closed)
         diary.note()
         try:
             yield diary
@@ -100,7 +107,7 @@ def _remove(folder: Path) -> None:
 
 def _check_same(folder, there, here) -> None:
     if differ := [name for name in here if there.get(name) != here[name]]:
-        words = ", ".join(_WORDS.get(name, name.replace("_", " ")) for name in differ)
+        words = join_names([_WORDS.get(name, name.replace("_", " ")) for name in differ])
         raise InputError(
             "`--out` holds an advice for another request; choose another directory. "
             f"Received: {folder}, with other {words}."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tlmed
 from tlmed.advice_report import read_advice, write_advice_page
-from tlmed.advising.diary import Diary
+from tlmed.advising.diary import PARTS, Diary
 from tlmed.advising.request import Request
 from tlmed.run_files.advice_files import COMPLETE, STOPPED, write_advice
 from tlmed.run_files.advice_seal import read_seal
@@ -41,7 +41,7 @@ class Story:
 
     def to_json(self) -> dict:
         """Return the content of `advice.json`."""
-        request = self.request
+        request, ended = self.request, self.diary.done.get("ended", {})
         goal = {name: getattr(request.goal, name) for name in ("text", "metric", "target", "least")}
         parts = ("data", "gate", "fingerprint", "rules", "experience", "steps", "curve", "answer", "verdict")
         return {
@@ -51,6 +51,7 @@ class Story:
             "command": self.command,
             "stopped": self.stopped or None,
             "seconds": round(self.diary.seconds, 3),
+            "ended": {name: ended[name] for name in PARTS if name in ended},
             "budget": request.budget,
             "goal": goal,
             **{name: getattr(self, name) for name in (*parts, "next", "sure")},

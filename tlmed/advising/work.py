@@ -211,8 +211,7 @@ def say_score(work: Work, each: Attempt) -> str:
     if each.gain is not None and each.gain.value is not None:
         noise = "" if each.gain.noise is None else f", noise {each.gain.noise:.3f}"
         over = f"; {each.gain.value:+.3f} over {each.gain.over}{noise}"
-    seconds = describe_seconds(each.seconds)
-    return f"{each.name}: {describe_score(each.score)}{over}; {seconds}"
+    return f"{each.name}: {describe_score(each.score)}{over}; {describe_seconds(each.seconds)} of runs"
 
 
 def say_folds(work: Work) -> str:

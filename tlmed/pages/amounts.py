@@ -108,10 +108,10 @@ def enumerate_names(names: Iterable[object]) -> str:
 def duration(seconds: float) -> str:
     """Return seconds as people say them.
 
-    >>> duration(3.25), duration(75), duration(1800), duration(7380)
-    ('3.2 s', '1 min 15 s', '30 min', '2 h 3 min')
+    >>> duration(3.25), duration(59.97), duration(75), duration(1800), duration(7380)
+    ('3.2 s', '1 min', '1 min 15 s', '30 min', '2 h 3 min')
     """
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:

@@ -218,6 +218,14 @@ class NextStep(TypedDict):
     says: str
 
 
+class Ended(TypedDict, total=False):
+    """When the parts of the work ended, in seconds since its beginning."""
+
+    look: float  # the check of the data, and what follows from it
+    decision: float
+    answer: float
+
+
 class AdviceContent(TypedDict, total=False):
     """`advice.json`."""
 
@@ -227,6 +235,7 @@ class AdviceContent(TypedDict, total=False):
     command: str  # as the user gave it: the same one goes on
     stopped: str | None  # why, in a sentence
     seconds: Required[float]
+    ended: Ended
     budget: float | None
     goal: Required[Goal]
     data: Required[AdvisedData]
