@@ -6,6 +6,7 @@ from tests.conftest import SMALL
 from tlmed.expected_time import learn_correction
 from tlmed.recipe import Images, Phase, Recipe, override
 from tlmed.run import forecast
+from tlmed.run.forecasting import LAYER_SECONDS
 
 HEAD = Phase("head", thaw=0, solver="lbfgs")
 
@@ -30,3 +31,11 @@ def test_what_a_recipe_asks_for_beside_training_takes_time(images):
     plain = expect(images, baselines=False, examples=0)
     assert expect(images, baselines=True, examples=3).start > plain.start
     assert dataclasses.replace(expect(images, baselines=True, examples=0), start=plain.start) == plain
+
+
+def test_a_step_takes_time_for_each_layer_that_it_trains_however_small_the_images(images):
+    def work(thaw, epochs):
+        return expect(images, Phase("more", thaw=thaw, epochs=epochs, learning_rate=1e-4)).work
+
+    assert work("all", 400) - work("all", 100) > 300 * 3 * LAYER_SECONDS
+    assert work("all", 100) - work(1, 100) > 100 * LAYER_SECONDS

@@ -10,7 +10,10 @@ from tlmed.run.preparation import foresee
 
 # Measured with MobileNetV2 and LeNet5 on two cores, in a process that has trained before.
 START_SECONDS = 3.0  # building, reading images that are known, scores
-GRAPH_SECONDS = 5.0  # before a phase takes its first step
+PHASE_SECONDS = 1.0  # before a phase takes its first step
+GRAPH_SECONDS = 0.14  # likewise, for each layer that it trains
+# Of a step of training, for each layer that it trains, however small the images: its operations must be begun.
+LAYER_SECONDS = 0.0008
 EXAMPLES_SECONDS = 2.0  # pictures that explain examples
 BASELINES_SECONDS = 8.0
 BACKWARD = 2.0  # operations of a gradient, for each operation of the pass before it
@@ -34,25 +37,27 @@ def forecast(recipe: Recipe, skip_bad: bool = False) -> ExpectedTime:
     start = START_SECONDS + EXAMPLES_SECONDS * bool(recipe.examples) + BASELINES_SECONDS * recipe.baselines
     if not seen.plan["phases"]:  # a hybrid: one pass, and a classifier
         return ExpectedTime(start, ENGINE_SECONDS + whole * (train + judged + test) / speed)
-    phases = [_count_phase(phase, whole, train, judged, speed) for phase in seen.plan["phases"]]
+    steps = -(-train // recipe.data.batch_size)
+    phases = [_count_phase(phase, whole, (train, judged), steps, speed) for phase in seen.plan["phases"]]
     once, work = (sum(part) for part in zip(*phases, strict=True))
     return ExpectedTime(start, once, whole * test / speed + work)
 
 
-def _count_phase(phase: Mapping, whole: int, train: int, judged: int, speed: float) -> tuple[float, float]:
+def _count_phase(phase: Mapping, whole: int, images: tuple[int, int], steps: int, speed: float) -> tuple[float, float]:
     """Return the seconds of a phase, of what is computed once and of the rest.
 
     Args:
         phase: As `plan.json` has it.
         whole: The operations of the network for one image.
-        train: Training images.
-        judged: Validation images.
+        images: Images for training and for validation.
+        steps: Of training, in an epoch.
         speed: Operations in a second.
     """
-    frozen = int(phase["cache"]["flops"])
+    (train, judged), frozen = images, int(phase["cache"]["flops"])
     thawed, epochs = max(0, whole - frozen), phase["epochs"]
     of_epoch = train * (frozen + thawed * (1 + BACKWARD)) + judged * whole
-    graph = 0.0 if phase["solver"] else GRAPH_SECONDS
+    layers = GRAPH_SECONDS + LAYER_SECONDS * epochs * steps
+    graph = 0.0 if phase["solver"] else PHASE_SECONDS + layers * phase["weighted_layers"]
     if not phase["cache"]["on"]:
         return 0.0, graph + epochs * of_epoch / speed
     once = (train + judged) * frozen / speed + ENGINE_SECONDS
