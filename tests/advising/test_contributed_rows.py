@@ -3,7 +3,8 @@
 import pytest
 
 from tests.advising.experience_rows import make_row
-from tlmed.advising.contributed_rows import make_rows
+from tlmed.advising import contributed_rows
+from tlmed.advising.contributed_rows import give, make_rows
 from tlmed.advising.experience import contribute, name_set, read_experience
 from tlmed.advising.image_sketches import sketch_images
 from tlmed.advising.nearest_sets import expect_gain
@@ -39,6 +40,16 @@ def advice():
     steps = [{"step": step, "tried": each, "says": "smith"} for step, each in tried.items()]
     data = {"task": "single-label", "classes": {"smith_ill": 200}, "sketch": SKETCH}
     return {"version": "0.1.0", "source": "/data/smith", "data": data, "fingerprint": PRINT, "steps": steps}
+
+
+def test_a_contribution_that_is_repeated_says_that_nothing_was_added(advice, tmp_path, monkeypatch):
+    decision = {"recipe": {"data": {"image_size": [128, 96]}}}
+    monkeypatch.setattr(contributed_rows, "read_decision", lambda folder: decision)
+    monkeypatch.setattr(contributed_rows, "read_advice_json", lambda folder: advice)
+    said = [give(tmp_path, tmp_path / "mine.csv") for _ in range(2)]
+    assert said[0].startswith("Contributed: 6 rows to ")
+    assert said[1].endswith("mine.csv has the 6 rows of this advice already.")
+    assert len(read_experience([tmp_path / "mine.csv"])) == 6
 
 
 def test_each_single_network_that_was_scored_is_a_row(advice, tmp_path):

@@ -1,7 +1,16 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
 from tlmed.advising.at_hand import Network
+from tlmed.advising.attempts import Attempt, Log
 from tlmed.advising.ladder import make_thawed, make_whole
+from tlmed.advising.reasons import give_reasons
 from tlmed.advising.recipe_file import write_recipe
+from tlmed.advising.trials import Score, Trial
 from tlmed.recipe import load_recipe
+from tlmed.sections import KFold
 
 NETWORK = Network("MobileNetV2", "imagenet")
 
@@ -21,6 +30,18 @@ def test_a_written_recipe_is_the_recipe_and_says_why_above_each_setting(tmp_path
         place = next(number for number, line in enumerate(lines) if line.startswith(f"    {field}="))
         assert lines[place - 1] == f"    # {reason}"
     assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize(("source", "is_said"), [("scans", True), ("/data/scans", False), ("tfds:mnist", False)])
+def test_a_relative_path_of_the_images_is_said_to_lead_from_one_folder_only(source, is_said):
+    base = load_recipe("feature_extractor")
+    recipe = dataclasses.replace(base, data=dataclasses.replace(base.data, source=source))
+    trial = Trial("probe", recipe, KFold(5), (1,))
+    score = Score("auc", 0.9, 0.8, 1.0, "", 60, 1)
+    reasons = give_reasons([], Log(Path("tried")), Attempt("probes", "probe", NETWORK, trial=trial, score=score))
+    lines = write_recipe(recipe, reasons, ["Advice."]).splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("    data="))
+    assert ("leads from the folder" in lines[place - 1]) == is_said
 
 
 def test_all_blocks_of_a_network_are_all_its_layers():

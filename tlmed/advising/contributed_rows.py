@@ -8,6 +8,7 @@ from pathlib import Path
 from tlmed.advising.experience import PROBE, Experience, contribute, describe_set, name_weights
 from tlmed.run_files.advice_files import read_advice_json, read_decision
 from tlmed.studies.worker_pool import list_cores
+from tlmed.words import count
 
 _KINDS = {"probe": PROBE, "whole": "all-layers", "adapters": "adapters"}
 _RECIPES = {PROBE: "feature_extractor", "all-layers": "lp_ft"}  # what an advice trains as these do
@@ -94,8 +95,8 @@ def _round(value) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def give(folder: Path, file: Path, name: str | None = None) -> int:
-    """Add the rows of a complete advice to a table of experience, and return how many they are.
+def give(folder: Path, file: Path, name: str | None = None) -> str:
+    """Add the rows of a complete advice to a table of experience, and say how many were added.
 
     Args:
         folder: The directory of the advice.
@@ -107,5 +108,7 @@ def give(folder: Path, file: Path, name: str | None = None) -> int:
     """
     size = read_decision(folder)["recipe"]["data"]["image_size"]
     rows = make_rows(read_advice_json(folder), tuple(size), len(list_cores()), name)
-    contribute(file, rows)
-    return len(rows)
+    added = contribute(file, rows)
+    if not added:
+        return f"Contributed before: {file} has the {count(len(rows), 'row')} of this advice already."
+    return f"Contributed: {count(added, 'row')} to {file}; look at them before you send them."

@@ -292,8 +292,8 @@ def check_contribution(file: Path, out: Path, name: str | None = None) -> None:
             raise InputError(f"`--name` {error}. Received: {name[:80]!r}.") from None
 
 
-def contribute(file: str | Path, rows: Sequence[Experience]) -> None:
-    """Add rows to a table of experience, or make it; whole or not at all.
+def contribute(file: str | Path, rows: Sequence[Experience]) -> int:
+    """Add rows to a table of experience, or make it; whole or not at all. Return how many were not there before.
 
     A row that measures the same as one that is there replaces it, so that a contribution may be repeated.
 
@@ -305,12 +305,13 @@ def contribute(file: str | Path, rows: Sequence[Experience]) -> None:
         InputError: If the file is there and no such table, cannot be written, or a row holds what no table may.
     """
     file = Path(file)
-    kept = {_identify(row): row for row in (read_experience([file]) if file.exists() else ())}
-    kept |= {_identify(row): row for row in (_check(row) for row in rows)}
+    there = {_identify(row): row for row in (read_experience([file]) if file.exists() else ())}
+    kept = there | {_identify(row): row for row in (_check(row) for row in rows)}
     try:
         write_csv(file, COLUMNS, ([_write(getattr(row, name)) for name in COLUMNS] for row in kept.values()))
     except OSError as error:
         raise InputError(f"{_WRITABLE} Received: {file}: {error}.") from error
+    return len(kept) - len(there)
 
 
 def _check(row: Experience) -> Experience:

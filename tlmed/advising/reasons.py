@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tlmed.advising.attempts import PROBES, Attempt, Log
 from tlmed.advising.climbing import Choice
 from tlmed.advising.work import describe_score
 from tlmed.run_files.advice_files import KEPT, RECIPE_PY
+from tlmed.source_forms import is_path
 from tlmed.words import count
 
 
@@ -19,6 +21,9 @@ def give_reasons(rules: Sequence[Mapping], log: Log, best: Attempt) -> dict[str,
         best: What was decided.
     """
     reasons = {name: rule["says"] for rule in rules for name in rule["settings"]}
+    source = str(best.trial.recipe.data.source)
+    if is_path(source) and not Path(source).expanduser().is_absolute():
+        reasons["data.source"] = f"`{source}` leads from the folder in which the advice was asked for; else: `--data`."
     probes = [each for each in log.of(PROBES) if each.score is not None]
     own = next((each for each in probes if each.network == best.network), best)
     others = [each for each in probes if each is not own]

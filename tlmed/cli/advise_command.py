@@ -12,7 +12,6 @@ from tlmed.cli.sweep_command import read_time
 from tlmed.errors import InputError
 from tlmed.recipe import override, read_recipe
 from tlmed.screen import Screen
-from tlmed.words import count
 
 PLAIN = "feature_extractor"  # the recipe whose images an advice begins with
 UNLIMITED = "none"
@@ -66,8 +65,7 @@ def advise(data, out, **given):
     if given["contribute"] is not None:
         from tlmed.advising.contributed_rows import give
 
-        amount = give(out, given["contribute"], given["name"])
-        screen.say(f"Contributed: {count(amount, 'row')} to {given['contribute']}; look at them before you send them.")
+        screen.say(give(out, given["contribute"], given["name"]))
 
 
 def _read(data, out, given):
