@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from tlmed.advice_doubts import find_doubts
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
@@ -121,7 +122,8 @@ def describe_advice(folder: Path) -> list[str]:
         answer, now = content["answer"], f"{describe_seconds(content['seconds'])} of work"
         score = "not defined" if answer["value"] is None else f"{answer['value']:.3f}"
         said = f"{answer['metric']} {score} on {count(answer['n'], 'test image')}"
-        return [f"{folder}: an advice: complete after {now}; {folder / answer['path']}: {said}."]
+        lines = [f"{folder}: an advice: complete after {now}; {folder / answer['path']}: {said}."]
+        return [*lines, *(f"Warning: {doubt}" for doubt in find_doubts(folder, content))]
     now = f"{describe_seconds(read_state(folder).get('seconds', 0.0))} of work"
     runs = [*find_runs(folder / TRIED), *find_runs(folder)]
     return [f"{folder}: an advice: not complete, {now}. {say_opening(read_seal(folder))}", *list_status(runs)]

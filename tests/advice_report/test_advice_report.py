@@ -285,6 +285,17 @@ def test_a_stopped_advice_says_what_is_missing_and_how_to_go_on(folders, pages):
     assert say_stopped(make(own | {"steps": [cut]}))[-1].startswith("Missing: the rest of probes, thawing,")
 
 
+def test_an_advice_that_does_not_go_on_gives_the_command_that_asks_again(tmp_path):
+    folder = write_sample(tmp_path / "asked", OPENING)
+    assert list_commands(read_advice(folder)) == [("The same command goes on where it stopped:", OPENING["command"])]
+    for name in ("recipe.py", "decision.json"):
+        folder = write_sample(tmp_path / name, OPENING)
+        (folder / name).write_text("changed")
+        ((words, command),) = list_commands(read_advice(folder))
+        assert "or this advice does not go on" in words
+        assert parse_command(command)["out"] == Path(f"{folder}-again")
+
+
 def test_a_positive_class_that_sounds_healthy_is_said_before_all_sections(plain):
     said = "The positive class is 'normal', and its name sounds like the healthy one: `--positive abnormal`."
     record = make(change(COMPLETE, data={"positive": "normal", "positive_doubts": [said]}))

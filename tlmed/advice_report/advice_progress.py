@@ -81,6 +81,10 @@ def list_commands(record: AdviceRecord) -> list[tuple[str, str]]:
     """Return commands that use an advice, each after what it does; or the one command that goes on."""
     gate = record.content.get("gate") or {}
     if not record.is_complete:
+        if record.doubts or record.is_edited:
+            return [
+                ("What was sealed must be as it was, or this advice does not go on. To ask again:", _ask_again(record))
+            ]
         which = "command" if record.content.get("command") else "call in Python, with the same arguments,"
         if gate.get("errors") and not gate["accepted"]:
             return [("Mend the errors first. To go on in spite of them:", say_command(record))]
@@ -109,12 +113,14 @@ def _list_recipe(record) -> list[str]:
 
 def _look(record) -> list[tuple[str, str]]:
     """Return commands for images from which nothing was learnt for sure: nobody should just use such a network."""
-    command, again = record.content.get("command"), name_beside(record.folder, "again")
     show = ["tlmed", "data", "show", *_list_recipe(record), "--out", name_beside(record.folder, "images")]
     return [
         ("Look at the images and their labels:", shlex.join(show)),
-        (
-            "Ask again, after images were added or labels mended:",
-            change_out(command, again) if command else _write_call(again),
-        ),
+        ("Ask again, after images were added or labels mended:", _ask_again(record)),
     ]
+
+
+def _ask_again(record) -> str:
+    """Return the command that asks for the same with another directory."""
+    command, again = record.content.get("command"), name_beside(record.folder, "again")
+    return change_out(command, again) if command else _write_call(again)

@@ -4,9 +4,9 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
+from tlmed.advice_doubts import find_doubts
 from tlmed.regular_files import read_regular
 from tlmed.run_files.advice_files import (
     COMPLETE,
@@ -75,7 +75,7 @@ class AdviceRecord:
         content: `advice.json`.
         recipe: The text of `recipe.py`; "" where there is none yet.
         is_edited: Whether `recipe.py` is not what was trained and scored.
-        doubts: What makes the test scores doubtful, such as a seal that does not fit.
+        doubts: What makes the test scores doubtful, such as a seal that does not fit, or edited scores.
     """
 
     folder: Path
@@ -134,25 +134,8 @@ def read_advice(folder: Path) -> AdviceRecord:
     content, file = read_advice_json(folder), folder / RECIPE_PY
     recipe = read_regular(file) if file.is_file() else b""
     sealed = content.get("sealed")
-    doubts = _find_doubts(sealed, digest_decision(folder)) if sealed else []
-    is_edited = False
-    if sealed and not doubts and recipe:
+    doubts, is_edited = find_doubts(folder, content), False
+    if sealed and recipe and digest_decision(folder) == sealed["sha256"]:
         trained = read_decision(folder).get("recipe_sha256")
         is_edited = trained not in (None, hashlib.sha256(recipe).hexdigest())
     return AdviceRecord(folder, content, recipe.decode("utf-8", "replace"), is_edited, tuple(doubts))
-
-
-def _find_doubts(sealed, digest) -> list[str]:
-    """Return in sentences what shows that test images may have been scored before all was decided."""
-    doubts, file = [], sealed["file"]
-    if not digest:
-        doubts.append(f"`{file}` is missing, so nothing proves what was decided before the test images were scored.")
-    elif digest != sealed["sha256"]:
-        doubts.append(
-            f"`{file}` is not what was sealed before the test images were scored: its SHA-256 is {digest} now, and was "
-            f"{sealed['sha256']}."
-        )
-    times = [sealed[name] for name in ("opening_began_at", "test_scored_at") if sealed.get(name)]
-    if sealed["at"] and any(datetime.fromisoformat(each) < datetime.fromisoformat(sealed["at"]) for each in times):
-        doubts.append("The test images were opened before it was decided what to advise.")
-    return doubts

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import tlmed
+from tlmed.advice_doubts import check_measured
 from tlmed.advising.attempts import Attempt
 from tlmed.advising.diary import Diary
 from tlmed.advising.joint_answers import draw_seed, write_joint
@@ -142,7 +143,12 @@ def _train(work, cells, folder) -> None:
 
 
 def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dict:
-    """Return what `advice.json` says of the answer."""
+    """Return what `advice.json` says of the answer.
+
+    Raises:
+        InputError: If its scores were edited after they were measured.
+    """
+    check_measured(RunDir(path))
     found = METRICS_JSON.read(RunDir(path))
     entry = found["metrics"].get(work.metric) or {}
     recipe = from_json(decision["recipe"])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlmed.advice_doubts import check_measured
 from tlmed.comparison import compare
 from tlmed.metrics.areas import newcombe
 from tlmed.metrics.fold_means import average_folds
@@ -125,15 +126,21 @@ def is_complete(folder: Path) -> bool:
 
 
 def judge(trial: Trial, folder: Path, metric: str, sides: tuple[int, int] | None = None) -> Score:
-    """Return the score of a trial whose runs are complete.
+    """Return the score of a trial whose runs are complete, perhaps since an earlier command.
 
     Args:
         trial: The trial.
         folder: Where its runs lie.
         metric: The metric.
         sides: As for `average_scores`.
+
+    Raises:
+        InputError: If scores were edited after they were measured.
     """
-    return average_scores([METRICS_JSON.read(run) for run in trial.list_runs(folder)], metric, trial.division, sides)
+    runs = trial.list_runs(folder)
+    for run in runs:
+        check_measured(run)
+    return average_scores([METRICS_JSON.read(run) for run in runs], metric, trial.division, sides)
 
 
 def average_scores(
