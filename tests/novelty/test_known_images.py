@@ -50,6 +50,16 @@ def test_one_image_gets_what_it_gets_among_others(learned):
     np.testing.assert_allclose(alone, learned.judge(features), atol=1e-12)
 
 
+def test_images_like_held_out_ones_get_the_same_whatever_engine_rounds_their_features():
+    train, val = draw(300, 0), draw(120, 1)
+    train.features[:30], val.features[:40] = 1.0, 1.0  # as black planes of volumes are
+    val.features[40:60] = train.features[40:60]
+    known = learn_novelty(train, val, seed=0)
+    for seed in range(5):
+        rounded = val.features * (1 + 2e-5 * np.random.RandomState(seed).uniform(-1, 1, val.features.shape))
+        np.testing.assert_array_equal(known.judge(rounded), known.judge(val.features))
+
+
 def test_features_that_are_no_numbers_are_unusual_and_other_widths_are_refused(learned):
     features = draw(3, 6).features
     features[1, 2] = np.nan

@@ -9,7 +9,9 @@ import numpy as np
 from tlmed.seeds import derive
 
 _DIGITS = 9  # of summed weights: three thirds must be 1, else a p-value is above 1, or 0.05 is below 0.05
-_SAME = 1e-5  # relative: two scores of one image differ by less, if it was computed among other images
+# Two scores of one image differ by less: relative where they are large, as its features by another engine, or computed
+# among other images, differ by 2e-5 of their length.
+_SAME = 1e-4
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -53,6 +55,9 @@ class Calibration:
         of the p-values over all ways to take one image of each owner, each of which is valid (Dunn, Wasserman & Ramdas,
         Distribution-free prediction sets for two-layer hierarchical models, JASA 2023, repeated subsampling).
 
+        A held-out score that is smaller by no more than rounding counts as equal: images like a held-out one, such as
+        black planes, get the same whatever computes their features.
+
         Args:
             scores: float [m]; NaN, of an image that cannot be measured, counts as the most unusual.
 
@@ -63,7 +68,7 @@ class Calibration:
         """
         known, weights = self._sorted
         scores = np.where(np.isnan(scores), np.inf, np.asarray(scores, np.float64))
-        least = scores - _SAME * np.where(np.isfinite(scores), np.abs(scores), 0)
+        least = scores - _SAME * np.where(np.isfinite(scores), np.maximum(np.abs(scores), 1), 0)
         return (1 + weights[np.searchsorted(known, least, side="left")]) / (self.units + 1)
 
 

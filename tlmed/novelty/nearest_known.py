@@ -4,6 +4,7 @@ import numpy as np
 
 _ROOM = 2**24  # distances in memory at a time
 _FEW = 8
+_ROUNDING = 1e-6  # of products of features of length 1 in single precision
 
 
 def direct(features: np.ndarray) -> np.ndarray:
@@ -35,10 +36,19 @@ def measure_nearest(features: np.ndarray, known: np.ndarray, k: int) -> np.ndarr
     """
     found, step = [], max(1, _ROOM // len(known))
     for start in range(0, len(features), step):
-        # |a - b|² is 2 - 2 ab for features of length 1.
         rows = direct(features[start : start + step])
         # Of a few images, threads of a busy machine wait for each other a hundred times as long as one computes.
         alike = np.einsum("nd,md->nm", rows, known) if len(rows) <= _FEW else rows @ known.T
-        found.append(np.partition(alike, len(known) - k, axis=1)[:, len(known) - k])
-    alike = np.concatenate(found).astype(np.float64) if found else np.zeros(0)
-    return np.sqrt(np.maximum(2 - 2 * alike, 0))
+        least = np.partition(alike, len(known) - k, axis=1)[:, len(known) - k] - _ROUNDING
+        found += [
+            _measure_exactly(row, known[own >= bound], k) for row, own, bound in zip(rows, alike, least, strict=True)
+        ]
+    return np.array(found, np.float64)
+
+
+def _measure_exactly(row, known, k) -> float:
+    """Return the distance to the k-th nearest of a few.
+
+    |a - b|² is 2 - 2 ab for features of length 1, but of near ones rounding is all that is left of that.
+    """
+    return np.partition(np.linalg.norm(known.astype(np.float64) - row, axis=1), k - 1)[k - 1]
