@@ -101,6 +101,19 @@ def thousandths(value: float) -> str:
     return _round(value, _PLACES)
 
 
+def span(value: float, low: float, high: float) -> str:
+    """Return an interval with as many decimals as its estimate is shown with by `thousandths`.
+
+    One whose ends would read alike, as of a share of nearly all, is shown with as many as tell them from 0 and 1.
+
+    >>> span(0.733, 0.00011, 0.999985), span(0.00022, 0.0001, 0.0121), span(1.0, 0.99962, 1.0)
+    ('0.000 to 1.000', '0.00010 to 0.01210', '0.99962 to 1.000')
+    """
+    places = -Decimal(thousandths(value)).as_tuple().exponent
+    ends = [f"{round(end, places) + 0.0:.{places}f}" for end in (low, high)]  # adding 0 makes 0 of -0
+    return " to ".join(ends if ends[0] != ends[1] else map(thousandths, (low, high)))
+
+
 def as_shown(value: float) -> float:
     """Return the number that is read where a value is shown by `thousandths`; of two that read alike none is larger.
 

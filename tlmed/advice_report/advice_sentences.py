@@ -9,7 +9,7 @@ from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import join, number
 from tlmed.run_files.advice_files import ENSEMBLE, LEARNABLE, NOT_LEARNABLE, UNSURE
 from tlmed.run_files.advice_seal import has_begun, is_scored, say_opening, say_time
-from tlmed.words import count, join_names, tell_apart
+from tlmed.words import count, join_names, span, tell_apart
 
 VERDICTS = {
     LEARNABLE: "There is something to learn.",
@@ -91,12 +91,12 @@ def _name_answer(answer) -> str:
 def say_ends(entry: Mapping, words: str = "") -> str:
     """Return the interval of a score after a blank, in brackets; "" where there is none.
 
-    >>> say_ends({"low": 0.8, "high": 0.9}), say_ends({"low": None, "high": None})
+    >>> say_ends({"value": 0.85, "low": 0.8, "high": 0.9}), say_ends({"low": None, "high": None})
     (' (0.800 to 0.900)', '')
     """
     if entry.get("low") is None or entry.get("high") is None:
         return ""
-    return f" ({words}{number(entry['low'])} to {number(entry['high'])})"
+    return f" ({words}{span(entry['value'], entry['low'], entry['high'])})"
 
 
 def _say_sureness(answer) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tlmed.advice_report.advice_record import AdviceRecord, Candidate, find_best
 from tlmed.advice_report.advice_sentences import say_ends, say_gain
 from tlmed.metrics.names import name_inline
-from tlmed.pages.amounts import flatten, join, number
+from tlmed.pages.amounts import flatten, interval_of, join, number
 from tlmed.pages.entries import show_cell
 from tlmed.pages.glossary import explain
 from tlmed.run_files.advice_files import KEPT
@@ -131,7 +131,7 @@ def tabulate_curve(curve: Mapping) -> Table:
         curve: That of `advice.json`; it has at least one point.
     """
     rows = [
-        (f"{point['n']:,}", number(point["auc"]), f"{number(point['low'])} to {number(point['high'])}", kind)
+        (f"{point['n']:,}", number(point["auc"]), interval_of(point, "auc"), kind)
         for kind in ("measured", "forecast")
         for point in curve["points" if kind == "measured" else kind]
     ]

@@ -9,7 +9,7 @@ from tlmed.advising.work import CHANCE
 from tlmed.metrics.names import name_inline
 from tlmed.run_files.advice_files import DROPPED, LEARNABLE, NOT_LEARNABLE, STOPPED, UNSURE, UNTRIED
 from tlmed.tasks import MULTI_LABEL
-from tlmed.words import count, thousandths
+from tlmed.words import count, span, thousandths
 
 _WORTH = 0.01  # of AUC: less is not worth collecting images for
 _MANY_LABELS = 0.01  # of the images, from which on labels that may be wrong are what to look at next
@@ -114,7 +114,7 @@ def _say_tested_alone(found, shown, untried) -> str:
 def _show(value, low, high) -> str:
     if value is None:
         return "not defined"
-    bounds = "without an interval" if low is None else f"95 % interval {thousandths(low)} to {thousandths(high)}"
+    bounds = "without an interval" if low is None else f"95 % interval {span(value, low, high)}"
     return f"{thousandths(value)} ({bounds})"
 
 
@@ -190,13 +190,13 @@ def _say_images(curve, answer) -> list[dict]:
                 "what": "images",
                 "says": "Whether more images would help, the learning curve cannot tell: a linear head"
                 f"{_say_whose(curve)} is not above guessing yet (AUC {thousandths(now['auc'])}, 95 % interval "
-                f"{thousandths(now['low'])} to {thousandths(now['high'])}).",
+                f"{span(now['auc'], now['low'], now['high'])}).",
             }
         )
     elif curve is not None:
         now, later = curve["points"][-1], curve["forecast"][0]
         kind = "images" if answer["groups"] is None else "patients"
-        interval = f"90 % interval {thousandths(later['low'])} to {thousandths(later['high'])}"
+        interval = f"90 % interval {span(later['auc'], later['low'], later['high'])}"
         expected = (
             f"{thousandths(later['auc'])} for a linear head{_say_whose(curve)} with {later['times']} times as many "
             f"{kind} ({interval}), now {thousandths(now['auc'])}"

@@ -18,7 +18,7 @@ from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.sections import KFold
 from tlmed.status import describe_seconds
-from tlmed.words import count, thousandths
+from tlmed.words import count, span, thousandths
 
 CHANCE = 0.5  # the AUC of guessing
 # All development images but validation train the answer, four fifths of them a trial: 1.25 times as many; and more, so
@@ -233,5 +233,5 @@ def describe_score(score: Score) -> str:
     """Return a score with its interval in words."""
     if score.value is None:
         return f"{name_inline(score.metric)} not defined"
-    bounds = "" if score.low is None else f" ({thousandths(score.low)} to {thousandths(score.high)})"
+    bounds = "" if score.low is None else f" ({span(score.value, score.low, score.high)})"
     return f"{name_inline(score.metric)} {thousandths(score.value)}{bounds}"

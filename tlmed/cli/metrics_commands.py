@@ -27,7 +27,7 @@ from tlmed.recipe import override, read_recipe, to_json
 from tlmed.screen import Screen
 from tlmed.tabulation import Table, texts
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import begin_sentence, count, thousandths
+from tlmed.words import begin_sentence, count, span, thousandths
 
 _PLAIN = "feature_extractor"  # the recipe that data are read with
 SETTINGS = "With --data: how it is read, as in a recipe, such as data.label_columns=edema,mass; may be repeated."
@@ -258,5 +258,5 @@ def _find_value(choice: Choice, content: Mapping, place: str, label: str = "") -
         entry = entry.get(name, {}) if isinstance(entry, Mapping) else {}
     if not isinstance(entry, Mapping) or entry.get("value") is None:
         return ""
-    span = "" if entry.get("low") is None else f" ({thousandths(entry['low'])} to {thousandths(entry['high'])})"
-    return f"{thousandths(entry['value'])}{span}"
+    beside = "" if entry.get("low") is None else f" ({span(entry['value'], entry['low'], entry['high'])})"
+    return f"{thousandths(entry['value'])}{beside}"

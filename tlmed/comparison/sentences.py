@@ -15,7 +15,7 @@ from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
 from tlmed.pseudonyms import say_unknown
 from tlmed.run_files.check_summary import say_errors
-from tlmed.words import count, join_names, listed, tell_apart, thousandths
+from tlmed.words import count, join_names, listed, span, tell_apart, thousandths
 
 _OTHERS = "scores without them are of different images, and do not compare the runs"
 _MOST_NAMED = 4  # a sentence names so many runs at most; of more it gives the number
@@ -84,7 +84,7 @@ def say_score(entry: Mapping) -> str:
     if entry["low"] is None:
         return number(entry["value"])
     nothing = f", {EMPTY}" if says_nothing(entry) else ""
-    return f"{number(entry['value'])} ({number(entry['low'])} to {number(entry['high'])}{nothing})"
+    return f"{number(entry['value'])} ({span(entry['value'], entry['low'], entry['high'])}{nothing})"
 
 
 def say_cost(name: str, value: float | None) -> str:

@@ -17,7 +17,7 @@ from tlmed.inference.panel import Panel, describe_check
 from tlmed.intact import LOCK, checksum, read_verified
 from tlmed.metrics import positive_index
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import begin_sentence, count, join_names, thousandths
+from tlmed.words import begin_sentence, count, join_names, span, thousandths
 
 MAKER = "tlmed"
 WARNING = "Research result of a neural network. Not a medical device; not for diagnosis or treatment."
@@ -120,7 +120,7 @@ def _describe_worth(result: Mapping) -> list[str]:
         return []
     interval = "no interval"
     if entry["low"] is not None:
-        interval = f"95 % interval {thousandths(entry['low'])} to {thousandths(entry['high'])}"
+        interval = f"95 % interval {span(entry['value'], entry['low'], entry['high'])}"
     where = f", {count(result['n'], f'test {unit_of(result)}')}" if result.get("n") else ""
     return [f"{begin_sentence(name_averaged(name, result))} {thousandths(entry['value'])} ({interval}{where})."]
 

@@ -6,7 +6,7 @@ from tlmed.answer_units import unit_of
 from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import name_inline, name_metric
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import count, listed, thousandths
+from tlmed.words import count, listed, span, thousandths
 
 _MEANS = (
     "  Means over the labels, but exact_match: all labels right; hamming_loss: the share of wrong labels; micro: over "
@@ -131,7 +131,7 @@ def _say(metric) -> str:
     some = f" in folds {listed(metric['folds'], _NAMED)}" if "folds" in metric else ""
     if metric["low"] is None:
         return thousandths(metric["value"]) + some
-    return "{} ({} to {})".format(*(thousandths(metric[part]) for part in ("value", "low", "high"))) + some
+    return f"{thousandths(metric['value'])} ({span(metric['value'], metric['low'], metric['high'])}){some}"
 
 
 def describe_choices(result: Mapping) -> list[str]:

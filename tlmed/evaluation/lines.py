@@ -23,7 +23,7 @@ from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
-from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, thousandths
+from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, span, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
 # With more than this share of the images in one group (and more than twice the mean), that group decides much of every
@@ -272,7 +272,7 @@ def describe_metric(metric: Mapping) -> str:
         return f"undefined: {metric['reason']}"
     if metric["low"] is None:
         return thousandths(metric["value"])
-    return "{}  ({} to {})".format(*(thousandths(metric[part]) for part in ("value", "low", "high")))
+    return f"{thousandths(metric['value'])}  ({span(metric['value'], metric['low'], metric['high'])})"
 
 
 def _list(metrics: Mapping, names: Iterable[str] | None = None) -> list[str]:

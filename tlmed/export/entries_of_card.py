@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tlmed.words import thousandths
+from tlmed.words import span, thousandths
 
 
 def show_entry(entry: Mapping) -> tuple[str, str]:
@@ -13,7 +13,7 @@ def show_entry(entry: Mapping) -> tuple[str, str]:
     """
     if entry["value"] is None:
         return f"undefined: {entry.get('reason', 'the run says no reason')}", ""
-    interval = "" if entry["low"] is None else f"{thousandths(entry['low'])} to {thousandths(entry['high'])}"
+    interval = "" if entry["low"] is None else span(entry["value"], entry["low"], entry["high"])
     return thousandths(entry["value"]), interval
 
 

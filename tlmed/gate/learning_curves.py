@@ -30,7 +30,7 @@ from tlmed.metrics import positive_index
 from tlmed.metrics.areas import newcombe
 from tlmed.metrics.proportions import t_95
 from tlmed.seeds import derive
-from tlmed.words import count, thousandths
+from tlmed.words import count, span, thousandths
 
 NAME, TIMES = "forecast", (2, 4)
 _MOST_IMAGES = 10_000  # a curve of more tells little more, and takes long
@@ -267,4 +267,4 @@ def _a(metric) -> str:
 
 
 def _range(entry) -> str:
-    return f"{thousandths(entry['low'])} to {thousandths(entry['high'])}"
+    return span(entry["auc"], entry["low"], entry["high"])

@@ -28,7 +28,7 @@ from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.seeds import derive
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import count, percent, thousandths
+from tlmed.words import count, percent, span, thousandths
 
 NAME = "network"
 _MOST_SCORED, _MOST_EXPLAINED = 2000, 300  # images; each is scored seven times
@@ -192,4 +192,4 @@ def _average(images, rows, shares) -> dict:
 
 
 def _show(entry) -> str:
-    return f"{thousandths(entry['auc'])} (95 % interval {thousandths(entry['low'])} to {thousandths(entry['high'])})"
+    return f"{thousandths(entry['auc'])} (95 % interval {span(entry['auc'], entry['low'], entry['high'])})"

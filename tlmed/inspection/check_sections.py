@@ -103,7 +103,10 @@ def show_views(figures: Mapping) -> Markup:
     if not figures.get("views"):
         return Markup()
     rows = [
-        (name, number(view["auc"]), interval_of(view), "unknown" if view["left"] is None else percent(view["left"]))
+        (
+            *(name, number(view["auc"]), interval_of(view, "auc")),
+            "unknown" if view["left"] is None else percent(view["left"]),
+        )
         for name, view in figures["views"].items()
     ]
     columns = (*texts("what the network sees"), *numbers(figures["metric"], "95 % interval", "left of what it knows"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tlmed.words import join_names, thousandths
+from tlmed.words import join_names, span, thousandths
 
 EMPTY = "says nothing"  # the mark of an interval that holds every value
 _MOST_NAMES = 12  # names in a sentence at most
@@ -17,15 +17,19 @@ def number(value: float | None) -> str:
     return "undefined" if value is None else thousandths(value)
 
 
-def interval_of(entry: Mapping) -> str:
+def interval_of(entry: Mapping, estimate: str = "value") -> str:
     """Return a metric's interval, marked where it says nothing; nothing where there is none.
 
-    >>> interval_of({"low": 0.5, "high": 0.75}), interval_of({"low": 0.0, "high": 1.0})
+    Args:
+        entry: With `low`, `high` and the estimate.
+        estimate: The name of that.
+
+    >>> interval_of({"auc": 0.6, "low": 0.5, "high": 0.75}, "auc"), interval_of({"value": 0.7, "low": 0, "high": 1})
     ('0.500 to 0.750', '0.000 to 1.000, which says nothing')
     """
     if entry["low"] is None:
         return ""
-    return f"{number(entry['low'])} to {number(entry['high'])}" + (f", which {EMPTY}" if says_nothing(entry) else "")
+    return span(entry[estimate], entry["low"], entry["high"]) + (f", which {EMPTY}" if says_nothing(entry) else "")
 
 
 def says_nothing(entry: Mapping) -> bool:

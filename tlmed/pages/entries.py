@@ -6,6 +6,7 @@ from tlmed.metrics.names import find_base, name_entry, name_metric
 from tlmed.pages.amounts import EMPTY, number, says_nothing
 from tlmed.pages.glossary import explain
 from tlmed.tabulation import EMPHASIS, SCALE, Cell, Table, numbers, say, texts
+from tlmed.words import span
 
 
 def list_entries(entries: Mapping[str, Mapping], value: str = "Value", ends: Mapping[str, float | None] = {}) -> Table:
@@ -69,7 +70,7 @@ def _name(name, entry) -> Cell:
 
 
 def _say_interval(entry) -> str:
-    return "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
+    return "" if entry["low"] is None else span(entry["value"], entry["low"], entry["high"])
 
 
 def compare_entries(columns: Mapping[str, Mapping[str, Mapping]]) -> Table:
@@ -136,4 +137,4 @@ def _draw_interval(entry, end) -> str | Cell:
 def _show_interval(entry, below=(), **shown) -> Cell:
     """Return an interval for a narrow cell, marked below where it says nothing."""
     below = (*below, *((say(EMPTY, mark=EMPHASIS),) if says_nothing(entry) else ()))
-    return say(f"{number(entry['low'])} to {number(entry['high'])}", below=below, **shown)
+    return say(span(entry["value"], entry["low"], entry["high"]), below=below, **shown)

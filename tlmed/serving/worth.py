@@ -18,7 +18,7 @@ from tlmed.report.summary import list_doubts
 from tlmed.run_files import METRICS_JSON, NOVELTY_JSON
 from tlmed.synthetic import describe_learned
 from tlmed.tasks import ORDINAL, read_task
-from tlmed.words import begin_sentence, count, percent, thousandths
+from tlmed.words import begin_sentence, count, percent, span, thousandths
 
 NO_DEVICE = (
     "This is research software and not a medical device. Do not use it to diagnose, to treat, or to decide about a "
@@ -78,7 +78,7 @@ class Worth:
         """Return it in a line, to stand beside an answer."""
         said = [
             f"{score.name} {thousandths(score.value)}"
-            + ("" if score.low is None else f" (95 % interval {thousandths(score.low)} to {thousandths(score.high)})")
+            + ("" if score.low is None else f" (95 % interval {span(score.value, score.low, score.high)})")
             for score in self.measured[:1]
             if score.value is not None
         ]
