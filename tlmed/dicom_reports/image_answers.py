@@ -154,10 +154,20 @@ def check_patients(images: Mapping[str, SourceImage]) -> None:
     mixed = []
     for study, found in patients.items():
         if apart := {keyword: files for (keyword, _), files in found.items() if len(files) > 1}:
-            one, other, *_ = next(iter(apart.values())).values()
-            mixed.append(f"{study} (by {join_names(list(apart))}: {one!r} and {other!r})")
+            mixed.append(f"{study} (by {_name_patients(apart)})")
     if mixed:
         raise InputError(f"All images of a study must be of one patient. Received: several in {listed(mixed, _NAMED)}.")
+
+
+def _name_patients(apart: Mapping[str, Mapping[object, str]]) -> str:
+    """Name the elements that tell patients, and a file of each of two, without a value."""
+    first, *others = apart
+    (one, file), (other, another), *_ = apart[first].items()
+    if first == "PatientID":  # told by the ID and its issuer
+        place = 0 if one[0] != other[0] else 1
+        one, other, first = one[place], other[place], ("PatientID", "IssuerOfPatientID")[place]
+    files = [f"{name!r}{'' if value else f', which has no {first}'}" for value, name in ((one, file), (other, another))]
+    return f"{join_names([first, *others])}: {join_names(files)}"
 
 
 def _tell_patient(said: Mapping[str, str]) -> dict[tuple[str, int], object]:

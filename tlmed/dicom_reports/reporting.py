@@ -110,6 +110,12 @@ def prepare_reports(run: RunDir, wanted: Wanted, voice: Voice = SILENT) -> Prepa
         voice.warn(
             f"{keyword} of {count(amount, 'image')} has no form that the standard allows, and counts as missing there."
         )
+    if denied := {name: image.denied for name, image in sources.images.items() if image.denied}:
+        keywords = join_names(sorted({keyword for found in denied.values() for keyword in found}))
+        voice.warn(
+            f"{keywords} in the file meta information of {count(len(denied), 'image')} and in the data set differ: "
+            f"reports have that of the data set. First: {next(iter(denied))!r}."
+        )
     return Prepared(wanted, sources, codes, describe_software(panel, codes), read_task(panel.metrics))
 
 

@@ -17,8 +17,7 @@ def make(pixels, bits=None, syntax=uid.ExplicitVRLittleEndian, **elements) -> Da
     made = Dataset()
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = syntax
-    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = uid.CTImageStorage
-    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    made.SOPClassUID, made.SOPInstanceUID = uid.CTImageStorage, "1.2.3"
     rgb = pixels.ndim == 3 and pixels.shape[2] == 3
     made.SamplesPerPixel = 3 if rgb else 1
     made.PhotometricInterpretation = "RGB" if rgb else "MONOCHROME2"
@@ -35,6 +34,8 @@ def make(pixels, bits=None, syntax=uid.ExplicitVRLittleEndian, **elements) -> Da
     made["PixelData"].VR = "OW" if pixels.itemsize > 1 else "OB"
     for name, value in elements.items():
         setattr(made, name, value)
+    made.file_meta.MediaStorageSOPClassUID = made.get("SOPClassUID") or uid.CTImageStorage
+    made.file_meta.MediaStorageSOPInstanceUID = made.get("SOPInstanceUID") or "1.2.3"
     return made
 
 

@@ -79,6 +79,8 @@ _ASKED = (
 )
 # Rows of the 16 overlays that a file may have, whether their bits lie with the pixels or apart.
 _OVERLAYS = tuple((0x6000 + 2 * number) << 16 | 0x0010 for number in range(16))
+# Elements of the file meta information (group 0002).
+_MEDIA, _SYNTAX = {"SOPClassUID": 0x0002, "SOPInstanceUID": 0x0003}, 0x0010
 _PATIENT = ("PatientID", "StudyInstanceUID")
 
 _IMPORTING, _MODULES = threading.Lock(), ("pydicom.datadict", "pydicom.encaps", "pydicom.filereader", "pydicom.pixels")
@@ -259,6 +261,18 @@ def read_elements(content: bytes, keywords: tuple[str, ...]) -> Header:
     return _read(content, tags, max(tags))
 
 
+def read_meta(content: bytes) -> dict[str, str]:
+    """Return which image the file meta information names: SOPClassUID and SOPInstanceUID, as far as it does.
+
+    Raises:
+        Unread: It is damaged.
+    """
+    with only_reasons("its file meta information is damaged"):
+        meta, _ = _split_meta(content)
+        found = {keyword: meta.get(number, b"").decode("ascii").strip(" \0") for keyword, number in _MEDIA.items()}
+    return {keyword: uid for keyword, uid in found.items() if uid}
+
+
 def get_text(content: bytes, keyword: str) -> str:
     """Return the value of one element of a file as text, several values with backslashes between; "" if it has none.
 
@@ -309,21 +323,26 @@ def _number(keywords: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def _find_syntax(content: bytes) -> tuple[str, int]:
-    """Return the transfer syntax of a file, and where its data set starts.
+    """Return the transfer syntax of a file, and where its data set starts, whose first element may tell the syntax."""
+    meta, place = _split_meta(content)
+    syntax = meta.get(_SYNTAX, b"").decode("ascii").strip(" \0")
+    return syntax or _guess_syntax(content[place : place + 12]), place
 
-    The file meta information is always in explicit VR, little endian (PS3.10, 7.1). Where it names no syntax, the
-    first element of the data set tells it.
+
+def _split_meta(content: bytes) -> tuple[dict[int, bytes], int]:
+    """Return the values of the file meta information by the numbers of their elements, and where it ends.
+
+    It is always in explicit VR, little endian (PS3.10, 7.1).
     """
-    place, syntax = _MARK + 4 if content[_MARK : _MARK + 4] == b"DICM" else 0, ""
+    place, meta = _MARK + 4 if content[_MARK : _MARK + 4] == b"DICM" else 0, {}
     while content[place : place + 2] == b"\x02\0":
         size, length = _measure(content, place, "<", explicit=True)
         if length > len(content):
             raise Unread("its file meta information is damaged")
-        value = content[place + size : place + size + length]
-        if content[place + 2 : place + 4] == b"\x10\0":
-            syntax = value.decode("ascii").strip(" \0")
+        number = int.from_bytes(content[place + 2 : place + 4], "little")
+        meta[number] = content[place + size : place + size + length]
         place += size + length
-    return syntax or _guess_syntax(content[place : place + 12]), place
+    return meta, place
 
 
 def _guess_syntax(head: bytes) -> str:

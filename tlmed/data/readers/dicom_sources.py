@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tlmed.data.readers.damage import Unread
-from tlmed.data.readers.dicom_file import is_dicom, only_reasons, read_elements, read_header, write_text
+from tlmed.data.readers.dicom_file import is_dicom, only_reasons, read_elements, read_header, read_meta, write_text
 from tlmed.data.readers.dicom_pixels import count_frames
 from tlmed.data.readers.dicom_places import find_places
 from tlmed.data.readers.orientation import arrange
@@ -59,6 +59,7 @@ class SourceImage:
         frames: How many frames it has.
         repeated: What else a report repeats, text by keyword; "" for what the file does not say.
         odd: What is left empty there because the file says it in no form that the standard allows, text by keyword.
+        denied: The keywords of the UIDs of which the file meta information says others.
     """
 
     study: str
@@ -68,6 +69,7 @@ class SourceImage:
     frames: int
     repeated: Mapping[str, str]
     odd: Mapping[str, str] = field(default_factory=dict)
+    denied: tuple[str, ...] = ()
 
 
 def read_source(content: bytes) -> SourceImage:
@@ -97,7 +99,9 @@ def read_source(content: bytes) -> SourceImage:
         odd[removed] = repeated[removed]
     if not (repeated[removed] and repeated[method]):
         repeated |= dict.fromkeys(REMOVED, "")
-    return SourceImage(*uids, count_frames(header), repeated, odd)
+    own, meta = dict(zip(_REFERENCES, uids, strict=True)), read_meta(content)
+    denied = tuple(keyword for keyword, uid in meta.items() if uid != own[keyword])
+    return SourceImage(*uids, count_frames(header), repeated, odd, denied)
 
 
 def _read_removal(elements: "Dataset", said: Mapping[str, str]) -> dict[str, str]:
