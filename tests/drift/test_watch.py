@@ -6,6 +6,7 @@ import pytest
 from tests.cli.test_cli import here
 from tests.drift.drift_samples import CLASSES, write_answers, write_label_run, write_run
 from tlmed.drift.drift_check import check_drift
+from tlmed.drift.own_images import count_own
 from tlmed.drift_report import describe_watch
 from tlmed.drift_report.watch_page import make_watch_page
 from tlmed.errors import InputError
@@ -94,12 +95,54 @@ def test_notes_say_what_makes_an_answer_doubtful(run, tmp_path):
     assert not any("another predicted class" in note or "test images of the run" in note for note in clean["notes"])
 
 
+def test_own_test_images_are_known_in_another_folder_and_under_other_names(run, tmp_path):
+    own, new = read_csv(run / "predictions.csv"), read_csv(write_answers(tmp_path / "new.csv", n=300)[0])
+
+    def find_note(rows, names, form=str):
+        columns = ["prediction", *(f"score_{name}" for name in CLASSES)]
+        cells = [[name, *(form(row[column]) for column in columns)] for name, row in zip(names, rows, strict=True)]
+        write_csv(tmp_path / "renamed.csv", ["path", *columns], cells)
+        return [note for note in check_drift(run, tmp_path / "renamed.csv").content["notes"] if "test images" in note]
+
+    names = [row["path"] for row in own]
+    assert "200 of 200 rows are test images" in find_note(own, [f"C:\\mine\\{name}" for name in names])[0]
+    rounded = find_note(own, [f"x{name}" for name in names], lambda cell: cell[:8])
+    assert "200 of 200 rows have the scores of test images of the run, under other names" in rounded[0]
+    # Other images of the same names are others; and a few that have the scores of a test image may be others, too.
+    assert find_note(new[:200], names) == []
+    assert find_note([*new, *own[:50]], [f"y{row}.png" for row in range(350)]) == []
+
+
+def test_scores_that_many_test_images_have_tell_none(run):
+    sure = np.repeat([[1.0, 0.0], [0.0, 1.0]], 30, axis=0)
+    names = [f"{row}.png" for row in range(60)]
+    assert count_own([f"b/{name}" for name in names], sure, [f"a/{name}" for name in names], sure) == (0, 0)
+    assert count_own(names, sure, names, sure) == (60, 0)
+    near = np.array([[1 - 2e-9, 2e-9], [1 - 5e-8, 5e-8]])
+    assert count_own(["b/1.png"], near[:1], ["a/1.png"], near[1:]) == (0, 0)
+
+
+def test_rows_without_a_p_value_are_counted(run, tmp_path):
+    blank = ["", *["0.5"] * 99]
+    notes = check_drift(run, write_answers(tmp_path / "new.csv", unusual=blank)[0]).content["notes"]
+    assert any(note.startswith("1 of 100 rows has no value in `unusual`") for note in notes)
+
+
 def test_each_index_stands_beside_what_chance_reaches(run, tmp_path):
     content = check_drift(run, write_answers(tmp_path / "new.csv", n=40)[0]).content
     shown = "\n".join(to_lines(describe_watch(content), 100))
     for test in content["periods"][0]["tests"]:
         if psi := test.get("psi"):
             assert f"{psi['value']:.3f} ({psi['by_chance']:.3f})" in shown
+    # Of each month the largest, on the page and the terminal alike.
+    days = ["2026-01-31"] * 40 + ["2026-02-01"] * 40
+    content = check_drift(run, write_answers(tmp_path / "months.csv", n=80, taken=days)[0], date="taken").content
+    assert content["psi_thresholds"] == {"moderate": 0.1, "large": 0.25}
+    shown = "\n".join(to_lines(describe_watch(content), 100))
+    page = make_watch_page(content, {})
+    for period in content["periods"][1:]:
+        values = [f"{test['psi']['value']:.3f} ({test['psi']['by_chance']:.3f})" for test in period["tests"][:3]]
+        assert all(any(value in text for value in values) for text in (shown, page))
 
 
 def test_labels_give_metrics_and_a_test_of_the_true_class(run, tmp_path):
@@ -235,6 +278,9 @@ def test_dates_that_cannot_be_read_are_refused(run, tmp_path):
         InputError, match=r"written as 2026-01-31 or 20260131\. Received: .*, lines 30, 31: '31/1/26'\.$"
     ):
         check_drift(run, file, date="taken")
+    long = write_answers(tmp_path / "long.csv", n=30, taken=["soon\n" * 50] * 30)[0]
+    with pytest.raises(InputError, match=r"lines .*: 'soon\\nsoon[^ ]*\.\.\. \(302 characters\)\.$"):
+        check_drift(run, long, date="taken")
     with pytest.raises(InputError, match=r"`--date` must name a column.*'day'"):
         check_drift(run, file, date="day")
     with pytest.raises(InputError, match="`--group` must name a column"):

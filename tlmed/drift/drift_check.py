@@ -9,6 +9,8 @@ import numpy as np
 from tlmed.answer_units import unit_of
 from tlmed.drift.drift_tests import Reference, list_drift_tests, share_kinds
 from tlmed.drift.incoming_rows import Batch, Reading, read_incoming
+from tlmed.drift.own_images import count_own
+from tlmed.drift.stability_index import LARGE, SMALL
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.measures import Scoring, measure
@@ -27,7 +29,6 @@ from tlmed.words import count
 LEVEL = 0.05
 LEAST = 20  # images, or patients: with fewer nothing is tested
 WHOLE = "all"
-_SAME = 1e-6  # by which scores of the same answer may differ where they were written down
 METRICS = ("auc", "accuracy", "sensitivity", "specificity", "brier")
 
 
@@ -100,6 +101,7 @@ def check_drift(run: RunDir, file: Path, date: str | None = None, group: str | N
         "predictions": str(file),
         "drift": any(test["drift"] for test in tests),
         "level": LEVEL,
+        "psi_thresholds": {"moderate": SMALL, "large": LARGE},
         "tests": len(tests),
         "classes": list(reference.classes),
         "reference": _describe(reference.batch, reference),
@@ -156,14 +158,17 @@ def _note_disagreement(batch, decided) -> list[str]:
 
 
 def _note_own(reference, incoming) -> list[str]:
-    own = dict(zip(reference.paths, reference.batch.scores, strict=True))
-    new = incoming.batch.scores[: len(incoming.paths)]  # none, where the file does not say paths
-    same = sum(
-        path in own and np.allclose(own[path], row, atol=_SAME) for path, row in zip(incoming.paths, new, strict=True)
-    )
-    if not same:
-        return []
-    return [f"{same:,} of {count(len(new), 'row')} are test images of the run, in which there is no drift to find."]
+    rows = incoming.batch.scores
+    named, unnamed = count_own(incoming.paths, rows, reference.paths, reference.batch.scores)
+    said = {
+        "are test images of the run": named,
+        "have the scores of test images of the run, under other names: most likely they are these": unnamed,
+    }
+    return [
+        f"{amount:,} of {count(len(rows), 'row')} {what}, in which there is no drift to find."
+        for what, amount in said.items()
+        if amount
+    ]
 
 
 def _refuse_too_few(run, file, reference, whole) -> None:
@@ -188,6 +193,11 @@ def _note_lacks(reference, batch, group) -> list[str]:
         notes.append("The run keeps no p-values of its test images (or of their files): unusual images are not tested.")
     elif batch.unusual is None:
         notes.append("The file has no column `unusual`: the share of images unlike those of training is not tested.")
+    elif lacking := int(np.isnan(batch.unusual).sum()):
+        notes.append(
+            f"{lacking:,} of {count(len(batch.unusual), 'row')} {'has' if lacking == 1 else 'have'} no value in "
+            "`unusual`, and do not count where unusual images are counted or tested."
+        )
     grouped, several = (len(np.unique(part.owners)) < len(part.owners) for part in (reference.batch, batch))
     if grouped or several:
         notes.append(

@@ -23,11 +23,12 @@ from tlmed.evaluation.prediction_rows import (
     read_rows,
 )
 from tlmed.label_texts import UNKNOWN
-from tlmed.words import listed
+from tlmed.words import listed, shorten
 
 LABEL, PREDICTION, GROUP = "label", "prediction", "group"
 _MONTH, _DAY = re.compile(r"\d{4}-\d{2}"), re.compile(r"\d{8}")
 _NEAR = 1e-3  # by which the sum of the scores may miss 1
+_SHOWN = 40  # characters of a text that is no date
 _NUMBERS = "A column of labels must hold 1, 0 or nothing in each row"
 
 
@@ -183,9 +184,9 @@ def _find_faults(rows: Rows, reading: Reading, scores: np.ndarray) -> list[Fault
     if reading.date is not None:
         bad = [read_month(text) is None for text in columns[reading.date]]
         if any(bad):
-            first = columns[reading.date][bad.index(True)]
+            first = shorten(repr(columns[reading.date][bad.index(True)]), _SHOWN)
             rule = f"`--date {reading.date}` must name dates written as 2026-01-31 or 20260131"
-            faults += [(rule, f"{where}: {first!r}") for _, where in name_lines(rule, pick(rows.lines, bad))]
+            faults += [(rule, f"{where}: {first}") for _, where in name_lines(rule, pick(rows.lines, bad))]
     if UNUSUAL in columns:
         rule = f"`{UNUSUAL}` must be a number above 0 to 1, or nothing"
         bad = [not (is_missing(text) or 0 < _to_share(text) <= 1) for text in columns[UNUSUAL]]

@@ -1,5 +1,6 @@
 """Whether two samples are of one distribution: of scores (Kolmogorov-Smirnov), and of shares of kinds (chi-squared)."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,9 @@ def compare_scores(first: np.ndarray, second: np.ndarray, samples: TwoSamples, s
     if samples.are_single:
         from scipy.stats import ks_2samp  # here, because a command should not wait for this slow import
 
-        found = ks_2samp(first, second)
+        with warnings.catch_warnings():  # where its exact way fails, the asymptotic one is as good with so many rows
+            warnings.filterwarnings("ignore", "ks_2samp: Exact calculation unsuccessful", RuntimeWarning)
+            found = ks_2samp(first, second)
         return Tested("Kolmogorov-Smirnov", float(found.statistic), float(found.pvalue))
     values = np.concatenate([first, second])
     order = np.argsort(values, kind="stable")

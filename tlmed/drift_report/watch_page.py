@@ -11,6 +11,7 @@ from tlmed.drift.drift_tests import UNUSUAL
 from tlmed.drift_report.watch_plots import draw_distributions, draw_months
 from tlmed.drift_report.watch_sentences import (
     conclude,
+    describe_month,
     describe_stability,
     name_test,
     say_amounts,
@@ -68,7 +69,7 @@ def _show_tests(period) -> Markup:
     ]
     columns = texts("Tested") + numbers("Test split", "Since") + texts("Test")
     columns += numbers("Statistic", "p", "p, corrected", "PSI")
-    return render("table.html", table=Table(columns, rows, notes=describe_stability(period["tests"])))
+    return render("table.html", table=Table(columns, rows, notes=describe_stability(period["tests"])), stacked=True)
 
 
 def _mark(text, drift):
@@ -78,16 +79,9 @@ def _mark(text, drift):
 def _show_months(content, months) -> Markup:
     if not months:
         return Markup()
-    rows = []
-    for period in months:
-        found = [name_test(test) for test in period["tests"] if test["drift"]]
-        least = min((test["adjusted"] for test in period["tests"]), default=None)
-        share = percent(period["unusual"]["value"]) if "unusual" in period else "-"
-        p = "-" if least is None else say_p(least)
-        said = ", ".join(found) or (f"not tested: {period['reason']}" if "reason" in period else "none")
-        rows.append((_unbroken(period["period"]), f"{period['n']:,}", share, p, said))
-    columns = texts("Month") + numbers("Images", "Unusual", "Least p, corrected") + texts("Drift in")
-    parts = [render("table.html", table=Table(columns, rows))]
+    rows = [(_unbroken(month), *cells) for month, *cells in map(describe_month, months)]
+    columns = texts("Month") + numbers("Images", "Unusual", "Least p, corrected", "Largest PSI") + texts("Drift in")
+    parts = [render("table.html", table=Table(columns, rows), stacked=True)]
     if len(judged := [period for period in months if "unusual" in period]) > 1:
         tests = [test for test in content["periods"][0]["tests"] if test["kind"] == UNUSUAL]
         figure = draw_months(judged, tests[0]["there"] if tests else ALARM, ALARM)
@@ -133,4 +127,5 @@ def _show_metrics(content) -> Markup:
             cells.append(say(number(entry["value"]), below=(bounds,) if bounds else ()))
         title = {"test": "Test split", WHOLE: "Since"}.get(period, _unbroken(period))
         rows.append((title, f"{found['n']:,}", *cells))
-    return render("table.html", table=Table(texts("") + numbers("Images", *map(name_metric, names)), rows))
+    columns = texts("") + numbers("Images", *map(name_metric, names))
+    return render("table.html", table=Table(columns, rows), stacked=True)

@@ -79,6 +79,23 @@ def say_stability(psi: Mapping | None) -> str:
     return f"{psi['value']:.3f} ({psi['by_chance']:.3f}){said}"
 
 
+def describe_month(period: Mapping) -> tuple[str, ...]:
+    """Return a month as a row: its images, the share of unusual ones, the least p-value, the largest PSI, and drift.
+
+    Args:
+        period: Of `watch.json`.
+    """
+    tests = period["tests"]
+    found = [name_test(test) for test in tests if test["drift"]]
+    share = percent(period["unusual"]["value"]) if "unusual" in period else "-"
+    least = say_p(min(test["adjusted"] for test in tests)) if tests else "-"
+    indices = [test["psi"] for test in tests if "psi" in test]
+    # One that chance does not reach says more than a larger one that it does.
+    index = max(indices, key=lambda psi: (psi["value"] > psi["by_chance"], psi["value"]), default=None)
+    said = f"not tested: {period['reason']}" if "reason" in period else ", ".join(found) or "-"
+    return period["period"], f"{period['n']:,}", share, least, say_stability(index) or "-", said
+
+
 def describe_stability(tests: Sequence[Mapping]) -> list[str]:
     """Say what the index is by chance, with these numbers of images."""
     if not any(test.get("psi") for test in tests):

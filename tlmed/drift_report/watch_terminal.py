@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tlmed.drift.drift_check import WHOLE
 from tlmed.drift_report.watch_sentences import (
     conclude,
+    describe_month,
     describe_stability,
     name_test,
     say_amounts,
@@ -14,7 +15,7 @@ from tlmed.drift_report.watch_sentences import (
 from tlmed.evaluation.unusual_lines import say_share
 from tlmed.metrics.names import name_metric
 from tlmed.tabulation import Table, numbers, texts
-from tlmed.words import count, thousandths
+from tlmed.words import count, span, thousandths
 
 
 def describe_watch(content: Mapping) -> list[str | Table]:
@@ -34,22 +35,14 @@ def describe_watch(content: Mapping) -> list[str | Table]:
     if "unusual" in whole:
         lines.append(f"Unlike the training images: {say_share(whole['unusual'])}.")
     if months:
-        columns = texts("month") + numbers("images", "least p") + texts("drift")
-        lines.append(Table(columns, [_describe_month(period) for period in months]))
+        columns = texts("month") + numbers("images", "unusual", "least p", "largest PSI") + texts("drift")
+        lines.append(Table(columns, [describe_month(period) for period in months]))
     return [*lines, *_describe_metrics(content), *content["notes"], conclude(content)]
 
 
 def _describe_test(test) -> tuple:
     verdict = "DRIFT" if test["drift"] else "-"
     return name_test(test), *say_amounts(test), say_p(test["adjusted"]), say_stability(test.get("psi")) or "-", verdict
-
-
-def _describe_month(period) -> tuple:
-    if not period["tests"]:
-        return period["period"], f"{period['n']:,}", "-", f"not tested: {period['reason']}"
-    found = [name_test(test) for test in period["tests"] if test["drift"]]
-    least = min(test["adjusted"] for test in period["tests"])
-    return period["period"], f"{period['n']:,}", say_p(least), ", ".join(found) or "-"
 
 
 def _describe_metrics(content) -> list[Table]:
@@ -68,5 +61,5 @@ def _describe_metrics(content) -> list[Table]:
 def _say_entry(entry) -> str:
     if entry.get("value") is None:
         return "undefined"
-    bounds = "" if entry.get("low") is None else f" ({thousandths(entry['low'])} to {thousandths(entry['high'])})"
+    bounds = "" if entry.get("low") is None else f" ({span(entry['value'], entry['low'], entry['high'])})"
     return f"{thousandths(entry['value'])}{bounds}"
