@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import write_images
 from tests.processes import until
@@ -295,13 +296,16 @@ def texts(browser, selector):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_images_that_are_dropped_are_answered(server, browser, tmp_path, width):
     folder = write_images(tmp_path / "images", 1)
+    Image.new("RGB", (30, 30), (90, 90, 90)).save(folder / "a.png")
     files = [*sorted(folder.rglob("*.png")), tmp_path / "words.png", tmp_path / "<img src=x onerror=alert(1)>.png"]
     files[-2].write_text("These are words.")
     files[-1].write_bytes(GOOD)
     browser.open(f"{server.address}/", width)
     browser.drop(files, 100, 400)
-    browser.wait(DONE.format(5))
-    assert texts(browser, "#status")[0].startswith("3 of 5 files are answered below. The last one: ")
+    browser.wait(DONE.format(6))
+    assert texts(browser, "article .notice")[0] == "An odd image: a single colour. Trust the answer less."
+    assert "Not unlike" not in texts(browser, "article")[0]
+    assert texts(browser, "#status")[0].startswith("4 of 6 files are answered below. The last one: ")
     assert texts(browser, "article .said")[-1].startswith("No answer. A file name must be a name alone")
     for name, content, heading, line in zip(
         files, files, texts(browser, "article h3"), texts(browser, "article .said"), strict=True
@@ -317,7 +321,7 @@ def test_images_that_are_dropped_are_answered(server, browser, tmp_path, width):
         else:
             assert line == f"No answer. {reply['reason']}"
     pictures = browser.run("Array.from(document.images, (image) => [image.naturalWidth, image.alt.length > 10])")
-    assert pictures == [[32, True]] * 6
+    assert pictures == [[32, True]] * 8
     # No word is cut off, and nothing has to be scrolled sideways.
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
     assert {address.split("/")[2] for address in browser.asked if not address.startswith("data:")} == {

@@ -1,5 +1,6 @@
 """What a run answers for files whose samples were scored: pooled scores, classes, and calibrated probabilities."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -50,17 +51,21 @@ def answer_files(panel: Panel, names: Sequence[str], scores: np.ndarray) -> File
 
 
 def join_notes(notes: Sequence[str], members: np.ndarray) -> list[str]:
-    """Return the notes of each unit, each once.
+    """Return the notes of each unit, each once, and of how many of its samples where not of all.
 
     Args:
         notes: Of each of the n samples, "" for none.
         members: The unit of each sample, int [n].
 
-    >>> join_notes(["dark", "", "dark"], np.array([0, 1, 0]))
-    ['dark', '']
+    >>> join_notes(["dark", "", "dark", "dark"], np.array([0, 1, 0, 1]))
+    ['dark', 'dark (1 of 2)']
     """
-    found = [{} for _ in range(members.max() + 1)]
+    sizes = np.bincount(members).tolist()
+    found = [Counter() for _ in sizes]
     for note, unit in zip(notes, members.tolist(), strict=True):
         if note:
-            found[unit][note] = None
-    return ["; ".join(said) for said in found]
+            found[unit][note] += 1
+    return [
+        "; ".join(note if amount == size else f"{note} ({amount:,} of {size:,})" for note, amount in said.items())
+        for said, size in zip(found, sizes, strict=True)
+    ]

@@ -145,12 +145,14 @@ function show(reply, thresholds, file) {
       warning.append(make("strong", "Unlike the training images. "));
       warning.append(`${which} unlike any image the network was trained on (p = ${write(answer.unusual)}): trust the answer less.`);
       line.after(warning);
-    } else if (answer.unusual !== null && !several) {
+    } else if (answer.unusual !== null && !several && !answer.note) {
       article.querySelector(".notes").append(make("li", `Not unlike the training images (p = ${write(answer.unusual)}).`));
     }
     if (answer.note) {
+      const warning = make("p", undefined, {class: "notice"});
       const where = answer.sample ? `${answer.sample}: ` : "";
-      article.querySelector(".notes").append(make("li", `${where}${answer.note}.`));
+      warning.append(make("strong", "An odd image: "), `${where}${answer.note}. Trust the answer less.`);
+      line.after(warning);
     }
   }
   showPictures(article.querySelector(".pictures"), reply, file);
