@@ -254,6 +254,15 @@ ONE_BACKBONE = change(
     next=[{"what": "images", "says": "40 images are few."}, {"what": "shortcut", "says": "Crop the bright frame."}],
     sure=[],
 )
+
+
+def part(name, development, test, shown, p=1.0):
+    """Return the AUC of a label; each score is a value with its bounds."""
+    difference = {"value": development[0] - test[0], "low": -0.1, "high": 0.3, "p": p}
+    own = {"metric": "auc", **entry(*development, FOLD_METHOD)}
+    return {"name": name, "development": own, "test": entry(*test), "shown": shown, "difference": difference}
+
+
 MULTI_LABEL = change(
     COMPLETE,
     goal={"text": "auc>=0.7", "least": 0.7},
@@ -270,6 +279,16 @@ MULTI_LABEL = change(
     answer={
         **{"path": "run", "n": 300, **entry(0.7421, 0.6802, 0.7944)},
         "metrics": {"auc": entry(0.7421, 0.6802, 0.7944), "exact_match": entry(0.61, 0.55, 0.66, "Wilson")},
+    },
+    parts=[
+        part("edema", (0.88, 0.84, 0.92), (0.86, 0.79, 0.91), True),
+        part("mass", (0.91, 0.87, 0.95), (0.17, 0.1, 0.28), False, 0.0001),
+        part("nodule", (0.54, 0.44, 0.64), (0.379, 0.175, 0.637), False),
+    ],
+    difference={"value": 0.11, "low": 0.02, "high": 0.2, "p": 0.012},
+    verdict={
+        "apart": ["Development and test images differ.", "Look at their labels."],
+        "warnings": ["For 2 of 3 labels nothing is shown to be learnt."],
     },
 )
 EVIL = "<script>alert('x')</script> & \"q\""

@@ -27,6 +27,7 @@ from tlmed.advice_report.advice_sentences import (
     say_gate,
     say_goal,
     say_seal,
+    say_title,
     say_verdict,
 )
 from tlmed.advice_report.advice_tables import tabulate_course
@@ -482,3 +483,24 @@ def test_probes_stand_with_the_best_on_top_and_gains_against_minutes():
     assert [np.ptp(bar.get_segments()[0][:, 1]) / 2 for bar in bars] == pytest.approx(
         [0.0081, 0.0083, 0.0072, 0.0069, 0.0044]
     )
+
+
+def test_a_mean_over_labels_does_not_cover_those_of_which_nothing_is_shown(pages, folders):
+    page = Reader(pages["multi-label"]).text.replace("\n", " ")
+    lead, each = page[: page.index("Your data")], page[page.rindex("Each label") :]
+    assert "There is something to learn, but that is shown for 1 of 3 labels only." in lead
+    assert "its mean AUC over labels is 0.742" in lead
+    for said in (*SAMPLES["multi-label"]["verdict"]["apart"], *SAMPLES["multi-label"]["verdict"]["warnings"]):
+        assert said in lead
+    for number in ("0.540", "0.440 to 0.640", "0.379", "0.175 to 0.637", "p = 0.0001"):
+        assert number in each
+    lines = describe_advice(read_advice(folders["multi-label"]))
+    assert lines[0].startswith("There is something to learn, but that is shown for 1 of 3 labels only.")
+    assert "Warning: Development and test images differ. Look at their labels." in lines
+    assert "Warning: For 2 of 3 labels nothing is shown to be learnt." in lines
+
+
+def test_two_classes_have_one_auc_and_no_section_of_each(pages):
+    assert "Each class" not in pages["one-backbone"]
+    assert say_title(make(COMPLETE)) == "There is something to learn."
+    assert "its AUC is" in say_answer(make(change(ONE_BACKBONE, verdict={"learnable": "yes"})))[0]

@@ -58,6 +58,12 @@ def test_an_advice_ends_in_a_recipe_a_run_and_a_page(learnable):
     content = advice.content
     assert content["state"] == "complete"
     assert content["verdict"]["learnable"] == "yes"
+    tested, found = (
+        content["answer"]["metrics"]["auc"]["value"],
+        json.loads((advice.path / "decision.json").read_text()),
+    )
+    assert content["difference"]["value"] == pytest.approx(found["found_auc"]["value"] - tested)
+    assert content["parts"] == []
     assert advice.recipe.backbone == "LeNet5"
     assert advice.recipe.data.inner is None
     assert advice.run.metrics["metrics"]["auc"] == content["answer"]["metrics"]["auc"]

@@ -117,6 +117,26 @@ def test_a_backbone_that_does_not_exist_is_refused_before_the_check():
         read_networks(["VGG16", "NoNet=imagenet"])
 
 
+def test_what_the_answer_and_its_trials_say_of_each_label_goes_into_the_verdict():
+    good, low = {"value": 0.95, "low": 0.9, "high": 1.0}, {"value": 0.13, "low": 0.07, "high": 0.24}
+    middle = {"value": 0.55, "low": 0.5, "high": 0.61}
+    story = course.Story(None, None, data={"task": "multi-label", "test_drawn": False})
+    result = {"task": "multi-label", "classes": ["mass", "noise"], "metrics": {"auc": middle}}
+    result["per_class"] = {"mass": {"auc": good}, "noise": {"auc": low}}
+    decision = {"judged": "a", "attempt": "a", "found_auc": good, "found_parts": {"mass": good, "noise": good}}
+    verdict = course._compare_parts(story, decision, {"learnable": "yes", "says": []}, result)
+    assert story.difference["value"] == pytest.approx(0.4)
+    assert [each["shown"] for each in story.parts] == [True, False]
+    assert [said[:40] for said in verdict["apart"][::2]] == [
+        "Development and test images contradict e",
+        "Development and test images differ by mo",
+    ]
+    assert "'noise'" in verdict["warnings"][0]
+    # A decision of an earlier version has no scores of labels.
+    verdict = course._compare_parts(story, {**decision, "found_parts": {}}, {"learnable": "yes", "says": []}, result)
+    assert (story.parts, verdict["warnings"]) == ([], [])
+
+
 @pytest.mark.parametrize("budget", ["2m", 0, -5])
 def test_a_budget_that_is_no_number_of_seconds_is_refused_at_once(budget, tmp_path):
     with pytest.raises(InputError, match=r"`budget` must be seconds, a number above 0, or None\. Received: "):

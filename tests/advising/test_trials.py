@@ -18,6 +18,7 @@ from tlmed.catalogue import read_catalogue
 from tlmed.metrics.areas import newcombe
 from tlmed.metrics.paired_tests import compare_areas, mcnemar
 from tlmed.recipe import load_recipe
+from tlmed.run_files import METRICS_JSON
 from tlmed.sections import KFold
 
 NETWORK = Network("MobileNetV2", "imagenet", 2_260_000)
@@ -39,6 +40,21 @@ def test_a_trial_trains_each_fold_of_the_development_images_and_draws_nothing_fo
     assert [cell.name for cell in cells] == ["probe-fold01", "probe-fold03"]
     assert [cell.recipe.data.inner for cell in cells] == [KFold(5, fold=1), KFold(5, fold=3)]
     assert {cell.recipe.examples for cell in cells} == {0}
+
+
+def test_the_auc_of_an_ensemble_is_that_of_its_networks_together(tmp_path):
+    trial = make_trial("thaw1", (1, 2))
+    for prefix, value in (("", 0.7), ("ensemble-", 0.8)):
+        for fold, shift in ((1, 0.01), (2, -0.01)):
+            folder = tmp_path / f"{prefix}thaw1-fold{fold:02d}"
+            folder.mkdir()
+            auc = {"value": value + shift, "low": value - 0.05, "high": value + 0.05, "method": "DeLong"}
+            (folder / "recipe.json").touch()
+            METRICS_JSON.write(folder, {"n": 40, "classes": ["a", "b"], "metrics": {"auc": auc}})
+    made = work.Work(*[None] * 4, Log(tmp_path), *[None] * 2, KFold(5), (1, 2), (), None, True)
+    single = Attempt(THAWING, "thaw1", NETWORK, trial=trial)
+    assert work.find_auc(made, single).value == pytest.approx(0.7)
+    assert work.find_auc(made, dataclasses.replace(single, members=3)).value == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(

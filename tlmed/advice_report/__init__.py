@@ -2,7 +2,7 @@
 
 from tlmed.advice_report.advice_page import ADVICE_HTML, write_advice_page
 from tlmed.advice_report.advice_record import AdviceRecord, read_advice
-from tlmed.advice_report.advice_sentences import say_left_out
+from tlmed.advice_report.advice_sentences import PARTS, say_left_out
 from tlmed.advice_report.advice_terminal import describe_advice
 from tlmed.advice_report.advice_times import say_took
 from tlmed.advice_report.asked_options import LENIENT, READING, keep_options
@@ -10,6 +10,7 @@ from tlmed.advice_report.asked_options import LENIENT, READING, keep_options
 __all__ = [
     "ADVICE_HTML",
     "LENIENT",
+    "PARTS",
     "READING",
     "AdviceRecord",
     "describe_advice",

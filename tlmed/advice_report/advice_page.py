@@ -10,6 +10,7 @@ from tlmed.advice_report.advice_record import PROBES, AdviceRecord
 from tlmed.advice_report.advice_sentences import (
     CHANCE,
     NEXT,
+    PARTS,
     list_shortcuts,
     say_answer,
     say_cost,
@@ -21,7 +22,14 @@ from tlmed.advice_report.advice_sentences import (
     say_seal,
     say_verdict,
 )
-from tlmed.advice_report.advice_tables import list_settings, say_scores, tabulate_curve, tabulate_facts, tabulate_step
+from tlmed.advice_report.advice_tables import (
+    list_settings,
+    say_scores,
+    tabulate_curve,
+    tabulate_facts,
+    tabulate_parts,
+    tabulate_step,
+)
 from tlmed.evaluation.curve_plot import draw_forecast
 from tlmed.metrics.names import list_once, name_inline
 from tlmed.pages.entries import list_entries
@@ -44,6 +52,7 @@ def write_advice_page(folder: Path, record: AdviceRecord) -> Path:
 def make_advice_page(record: AdviceRecord) -> str:
     """Return the whole page as HTML."""
     sections = {
+        **_show_parts(record),
         "Your data": _show_data(record),
         "What was checked": _show_gate(record),
         "Rules": _show_rules(record),
@@ -77,11 +86,24 @@ def _show_lead(record) -> Markup:
         best="" if record.is_complete else say_best(record),
         commands=[] if record.is_complete else list_commands(record),
         doubts=record.doubts,
+        apart=verdict.get("apart", []),
+        warnings=verdict.get("warnings", []),
         positive=content["data"].get("positive_doubts", []),
         shortcuts=list_shortcuts(record),
         page=gate.get("page") or "",
         cost=say_cost(record),
     )
+
+
+def _show_parts(record) -> dict[str, Markup]:
+    """Return the section of the AUCs whose mean is that of all; none where there is one AUC."""
+    parts = record.content.get("parts")
+    if not parts:
+        return {}
+    kind = PARTS[record.content["data"]["task"]]
+    shown = sum(each["shown"] for each in parts)
+    table = tabulate_parts(parts, kind)
+    return {f"Each {kind}": render("advice/parts.html", table=table, kind=kind, amount=len(parts), shown=shown)}
 
 
 def _show_data(record) -> Markup:

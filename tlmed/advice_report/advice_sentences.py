@@ -9,6 +9,7 @@ from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import join, number
 from tlmed.run_files.advice_files import ENSEMBLE, LEARNABLE, NOT_LEARNABLE, UNSURE
 from tlmed.run_files.advice_seal import has_begun, is_scored, say_opening, say_time
+from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
 from tlmed.words import count, join_names, span, tell_apart
 
 VERDICTS = {
@@ -16,6 +17,8 @@ VERDICTS = {
     NOT_LEARNABLE: "Nothing to learn was found.",
     UNSURE: "It is not sure that there is anything to learn.",
 }
+AUC = "auc"
+PARTS = {MULTI_LABEL: "label", SINGLE_LABEL: "class", ORDINAL: "cut"}  # what has an AUC of its own
 NEXT = {
     "images": "Images",
     "labels": "Labels",
@@ -31,7 +34,7 @@ _CLOSED = (
 )
 _ERRORS = "the errors: scores and labels that they concern"
 # What guessing gives. Other metrics depend on the mix of classes.
-CHANCE = {"auc": 0.5, "mcc": 0.0, "kappa": 0.0, "quadratic_kappa": 0.0}
+CHANCE = {AUC: 0.5, "mcc": 0.0, "kappa": 0.0, "quadratic_kappa": 0.0}
 
 
 def say_verdict(record: AdviceRecord) -> list[str]:
@@ -39,10 +42,23 @@ def say_verdict(record: AdviceRecord) -> list[str]:
     verdict = record.content.get("verdict")
     if not verdict:
         return []
-    title = VERDICTS[verdict["learnable"]]
+    title = say_title(record)
     # The course may have begun with the same words.
     begun = any(said.startswith(title.removesuffix(".")) for said in verdict["says"][:1])
     return [*([] if begun else [title]), *verdict["says"]]
+
+
+def say_title(record: AdviceRecord) -> str:
+    """Return the verdict in a sentence, which covers no label, class or cut of which nothing is shown.
+
+    Args:
+        record: An advice with a verdict.
+    """
+    learnable, parts = record.content["verdict"]["learnable"], record.content.get("parts", [])
+    shown, kind = sum(each["shown"] for each in parts), PARTS[record.content["data"]["task"]]
+    if learnable != LEARNABLE or shown == len(parts):
+        return VERDICTS[learnable]
+    return f"There is something to learn, but that is shown for {shown or 'none'} of {count(len(parts), kind)} only."
 
 
 def say_answer(record: AdviceRecord) -> list[str]:
@@ -50,7 +66,7 @@ def say_answer(record: AdviceRecord) -> list[str]:
     answer = record.content.get("answer")
     if not answer:
         return []
-    metric, name = name_inline(answer["metric"]), _name_answer(answer)
+    metric, name = _name_metric(record), _name_answer(answer)
     copies = answer.get("copies", [])
     sealed = "" if record.doubts or copies else " that nothing was decided by"
     where = f"on {count(answer['n'], 'test image')}{sealed}"
@@ -65,6 +81,13 @@ def say_answer(record: AdviceRecord) -> list[str]:
     if copies:
         copies = [*copies, "What was decided by an image is no fair test of its copy: the score may be too high."]
     return [first, *copies, *_say_kept(answer), _say_sureness(answer)]
+
+
+def _name_metric(record) -> str:
+    metric, data = record.content["answer"]["metric"], record.content["data"]
+    if metric != AUC or (data["task"] != MULTI_LABEL and len(data["classes"]) < 3):
+        return name_inline(metric)
+    return f"mean {name_inline(metric)} over {'labels' if data['task'] == MULTI_LABEL else 'classes'}"
 
 
 def _say_kept(answer) -> list[str]:
@@ -118,7 +141,7 @@ def _say_sureness(answer) -> str:
 def say_plainly(record: AdviceRecord) -> str:
     """Return what the score means, in everyday words; "" for a metric that has none, or where nothing was learnt."""
     answer, verdict = record.content.get("answer"), record.content.get("verdict") or {}
-    if not answer or verdict.get("learnable") == NOT_LEARNABLE or answer["metric"] != "auc" or answer["value"] is None:
+    if not answer or verdict.get("learnable") == NOT_LEARNABLE or answer["metric"] != AUC or answer["value"] is None:
         return ""
     return (
         "In everyday words: take an image of a class and one that is not of it, again and again. The one of the class "

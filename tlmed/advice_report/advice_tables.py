@@ -6,11 +6,11 @@ from tlmed.advice_report.advice_record import AdviceRecord, Candidate, find_best
 from tlmed.advice_report.advice_sentences import say_ends, say_gain
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import flatten, interval_of, join, number
-from tlmed.pages.entries import show_cell
+from tlmed.pages.entries import list_notes, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.run_files.advice_files import KEPT
 from tlmed.tabulation import STRONG, Table, numbers, say, texts
-from tlmed.words import count, name_start, percent, shorten
+from tlmed.words import begin_sentence, count, name_start, percent, shorten
 
 _NONE = "-"
 _LONGEST = 160  # characters of the settings of a candidate
@@ -89,6 +89,39 @@ def list_settings(settings: Mapping[str, object]) -> list[str]:
     ['data.image_size=128,128']
     """
     return [f"{name}={value}".replace(", ", ",") for name, value in flatten(settings)]
+
+
+def tabulate_parts(parts: Sequence[Mapping], kind: str) -> Table:
+    """Return the AUC of each label, class or cut, a row for each, on development and on test images.
+
+    Args:
+        parts: Those of `advice.json`; at least one.
+        kind: What they are.
+    """
+    rows = [
+        (
+            each["name"],
+            show_cell({"low": None, "high": None, **each["development"]}),
+            show_cell(each["test"]),
+            _show_difference(each["difference"]),
+            "yes" if each["shown"] else say("no", mark=STRONG),
+        )
+        for each in parts
+    ]
+    columns = numbers("AUC, development images", "AUC, test images", "Difference")
+    shown = texts("Both above 0.5")
+    return Table(
+        (*texts(begin_sentence(kind)), *columns, *shown),
+        rows,
+        list_notes((each["name"], each["test"]) for each in parts),
+    )
+
+
+def _show_difference(difference) -> object:
+    if difference is None:
+        return _NONE
+    p = f"p = {difference['p']:.2g}"
+    return say(number(difference["value"]), below=(interval_of(difference), p))
 
 
 def say_scores(candidates: Sequence[Candidate]) -> list[str]:

@@ -4,11 +4,11 @@ from tlmed.advice_report.advice_progress import list_commands, say_best, say_sto
 from tlmed.advice_report.advice_record import AdviceRecord
 from tlmed.advice_report.advice_sentences import (
     NEXT,
-    VERDICTS,
     list_shortcuts,
     say_answer,
     say_cost,
     say_goal,
+    say_title,
     say_verdict,
 )
 from tlmed.advice_report.advice_tables import tabulate_course
@@ -42,16 +42,19 @@ def _say_verdict(record) -> str:
     """Return the verdict; a good one without its reason, which the answer gives too."""
     verdict = record.content.get("verdict")
     if verdict and verdict["learnable"] == LEARNABLE:
-        return " ".join([VERDICTS[LEARNABLE], *verdict["says"][1:]])
+        return " ".join([say_title(record), *verdict["says"][1:]])
     return " ".join(say_verdict(record))
 
 
 def _warn(record) -> list[str]:
     gate, positive = record.content.get("gate") or {}, record.content["data"].get("positive_doubts", ())
+    verdict = record.content.get("verdict") or {}
+    apart = [" ".join(said)] if (said := verdict.get("apart")) else []
+    learnt = [*record.doubts, *apart, *verdict.get("warnings", ())]
     shortcuts = [f"Warning: a shortcut: {text}" for text in list_shortcuts(record)]
     accepted = gate.get("errors") and gate["accepted"]
     errors = [f"Warning: {count(gate['errors'], 'error')} of the data accepted by `--accept`."] if accepted else []
-    return [*(f"Warning: {doubt}" for doubt in (*record.doubts, *positive)), *_cut(shortcuts, _MOST_SHORTCUTS), *errors]
+    return [*(f"Warning: {doubt}" for doubt in (*learnt, *positive)), *_cut(shortcuts, _MOST_SHORTCUTS), *errors]
 
 
 def _cut(lines, most) -> list[str]:

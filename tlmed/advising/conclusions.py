@@ -16,6 +16,8 @@ _MANY_LABELS = 0.01  # of the images, from which on labels that may be wrong are
 _OTHER_SIDE = {"sensitivity": "specificity", "specificity": "sensitivity"}
 _FEW_VALIDATION, _FEW_OF_CLASS = 100, 10  # patients or images, below which choices by them rest on luck, too
 _WIDE = 0.1  # width of an interval from which on more test images are what is needed
+_OPPOSITE = "The test images say the opposite of what was learnt"
+_NOT_TESTED = "The test images alone do not show that there is anything to learn"
 _LEAST_UNITS = 20  # test patients or images; below, the t of few degrees of freedom makes an interval wider still
 
 
@@ -39,7 +41,7 @@ def judge_learnable(
     if verdict["learnable"] == NOT_LEARNABLE:
         scores = (
             f"On the development images, the AUC of {untried or 'what was decided for'} is "
-            f"{_show(found['value'], found['low'], found['high'])}, which does not lie above 0.5, guessing."
+            f"{show_score(found)}, which does not lie above 0.5, guessing."
         )
         said = [scores, f"The learning curve lies above it: {_say_curve(curve)}.", _say_why(curve, backbone)]
         return {"learnable": UNSURE, "says": said}
@@ -56,7 +58,7 @@ def _say_curve(curve) -> str:
     last = curve["points"][-1]
     return (
         f"the {curve['metric']} of a linear head{_say_whose(curve)}, fitted on {last['n']:,} training images and "
-        f"tested on other training images, is {_show(last['auc'], last['low'], last['high'])}"
+        f"tested on other training images, is {show_score({**last, 'value': last['auc']})}"
     )
 
 
@@ -74,14 +76,14 @@ def _say_why(curve, backbone) -> str:
 
 
 def _judge_scores(found, tested, untried) -> dict:
-    low, shown = tested.get("low"), _show(tested.get("value"), tested.get("low"), tested.get("high"))
+    low, shown = tested.get("low"), show_score(tested)
     is_tested = low is not None and low > CHANCE
     if found["low"] is None or found["low"] <= CHANCE:
         if is_tested:
             return {"learnable": UNSURE, "says": [_say_tested_alone(found, shown, untried)]}
         said = [
             f"Nothing to learn was found: on the development images, the AUC of {untried or 'what was decided for'} is "
-            f"{_show(found['value'], found['low'], found['high'])}, and 0.5 is guessing."
+            f"{show_score(found)}, and 0.5 is guessing."
         ]
         if found["high"] is not None and found["high"] - found["low"] > 2 * _WIDE:
             said.append(
@@ -89,29 +91,33 @@ def _judge_scores(found, tested, untried) -> dict:
             )
         return {"learnable": NOT_LEARNABLE, "says": said}
     if not is_tested:
+        first = _OPPOSITE if tested.get("high") is not None and tested["high"] < CHANCE else _NOT_TESTED
+        whose = f"that of {untried}" if untried else "it"
         said = (
-            "The test images alone do not show that there is anything to learn: the AUC is "
-            f"{shown}, and 0.5 is guessing. On the development images {f'that of {untried}' if untried else 'it'} was "
-            f"{_show(found['value'], found['low'], found['high'])}."
+            f"{first}: the AUC is {shown}, and 0.5 is guessing. On the development images {whose} was "
+            f"{show_score(found)}."
         )
         return {"learnable": UNSURE, "says": [said]}
     whose = f" (of {untried})" if untried else ""
-    both = (
-        f"{_show(found['value'], found['low'], found['high'])} on the development images{whose} and {shown} on the "
-        "test images"
-    )
+    both = f"{show_score(found)} on the development images{whose} and {shown} on the test images"
     return {"learnable": LEARNABLE, "says": [f"The AUC is {both}; both intervals lie above 0.5, which is guessing."]}
 
 
 def _say_tested_alone(found, shown, untried) -> str:
     return (
         f"The development images alone do not show that there is anything to learn: the AUC of "
-        f"{untried or 'what was decided for'} is {_show(found['value'], found['low'], found['high'])}, and 0.5 is "
-        f"guessing. On the test images, that of the answer is {shown}."
+        f"{untried or 'what was decided for'} is {show_score(found)}, and 0.5 is guessing. On "
+        f"the test images, that of the answer is {shown}."
     )
 
 
-def _show(value, low, high) -> str:
+def show_score(entry: Mapping) -> str:
+    """Return a score with its interval in words.
+
+    >>> show_score({"value": 0.8, "low": 0.7, "high": 0.9}), show_score({"value": 0.8})
+    ('0.800 (95 % interval 0.700 to 0.900)', '0.800 (without an interval)')
+    """
+    value, low, high = (entry.get(part) for part in ("value", "low", "high"))
     if value is None:
         return "not defined"
     bounds = "without an interval" if low is None else f"95 % interval {span(value, low, high)}"
@@ -132,7 +138,7 @@ def say_goal(goal: Goal, metrics: Mapping) -> list[str]:
     name = name_inline(goal.target)
     if value is None:
         return [f"The goal {goal.text} could not be judged: the {name} is not defined on the test images."]
-    shown = f"{_show(value, low, high)}{_say_price(goal, metrics)}"
+    shown = f"{show_score(entry)}{_say_price(goal, metrics)}"
     if low is not None and low >= goal.least:
         return [f"The goal {goal.text} is reached: the {name} is {shown}."]
     if high is not None and high < goal.least:
@@ -146,7 +152,7 @@ def _say_price(goal, metrics) -> str:
     entry = metrics.get(other) or {}
     if entry.get("value") is None:
         return ""
-    return f"; at that threshold the {other} is {_show(entry['value'], entry.get('low'), entry.get('high'))}"
+    return f"; at that threshold the {other} is {show_score(entry)}"
 
 
 def list_next(story: Story) -> list[dict]:

@@ -10,6 +10,7 @@ from tlmed.advice_report import describe_advice, read_advice, say_left_out, say_
 from tlmed.advising import opening
 from tlmed.advising.advice_rules import LEAST_UNITS, apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
+from tlmed.advising.both_sides import say_apart, say_difference, say_parts_apart, weigh_parts
 from tlmed.advising.choosing import choose_networks, expect, read_others
 from tlmed.advising.climbing import Choice, climb, go_further, is_promising
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
@@ -27,15 +28,17 @@ from tlmed.advising.first_look import (
 )
 from tlmed.advising.goals import KAPPA
 from tlmed.advising.joint_answers import join
+from tlmed.advising.part_scores import join_parts, list_parts, measure_difference, score_parts
 from tlmed.advising.probing import probe_all
 from tlmed.advising.reasons import give_reasons, tell_story
 from tlmed.advising.recipe_file import write_recipe
 from tlmed.advising.request import Request
 from tlmed.advising.stories import Story, write_all
 from tlmed.advising.team import Team
-from tlmed.advising.work import Work, find_auc
+from tlmed.advising.work import Work, find_auc, read_results
 from tlmed.errors import InputError, TlmedError
 from tlmed.recipe import Recipe, from_json, override
+from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import (
     DECISION_JSON,
     TRIED,
@@ -46,6 +49,7 @@ from tlmed.run_files.advice_files import (
     read_decision,
 )
 from tlmed.run_files.advice_seal import BEGAN, SCORED, SEALED, now
+from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.tasks import MULTI_LABEL, ORDINAL
 from tlmed.voice import Voice
@@ -251,6 +255,7 @@ def _decide(work: Work, story: Story) -> dict:
         story.steps = work.log.to_json()
     recipe = opening.finish_recipe(work, choice.answer)
     text = write_recipe(recipe, give_reasons(story.rules, work.log, choice.answer), tell_story(story, choice))
+    parts = score_parts(read_results(work, choice.judged), work.division, story.data["sides"])
     facts = {
         "images": work.diary.done["images"],
         "rules": story.rules,
@@ -259,6 +264,7 @@ def _decide(work: Work, story: Story) -> dict:
         "judged": choice.judged.name,
         "found": dataclasses.asdict(choice.judged.score),
         "found_auc": dataclasses.asdict(find_auc(work, choice.judged)),
+        "found_parts": {name: dataclasses.asdict(score) for name, score in parts.items()},
         "fingerprint": story.fingerprint,
     }
     return opening.seal(work, choice.answer, text, facts)
@@ -282,10 +288,33 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     work.diary.note(**{SCORED: done.get(SCORED) or now()})
     work.diary.stamp(ANSWER)
     story.answer = opening.describe_answer(path, folder, work, decision)
-    untried = "" if decision["judged"] == decision["attempt"] else decision["judged"]
+    untried = _find_untried(decision)
     tested = story.answer["metrics"].get("auc") or {}
     network = story.answer["backbone"]
-    story.verdict = judge_learnable(decision["found_auc"], tested, untried, story.curve, network)
+    verdict = judge_learnable(decision["found_auc"], tested, untried, story.curve, network)
+    story.verdict = _compare_parts(story, decision, verdict, METRICS_JSON.read(RunDir(path)))
     story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
     story.next = list_next(story)
-    story.sure = [*say_sure(story.steps, decision["found"], story.answer, untried), *say_validation(story.data)]
+    story.sure = [
+        *say_sure(story.steps, decision["found"], story.answer, untried),
+        *say_difference(story.difference),
+        *say_validation(story.data),
+    ]
+
+
+def _find_untried(decision) -> str:
+    """Return whose scores on development images there are, where what was decided was not tried; else ""."""
+    return "" if decision["judged"] == decision["attempt"] else decision["judged"]
+
+
+def _compare_parts(story, decision, verdict, result) -> dict:
+    """Note how development and test images differ, in all and in each part; return the verdict with what that means."""
+    found, tested, task = decision["found_auc"], result["metrics"]["auc"], story.data["task"]
+    story.difference = measure_difference(found, tested)
+    # A decision of an earlier version has no scores of parts.
+    story.parts = join_parts(decision.get("found_parts", {}), list_parts(result))
+    untried = _find_untried(decision)
+    verdict = weigh_parts(verdict, story.parts, task)
+    apart = say_apart(found, tested, story.difference, story.data["test_drawn"], untried)
+    parts = [] if untried else say_parts_apart(story.parts, task)
+    return {**verdict, "apart": [*apart, *parts], "warnings": verdict.get("warnings", [])}

@@ -13,6 +13,7 @@ from tlmed.advice_report import LENIENT, READING, keep_options
 from tlmed.advising.at_hand import read_networks
 from tlmed.advising.cures import suggest_cure
 from tlmed.advising.image_sketches import sketch_images
+from tlmed.advising.part_scores import count_sides
 from tlmed.advising.request import Request
 from tlmed.backbones.deciding_images import say_taught
 from tlmed.data import ImageSet, Table, join_units
@@ -182,6 +183,8 @@ def describe_images(images: ImageSet, request: Request) -> dict:
         "groups": groups or None,
         "task": task,
         "draws": VAL in images.split_made,
+        "test_drawn": TEST in images.split_made,
+        "sides": count_sides(images, task),
         "validation": _count_validation(images),
         "sketch": sketch_images(images.sha256),
     }

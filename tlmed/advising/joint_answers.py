@@ -99,7 +99,7 @@ def _write(work, trial, others, fold) -> Path:
     """Write the ensemble of one fold, if it is not there, and return its directory."""
     folder = work.log.folder
     runs = [each.keep([fold]).list_runs(folder)[0].path for each in (trial, *others)]
-    return write_joint(folder / f"ensemble-{trial.name}-fold{fold:02d}", runs)
+    return write_joint(trial.keep([fold]).list_joint(folder)[0].path, runs)
 
 
 def write_joint(target: Path, runs: Sequence[Path]) -> Path:

@@ -34,6 +34,8 @@ class Story:
     steps: list = field(default_factory=list)
     curve: dict | None = None
     answer: dict | None = None
+    difference: dict | None = None
+    parts: list = field(default_factory=list)
     verdict: dict | None = None
     next: list = field(default_factory=list)
     sure: list = field(default_factory=list)
@@ -43,7 +45,7 @@ class Story:
         """Return the content of `advice.json`."""
         request, ended = self.request, self.diary.done.get("ended", {})
         goal = {name: getattr(request.goal, name) for name in ("text", "metric", "target", "least")}
-        parts = ("data", "gate", "fingerprint", "rules", "experience", "steps", "curve", "answer", "verdict")
+        parts = ("data", "gate", "fingerprint", "rules", "experience", "steps", "curve", "answer")
         return {
             "version": tlmed.__version__,
             "state": STOPPED if self.stopped or self.answer is None else COMPLETE,
@@ -54,7 +56,7 @@ class Story:
             "ended": {name: ended[name] for name in PARTS if name in ended},
             "budget": request.budget,
             "goal": goal,
-            **{name: getattr(self, name) for name in (*parts, "next", "sure")},
+            **{name: getattr(self, name) for name in (*parts, "difference", "parts", "verdict", "next", "sure")},
             "sealed": read_seal(request.folder),
         }
 

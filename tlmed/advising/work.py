@@ -9,10 +9,20 @@ from tlmed.advising.attempts import Attempt, Log
 from tlmed.advising.diary import Diary
 from tlmed.advising.request import Request
 from tlmed.advising.team import LATE, Team, train_cells
-from tlmed.advising.trials import AUC, Score, Trial, count_seconds, is_complete, judge, measure_gain, time_of_run
+from tlmed.advising.trials import (
+    AUC,
+    Score,
+    Trial,
+    average_scores,
+    count_seconds,
+    is_complete,
+    judge,
+    measure_gain,
+    time_of_run,
+)
 from tlmed.metrics.names import name_inline
 from tlmed.recipe import Recipe
-from tlmed.run_files import TIMING_JSON
+from tlmed.run_files import METRICS_JSON, TIMING_JSON, Metrics
 from tlmed.run_files.advice_files import DROPPED, STOPPED, UNTRIED
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
@@ -224,9 +234,16 @@ def say_folds(work: Work) -> str:
     return f"on {count(len(work.folds), 'fold')} of the development images"
 
 
+def read_results(work: Work, each: Attempt) -> list[Metrics]:
+    """Return `metrics.json` of each fold that an attempt was judged on; of several networks that of their answer."""
+    folder = work.log.folder
+    runs = each.trial.list_runs(folder) if each.members == 1 else each.trial.list_joint(folder)
+    return [METRICS_JSON.read(run) for run in runs]
+
+
 def find_auc(work: Work, each: Attempt) -> Score:
     """Return the AUC of an attempt on development images, whatever metric decides."""
-    return judge(each.trial, work.log.folder, AUC, work.sides)
+    return average_scores(read_results(work, each), AUC, work.division, work.sides)
 
 
 def describe_score(score: Score) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tlmed.metrics.proportions import effective_size
+from tlmed.metrics.proportions import Z_95, effective_size
 
 
 def combine(
@@ -61,6 +61,30 @@ def combine(
         for part, same, more in zip(sums, rest, alone, strict=True)
     )
     return value - low, value + high
+
+
+def compare_independent(first: Mapping, second: Mapping) -> dict:
+    """Return the difference of a metric on two sets of other images, with its interval and p-value.
+
+    The interval is that of `combine`, from the intervals of both: where these are by groups, it is too, and it is as
+    uneven as they are. The p-value takes the side of it that faces zero for 1.96 standard errors.
+
+    Args:
+        first: `value`, `low` and `high` on some images.
+        second: Those on others.
+
+    Returns:
+        `value` (the first minus the second), `low`, `high` and `p`. `p` is below 0.05 if the interval leaves out zero.
+
+    >>> halves, higher = {"value": 0.5, "low": 0.4, "high": 0.6}, {"value": 0.8, "low": 0.7, "high": 0.85}
+    >>> {name: round(part, 3) for name, part in compare_independent(higher, halves).items()}
+    {'value': 0.3, 'low': 0.159, 'high': 0.412, 'p': 0.0}
+    """
+    low, high = combine([first, second], [np.zeros(1)] * 2, [1, -1])
+    value = first["value"] - second["value"]
+    half = value - low if value > 0 else high - value
+    p = math.erfc(Z_95 * abs(value) / half / math.sqrt(2)) if half else float(value == 0)
+    return {"value": value, "low": low, "high": high, "p": p}
 
 
 def combine_ratio(top: Mapping, bottom: Mapping, correlation: float = 0.0) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import Required, TypedDict
 
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
+from tlmed.run_files.advice_scores import DevelopmentScore, Difference, Gain, PartScore
 from tlmed.run_files.json_files import Entry, JsonFile
 from tlmed.rundir import RunDir
 
@@ -51,6 +52,8 @@ class AdvisedData(TypedDict, total=False):
     groups: int | None
     task: Required[str]  # of `tlmed.tasks`
     validation: ValidationImages
+    test_drawn: bool  # whether tlmed drew the test images from all
+    sides: dict[str, list[int]]  # part to the patients, or images of none, with it and without it, for development
     sketch: str  # by which the same images are known again in a table of experience
 
 
@@ -102,26 +105,6 @@ class UsedExperience(TypedDict, total=False):
     order: list[str]  # what was tried first
     own: int  # results that were left out, because they are of the same images
     compared: list[str]  # the networks among these that the results compare; the others follow as they were given
-
-
-class DevelopmentScore(TypedDict, total=False):
-    """A score of development images, out of fold."""
-
-    metric: Required[str]
-    value: Required[float | None]
-    low: float | None
-    high: float | None
-    method: str | None
-    n: int
-    folds: int | None
-
-
-class Gain(TypedDict):
-    """By how much something is better than something else on the same images."""
-
-    over: str
-    value: float | None
-    noise: float | None  # one standard error of the paired difference
 
 
 class Tried(TypedDict, total=False):
@@ -209,6 +192,8 @@ class AdviceVerdict(TypedDict, total=False):
 
     learnable: Required[str]  # `LEARNABLE`, `NOT_LEARNABLE` or `UNSURE`
     says: Required[list[str]]
+    apart: list[str]  # how development and test images contradict each other, and what that may mean
+    warnings: list[str]  # what the verdict does not cover
 
 
 class NextStep(TypedDict):
@@ -247,6 +232,8 @@ class AdviceContent(TypedDict, total=False):
     curve: Curve | None
     sealed: Seal | None
     answer: Answer | None
+    difference: Difference | None
+    parts: list[PartScore]
     verdict: AdviceVerdict | None
     next: list[NextStep]
     sure: list[str]

@@ -1,0 +1,44 @@
+"""What `advice.json` says of scores: on development images, of a gain, and of a part on both sides."""
+
+from typing import Required, TypedDict
+
+from tlmed.run_files.json_files import Entry
+
+
+class DevelopmentScore(TypedDict, total=False):
+    """A score of development images, out of fold."""
+
+    metric: Required[str]
+    value: Required[float | None]
+    low: float | None
+    high: float | None
+    method: str | None
+    n: int
+    folds: int | None
+
+
+class Gain(TypedDict):
+    """By how much something is better than something else on the same images."""
+
+    over: str
+    value: float | None
+    noise: float | None  # one standard error of the paired difference
+
+
+class Difference(TypedDict):
+    """How far the AUC on development images lies above that on test images."""
+
+    value: float
+    low: float
+    high: float
+    p: float  # of a part: corrected for the number of parts
+
+
+class PartScore(TypedDict):
+    """The AUC of a label, of a class against the rest, or of the grades above one; their mean is the AUC of all."""
+
+    name: str
+    development: DevelopmentScore  # of what was decided for
+    test: Entry  # of the answer
+    shown: bool  # whether both intervals lie above guessing
+    difference: Difference | None
