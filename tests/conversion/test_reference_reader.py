@@ -21,6 +21,10 @@ DEEP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 SIGNED = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
 XA, MR = "1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.4"
 WINDOW, RESCALED = {"WindowCenter": 2000, "WindowWidth": 1000}, {"RescaleSlope": 2, "RescaleIntercept": -1024}
+SEQUENCES = (
+    *("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)
 WINDOWS = ("auto", "full", "lung", (1000, 900), (0.5, 99.5, "percentile"), (1, 99, "file"))
 
 
@@ -76,7 +80,9 @@ READ = {  # as tlmed reads them, by at least one window
     "several windows": write(DEEP, 12, WindowCenter=[2000, 40], WindowWidth=[1000, 400]),
     "a window of width 1": write(DEEP, 12, WindowCenter=2000, WindowWidth=1),
     "a window hardly wider than 1": write(DEEP, 12, WindowCenter=2000, WindowWidth="1.00000001"),
+    "a window of width 1 far from 0": write(DEEP, 12, WindowCenter=3000, WindowWidth=1, **RESCALED),
     "an empty window": write(DEEP, 12, WindowCenter=None, WindowWidth=None),
+    "empty sequences": write(DEEP, 12, **{name: [] for name in SEQUENCES}, **WINDOW),
     "a localizer": write(DEEP, 12, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], **RESCALED, **WINDOW),
     "a localizer in small letters": write(DEEP, 12, ImageType=["ORIGINAL", "localizer"], **RESCALED, **WINDOW),
     "an image type of one word": write(DEEP, 12, ImageType="AXIAL LOCALIZER", **RESCALED, **WINDOW),
@@ -164,6 +170,8 @@ def test_dicom_is_shown_as_tlmed_shows_it_or_refused(asked):
     assert read <= READ.keys()
     if asked == (1000, 900):
         assert read == READ.keys()
+    if asked == "auto":
+        assert {"a window of width 1", "a window of width 1 far from 0", "empty sequences"} <= read
 
 
 def test_dicom_in_every_compression_is_shown_as_tlmed_shows_it_or_refused():

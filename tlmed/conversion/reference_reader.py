@@ -99,6 +99,7 @@ def _show(file, window):
     low, high = window["low"], window["high"]
     if window["kind"] == "auto" and center is not None:
         low, high = center - width / 2, center + width / 2 - 1
+        high = max(high, low + max(abs(low), 1) * 1e-6)  # a width of 1 is a threshold
     if low is None or high <= low:
         raise Unread("what is black and what is white is not known here")
     shown = Image.fromarray(_stretch(values, low, high))
@@ -109,9 +110,10 @@ def _show(file, window):
 def _check_dicom(file):
     """Refuse what is not a single gray frame of 9 to 16 bits that a straight line shows."""
     _take_number(file, "PixelPaddingValue")  # not needed here; one that is damaged tells of damage elsewhere
-    tables = ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence", "FloatPixelData")
-    groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DoubleFloatPixelData")
-    plain = not any(name in file for name in (*tables, *groups))
+    tables = ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence")
+    groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+    plain = not any(file.get(name) for name in (*tables, *groups))  # empty ones say nothing
+    plain = plain and "FloatPixelData" not in file and "DoubleFloatPixelData" not in file
     plain = plain and file.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2") and file.SamplesPerPixel == 1
     plain = plain and str(file.get("VOILUTFunction") or "LINEAR").strip().upper() == "LINEAR"
     plain = plain and str(file.get("PresentationLUTShape") or "").strip().upper() in ("", "IDENTITY", "INVERSE")
