@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import tlmed
-from tlmed.advising.advice_rules import apply_rules, choose_folds, find_faults, find_preset
+from tlmed.advising.advice_rules import apply_rules, choose_epochs, choose_folds, find_faults, find_preset
 from tlmed.advising.development_fingerprint import Fingerprint
 from tlmed.advising.size_rule import ENOUGH, choose_size, estimate_passes
 from tlmed.recipe import override
@@ -158,3 +158,12 @@ def test_every_rule_has_a_source_and_settings_of_a_recipe():
     assert changed.data.image_size == (224, 224)
     assert changed.logit_adjustment == 1.0
     assert [rule.to_json()["name"] for rule in rules] == [rule.name for rule in rules]
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "epochs"), [(85, 32, 16), (360, 32, 16), (663, 32, 8), (663, 64, 16), (9000, 32, 8)]
+)
+def test_few_images_are_passed_over_more_often(images, batch_size, epochs):
+    rule = find_rule("epochs", replace(PLAIN, images=images), batch_size=batch_size)
+    assert f"passes {epochs} times" in rule.says
+    assert choose_epochs(images, batch_size) == epochs

@@ -21,7 +21,7 @@ def read_back(text, folder):
 
 
 def test_a_written_recipe_is_the_recipe_and_says_why_above_each_setting(tmp_path):
-    recipe = make_thawed(load_recipe("feature_extractor"), NETWORK, 2)
+    recipe = make_thawed(load_recipe("feature_extractor"), NETWORK, 8, 2)
     reasons = {"backbone": "It was the best probe.", "data.image_size": "Detail is kept.", "phases": "Two blocks " * 20}
     text = write_recipe(recipe, reasons, ['Advice for `a"""b`.', "Second."])
     assert read_back(text, tmp_path) == recipe
@@ -46,6 +46,7 @@ def test_a_relative_path_of_the_images_is_said_to_lead_from_one_folder_only(sour
 
 def test_all_blocks_of_a_network_are_all_its_layers():
     base = load_recipe("feature_extractor")
-    assert make_thawed(base, NETWORK, 5) == make_whole(base, NETWORK)
-    assert make_thawed(base, NETWORK, 4).phases[-1].thaw == 4
-    assert make_whole(base, NETWORK).phases[-1].batch_norm == "affine"
+    assert make_thawed(base, NETWORK, 12, 5) == make_whole(base, NETWORK, 12)
+    assert make_thawed(base, NETWORK, 12, 4).phases[-1].thaw == 4
+    assert make_whole(base, NETWORK, 12).phases[-1].epochs == 12
+    assert make_whole(base, NETWORK, 12).phases[-1].batch_norm == "affine"

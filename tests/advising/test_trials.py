@@ -165,7 +165,9 @@ def script(monkeypatch, tmp_path):
         monkeypatch.setattr(climbing, "compare", scripted.compare)
         screen = type("Screen", (), {"say": staticmethod(lambda line: None)})()
         base = load_recipe("feature_extractor")
-        made = work.Work(None, None, None, screen, Log(tmp_path), base, base, KFold(5), (1,), (2, 3), (300, 300), True)
+        made = work.Work(
+            None, None, None, screen, Log(tmp_path), base, base, KFold(5), (1,), (2, 3), (300, 300), True, 16
+        )
         probe = Attempt("probes", "probe-MobileNetV2", NETWORK, trial=make_trial("probe-MobileNetV2"))
         return scripted, made, scripted.attempt(made, probe, None).decide("kept", "")
 

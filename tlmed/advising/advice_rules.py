@@ -1,5 +1,6 @@
 """Rules: what follows from the fingerprint of images before anything is tried, each in a line with its source."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -18,6 +19,8 @@ UNEVEN = 5  # the ratio of classes from which on the rarest of several was found
 FEW_UNITS = 100
 # Fields that decide how classes are weighed, or from which score on a class is predicted.
 _BALANCING = {"class_weight", "sampling", "threshold", "costs", "cost_ratio", "prevalence", "logit_adjustment"}
+_STEPS, _EPOCHS = 140, (8, 16)  # of what trains blocks of a network; twice as many gained nothing, half as many lost
+_TRAINING_SHARE = 0.8  # of development images, about: others validate, and a part judges what is tried
 _VIEWS = 4  # versions of a training image; each passes through the frozen part once
 _PAGE = "docs/imbalance.md of tlmed"
 
@@ -45,24 +48,28 @@ class Rule:
         return asdict(self)
 
 
-def apply_rules(fingerprint: Fingerprint, budget: float | None = None, given: Collection[str] = ()) -> tuple[Rule, ...]:
+def apply_rules(
+    fingerprint: Fingerprint, budget: float | None = None, given: Collection[str] = (), batch_size: int = 32
+) -> tuple[Rule, ...]:
     """Return what follows from what images are, in the order in which it is said.
 
     Args:
         fingerprint: Of the development images.
         budget: Seconds for the whole advice; None: no limit.
         given: The dotted names of fields that were asked for: no rule decides them.
+        batch_size: Images of a step of training.
 
     >>> found = Fingerprint("single-label", 663, {"benign": 371, "malignant": 292}, 1.3, None, None, 663, 292, 256, 256,
     ...     True, 84.1, 52.3, {64: 0.24, 128: 0.6, 224: 0.9, 320: 1.0})
     >>> [rule.name for rule in apply_rules(found)]
-    ['task', 'image size', 'augmentation', 'decisions', 'class balance', 'patients']
+    ['task', 'image size', 'augmentation', 'decisions', 'epochs', 'class balance', 'patients']
     """
     rules = (
         _rule_task(fingerprint),
         _rule_size(fingerprint, budget, given),
         _rule_augmentation(fingerprint, given),
         _rule_decisions(fingerprint),
+        _rule_epochs(fingerprint, batch_size),
         _rule_balance(fingerprint, given),
         _rule_patients(fingerprint, given),
         _rule_classes(fingerprint),
@@ -84,6 +91,24 @@ def choose_folds(units: int, fewest: int) -> tuple[KFold, tuple[int, ...]]:
     if units >= MANY_UNITS:
         return KFold(k), (1,)
     return KFold(k, repeats=_REPEATS), tuple(range(1, k + 1))
+
+
+def choose_epochs(images: int, batch_size: int) -> int:
+    """Return for how many epochs blocks of a network are trained: some 140 steps, in 8 epochs or more and 16 at most.
+
+    Args:
+        images: For development.
+        batch_size: Images of a step.
+
+    >>> choose_epochs(85, 32), choose_epochs(400, 32), choose_epochs(663, 32)
+    (16, 14, 8)
+    """
+    fewest, most = _EPOCHS
+    return min(most, max(fewest, round(_STEPS / _count_steps(images, batch_size))))
+
+
+def _count_steps(images, batch_size) -> int:
+    return math.ceil(images * _TRAINING_SHARE / batch_size)
 
 
 def find_faults(fingerprint: Fingerprint) -> list[str]:
@@ -185,6 +210,16 @@ def _rule_decisions(found: Fingerprint) -> Rule:
             "what is trained by one of them, which takes less time and leaves about twice the noise."
         )
     return Rule("decisions", says, "Varoquaux, NeuroImage 2018, 180:68; benchmarks/advice_rules.py of tlmed")
+
+
+def _rule_epochs(found: Fingerprint, batch_size) -> Rule:
+    epochs = choose_epochs(found.images, batch_size)
+    says = (
+        f"What trains blocks of the network passes {epochs} times over the images, in some "
+        f"{epochs * _count_steps(found.images, batch_size):,} steps. More passes gained nothing where 8 of them are "
+        f"{_STEPS} steps or more; where they are fewer, up to {_EPOCHS[1]} are made."
+    )
+    return Rule("epochs", says, "benchmarks/advice_epochs.py of tlmed")
 
 
 def _rule_balance(found: Fingerprint, given) -> Rule:

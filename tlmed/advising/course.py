@@ -8,7 +8,7 @@ from pathlib import Path
 from tlmed.advice_doubts import find_doubts
 from tlmed.advice_report import describe_advice, read_advice, say_left_out, say_took, write_advice_page
 from tlmed.advising import opening
-from tlmed.advising.advice_rules import LEAST_UNITS, apply_rules, choose_folds, find_faults
+from tlmed.advising.advice_rules import LEAST_UNITS, apply_rules, choose_epochs, choose_folds, find_faults
 from tlmed.advising.attempts import Log
 from tlmed.advising.both_sides import say_apart, say_difference, say_parts_apart, weigh_parts
 from tlmed.advising.choosing import choose_networks, expect, read_others
@@ -173,7 +173,8 @@ def _set_rules(request, diary) -> None:
     if "rules" in diary.done and (SEALED in diary.done or any((request.folder / TRIED).glob("*"))):
         return
     found = Fingerprint.from_json(diary.done["fingerprint"])
-    diary.note(rules=[rule.to_json() for rule in apply_rules(found, request.budget, request.given)])
+    rules = apply_rules(found, request.budget, request.given, request.recipe.data.batch_size)
+    diary.note(rules=[rule.to_json() for rule in rules])
 
 
 def say_fingerprint(found: Mapping) -> str:
@@ -200,7 +201,8 @@ def _begin(story, team, screen) -> Work:
     log = Log(request.folder / TRIED, story.diary.stamp(LOOK))
     draws = story.data["draws"]
     sides = None if found["task"] == MULTI_LABEL else (found["fewest"], found["units"] - found["fewest"])
-    return Work(request, story.diary, team, screen, log, base, thawing, division, folds, further, sides, draws)
+    epochs = choose_epochs(found["images"], base.data.batch_size)
+    return Work(request, story.diary, team, screen, log, base, thawing, division, folds, further, sides, draws, epochs)
 
 
 def _recall_decision(diary) -> dict | None:

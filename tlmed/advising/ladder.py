@@ -11,7 +11,6 @@ from tlmed.tasks import SINGLE_LABEL
 HEAD = Phase("head", thaw=0, solver="lbfgs")
 # As in the recipe lp_ft, after Kumar et al. 2022: a solved head sends small gradients into the pretrained layers.
 _THAWED = {
-    "epochs": 16,
     "learning_rate": 3e-4,
     "block_decay": 0.9,
     "schedule": "cosine",
@@ -34,29 +33,32 @@ def make_probe(base: Recipe, network: Network) -> Recipe:
     return _begin(base, network, ())
 
 
-def make_thawed(base: Recipe, network: Network, degree: int) -> Recipe:
+def make_thawed(base: Recipe, network: Network, epochs: int, degree: int) -> Recipe:
     """Return the recipe that thaws the last blocks after the head is solved.
 
     Args:
         base: The images, and all that is not tried.
         network: What is thawed.
+        epochs: For how many it is trained.
         degree: How many blocks, from the output; all of them are "all".
     """
     if degree >= count_blocks(network):
-        return make_whole(base, network)
-    return _begin(base, network, (Phase(f"top{degree}", thaw=degree, **_name_smoothing(base), **_THAWED),))
+        return make_whole(base, network, epochs)
+    return _begin(
+        base, network, (Phase(f"top{degree}", thaw=degree, epochs=epochs, **_name_smoothing(base), **_THAWED),)
+    )
 
 
-def make_whole(base: Recipe, network: Network) -> Recipe:
+def make_whole(base: Recipe, network: Network, epochs: int) -> Recipe:
     """Return the recipe that trains all layers after the head is solved, those of BatchNorm too."""
-    phase = Phase("all", thaw="all", batch_norm="affine", **_name_smoothing(base), **_THAWED)
+    phase = Phase("all", thaw="all", epochs=epochs, batch_norm="affine", **_name_smoothing(base), **_THAWED)
     return _begin(base, network, (phase,))
 
 
-def make_adapted(base: Recipe, network: Network) -> Recipe:
+def make_adapted(base: Recipe, network: Network, epochs: int) -> Recipe:
     """Return the recipe that trains low-rank adapters of all layers after the head is solved (Hu et al. 2022)."""
     settings = {name: value for name, value in _THAWED.items() if name != "block_decay"}
-    phase = Phase("adapters", thaw="all", adapt="lora", rank=_RANK, **_name_smoothing(base), **settings)
+    phase = Phase("adapters", thaw="all", epochs=epochs, adapt="lora", rank=_RANK, **_name_smoothing(base), **settings)
     return _begin(base, network, (phase,))
 
 

@@ -55,6 +55,7 @@ class Work:
         further: Folds that are added one after the other where those leave it open which of two is better.
         sides: How many groups, or images on their own, the rarest class has and all others have; None: not known.
         draws: Whether validation images can be drawn anew; where the data gives them, they cannot.
+        epochs: For how many blocks of a network are trained.
     """
 
     request: Request
@@ -69,6 +70,7 @@ class Work:
     further: tuple[int, ...]
     sides: tuple[int, int] | None
     draws: bool
+    epochs: int
 
     @property
     def metric(self) -> str:

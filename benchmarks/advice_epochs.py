@@ -1,0 +1,117 @@
+"""For how many epochs all layers must be trained: the recipe `lp_ft` with fewer and with more, on the same test images.
+
+    python benchmarks/advice_epochs.py --data DATA --runs runs/epochs --sets busi --seeds 1 2 --epochs 8
+
+Images are divided as in `advise.py`, whose rows of `lp_ft` are those of 16 epochs. Each training becomes a row of
+benchmarks/advice_epochs.csv when it is over, and what has a row is not run again. Then the table is printed, and
+written into the document if it has the two marks; without DATA nothing else is done.
+"""
+
+import argparse
+import itertools
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from advise import ROWS as OTHERS
+from advise import Draw, call, read_auc
+from head_ways import SETS, add_row, read_rows, write_list
+from result_tables import replace_block, table
+
+from tlmed.recipe import read_recipe
+from tlmed.whole_files import write_text
+
+ROWS = Path(__file__).with_suffix(".csv")
+BEGIN, END = "<!-- epochs: begin -->", "<!-- epochs: end -->"
+KEYS = ("set", "most", "size", "seed", "epochs")
+COLUMNS = (*KEYS, "auc", "seconds", "processor_seconds")
+RECIPE, GIVEN = "lp_ft", 16
+
+
+def measure(draw: Draw, epochs: int) -> dict:
+    """Train all layers for so many epochs; return what the row says of it.
+
+    Args:
+        draw: The images.
+        epochs: For how many.
+    """
+    folder = draw.folder / f"epochs{epochs}"
+    recipe = draw.folder / f"epochs{epochs}.py"
+    draw.folder.mkdir(parents=True, exist_ok=True)
+    write_text(recipe, read_recipe(RECIPE).text.replace(f"epochs={GIVEN}", f"epochs={epochs}"))
+    given = ["train", str(recipe), *draw.settings, "--seed", str(draw.seed), "--out", str(folder)]
+    seconds, processor = call(given, folder, draw.folder / "cache")
+    return {"auc": read_auc(folder), "seconds": round(seconds, 1), "processor_seconds": round(processor, 1)}
+
+
+def read_all() -> list[dict]:
+    """Return the rows of this table, and those of the recipe as it is."""
+    given = [row | {"epochs": str(GIVEN)} for row in read_rows(OTHERS) if row["way"] == RECIPE]
+    return [{name: row[name] for name in COLUMNS} for row in (*given, *read_rows(ROWS))]
+
+
+def make_table(rows: Sequence[dict]) -> str:
+    """Return the mean AUC of each set and number of epochs, and that of the recipe on the same draws.
+
+    Args:
+        rows: Of all draws.
+    """
+    usual = {tuple(row[name] for name in KEYS[:-1]): row for row in rows if row["epochs"] == str(GIVEN)}
+    lines = []
+    for (name, size, epochs), own in itertools.groupby(sorted(rows, key=_place), _place):
+        pairs = [(row, usual[key]) for row in own if (key := tuple(row[field] for field in KEYS[:-1])) in usual]
+        if epochs == GIVEN or not pairs:
+            continue
+        auc = [[float(row["auc"]) for row in column] for column in zip(*pairs, strict=True)]
+        apart = [one - other for one, other in zip(*auc, strict=True)]
+        taken = [sum(float(row["processor_seconds"]) for row in column) for column in zip(*pairs, strict=True)]
+        lines.append(
+            (
+                f"{name}, {size} px",
+                str(epochs),
+                str(len(pairs)),
+                *(f"{statistics.fmean(values):.3f}" for values in auc),
+                f"{statistics.fmean(apart):+.3f}",
+                f"{min(apart):+.3f}",
+                f"{taken[0] / taken[1]:.0%}",
+            )
+        )
+    head = ("images", "epochs", "draws", "AUC", f"AUC with {GIVEN}", "difference", "worst draw", "processor seconds")
+    return table(head, lines)
+
+
+def _place(row) -> tuple[str, int, int]:
+    return row["set"], int(row["size"]), int(row["epochs"])
+
+
+def main() -> None:
+    """Run, tabulate, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="the folder of the sets; without it nothing is run")
+    parser.add_argument("--runs", type=Path, default=Path("runs/epochs"), help="for copies of images, runs, features")
+    parser.add_argument("--sets", nargs="+", choices=[chosen.name for chosen in SETS], default=("busi",))
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2, 3, 4))
+    parser.add_argument("--epochs", type=int, nargs="+", default=(8,))
+    parser.add_argument("--size", type=int, default=64, help="height and width of the images, in pixels")
+    parser.add_argument("--most", type=int, default=800, help="images of a set, drawn by patient")
+    parser.add_argument("--out", type=Path, default=Path("docs/advise.md"), help="the document with the two marks")
+    asked = parser.parse_args()
+    sets = [each for each in SETS if asked.data and each.name in asked.sets]
+    for chosen, seed, epochs in itertools.product(sets, asked.seeds, asked.epochs):
+        place = f"{chosen.name}-{asked.most}"
+        key = dict(zip(KEYS, map(str, (chosen.name, asked.most, asked.size, seed, epochs)), strict=True))
+        if any(key.items() <= row.items() for row in read_all()):
+            continue
+        source = write_list(chosen, asked.data, asked.runs / "images" / place, asked.most)
+        draw = Draw(chosen, source, asked.size, seed, "none", asked.runs / f"{place}-{asked.size}-{seed}")
+        row = key | measure(draw, epochs)
+        add_row(row, ROWS, COLUMNS)
+        print(row, flush=True)
+    block = make_table(read_all())
+    print(block)
+    if asked.out.exists() and BEGIN in (document := asked.out.read_text(encoding="utf-8")):
+        write_text(asked.out, replace_block(document, block, BEGIN, END))
+
+
+if __name__ == "__main__":
+    main()
