@@ -293,7 +293,7 @@ def test_an_advice_that_does_not_go_on_gives_the_command_that_asks_again(tmp_pat
         folder = write_sample(tmp_path / name, OPENING)
         (folder / name).write_text("changed")
         ((words, command),) = list_commands(read_advice(folder))
-        assert "or this advice does not go on" in words
+        assert "goes on only if what was sealed is put back" in words
         assert parse_command(command)["out"] == Path(f"{folder}-again")
 
 

@@ -83,7 +83,7 @@ def list_commands(record: AdviceRecord) -> list[tuple[str, str]]:
     if not record.is_complete:
         if record.doubts or record.is_edited:
             return [
-                ("What was sealed must be as it was, or this advice does not go on. To ask again:", _ask_again(record))
+                ("This advice goes on only if what was sealed is put back. To ask again instead:", _ask_again(record))
             ]
         which = "command" if record.content.get("command") else "call in Python, with the same arguments,"
         if gate.get("errors") and not gate["accepted"]:
