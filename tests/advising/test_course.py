@@ -1,4 +1,5 @@
 import contextlib
+import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +11,13 @@ from tests.advice_report.samples import COMPLETE, write_sample
 from tlmed.advising import course, first_look
 from tlmed.advising.at_hand import read_networks
 from tlmed.advising.development_fingerprint import Fingerprint
+from tlmed.advising.diary import open_diary
+from tlmed.advising.opening import check_sealed
 from tlmed.advising.request import Request
 from tlmed.errors import InputError
 from tlmed.recipe import load_recipe
-from tlmed.run_files.advice_files import read_advice_json
+from tlmed.run_files.advice_files import read_advice_json, seal_decision
+from tlmed.run_files.advice_seal import now, read_seal
 
 
 class Silent:
@@ -77,6 +81,29 @@ def test_an_error_does_not_take_back_the_steps_that_were_written_down(monkeypatc
     with pytest.raises(InputError):
         course.make_advice(Request(load_recipe("feature_extractor"), folder), Silent(), None)
     assert read_advice_json(folder)["steps"] == COMPLETE["steps"]
+
+
+def test_the_seal_and_the_opening_are_written_down_before_the_answer_is_trained(monkeypatch, tmp_path):
+    request, written = Request(load_recipe("feature_extractor"), tmp_path / "out"), []
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(course.opening, "open_test", stop)
+    monkeypatch.setattr(course, "from_json", dict)
+    monkeypatch.setattr(course, "write_all", lambda story: written.append(story.to_json()["sealed"]))
+    with open_diary(request) as diary:
+        (request.folder / "recipe.py").write_text("")
+        digest = hashlib.sha256(b"").hexdigest()
+        decision = {"at": now(), "recipe_sha256": digest, "steps": [], "experience": None, "attempt": "", "recipe": {}}
+        seal_decision(request.folder, decision)
+        check_sealed(diary)
+        work = SimpleNamespace(request=request, diary=diary, screen=Silent())
+        with pytest.raises(KeyboardInterrupt):
+            course._open(work, course.Story(request, diary), decision)
+    assert [bool(seal["opening_began_at"]) for seal in written] == [False, True]
+    assert read_seal(request.folder) == written[-1]
+    assert written[-1]["test_scored_at"] is None
 
 
 def test_weights_that_were_trained_on_development_images_are_refused(monkeypatch, tmp_path):
