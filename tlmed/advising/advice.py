@@ -64,7 +64,7 @@ def advise(
     skip_bad: bool = False,
     verbose: bool = True,
 ) -> Advice:
-    """Find out which recipe suits some images, and train it; the test images are opened once, at the end.
+    """Find out which recipe suits some images, and train it; the test images are scored once, at the end.
 
     A stopped advice goes on when it is asked for again with the same directory.
 

@@ -49,7 +49,7 @@ def advise(data, out, **given):
     """Look at images, try what promises most within a budget, and train what was decided.
 
     DIR gets recipe.py (to be edited), run/ (the trained run), advice.html and advice.json. All decisions rest on the
-    training and validation images; the test images are opened once, at the end. The same command goes on where it was
+    training and validation images; the test images are scored once, at the end. The same command goes on where it was
     stopped.
     """
     check_groups(given["group"], given["no_groups"])
