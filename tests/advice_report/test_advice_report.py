@@ -494,6 +494,10 @@ def test_a_mean_over_labels_does_not_cover_those_of_which_nothing_is_shown(pages
         assert said in lead
     for number in ("0.540", "0.440 to 0.640", "0.379", "0.175 to 0.637", "p = 0.0001"):
         assert number in each
+    whose = "The AUCs on development images are of probe-A, as the answer itself was not tried there."
+    assert whose not in each
+    sample = SAMPLES["multi-label"]
+    assert whose in read_page(change(sample, answer={**sample["answer"], "untried": "probe-A"})).replace("\n", " ")
     lines = describe_advice(read_advice(folders["multi-label"]))
     assert lines[0].startswith("There is something to learn, but that is shown for 1 of 3 labels only.")
     assert "Warning: Development and test images differ. Look at their labels." in lines

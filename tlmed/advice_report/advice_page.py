@@ -103,7 +103,8 @@ def _show_parts(record) -> dict[str, Markup]:
     kind = PARTS[record.content["data"]["task"]]
     shown = sum(each["shown"] for each in parts)
     table = tabulate_parts(parts, kind)
-    return {f"Each {kind}": render("advice/parts.html", table=table, kind=kind, amount=len(parts), shown=shown)}
+    facts = {"kind": kind, "amount": len(parts), "shown": shown, "untried": record.content["answer"].get("untried")}
+    return {f"Each {kind}": render("advice/parts.html", table=table, **facts)}
 
 
 def _show_data(record) -> Markup:

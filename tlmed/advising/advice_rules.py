@@ -216,8 +216,8 @@ def _rule_epochs(found: Fingerprint, batch_size) -> Rule:
     epochs = choose_epochs(found.images, batch_size)
     says = (
         f"What trains blocks of the network passes {epochs} times over the images, in some "
-        f"{epochs * _count_steps(found.images, batch_size):,} steps. More passes gained nothing where 8 of them are "
-        f"{_STEPS} steps or more; where they are fewer, up to {_EPOCHS[1]} are made."
+        f"{epochs * _count_steps(found.images, batch_size):,} steps. More passes gained nothing where {_EPOCHS[0]} "
+        f"of them are about {_STEPS} steps or more; where they are fewer, up to {_EPOCHS[1]} are made."
     )
     return Rule("epochs", says, "benchmarks/advice_epochs.py of tlmed")
 

@@ -290,7 +290,7 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     work.diary.note(**{SCORED: done.get(SCORED) or now()})
     work.diary.stamp(ANSWER)
     story.answer = opening.describe_answer(path, folder, work, decision)
-    untried = _find_untried(decision)
+    untried = story.answer.get("untried", "")
     tested = story.answer["metrics"].get("auc") or {}
     network = story.answer["backbone"]
     verdict = judge_learnable(decision["found_auc"], tested, untried, story.curve, network)
@@ -304,18 +304,13 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     ]
 
 
-def _find_untried(decision) -> str:
-    """Return whose scores on development images there are, where what was decided was not tried; else ""."""
-    return "" if decision["judged"] == decision["attempt"] else decision["judged"]
-
-
 def _compare_parts(story, decision, verdict, result) -> dict:
     """Note how development and test images differ, in all and in each part; return the verdict with what that means."""
     found, tested, task = decision["found_auc"], result["metrics"]["auc"], story.data["task"]
     story.difference = measure_difference(found, tested)
     # A decision of an earlier version has no scores of parts.
     story.parts = join_parts(decision.get("found_parts", {}), list_parts(result))
-    untried = _find_untried(decision)
+    untried = story.answer.get("untried", "")
     verdict = weigh_parts(verdict, story.parts, task)
     apart = say_apart(found, tested, story.difference, story.data["test_drawn"], untried)
     parts = [] if untried else say_parts_apart(story.parts, task)

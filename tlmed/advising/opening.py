@@ -159,6 +159,8 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "path": str(path.relative_to(folder)),
         "recipe": RECIPE_PY,
         "backbone": decision["recipe"]["backbone"],
+        # Of what the scores on development images are, where the answer itself was not tried there.
+        **({"untried": decision["judged"]} if decision["judged"] != decision["attempt"] else {}),
         "metric": work.metric,
         **{part: entry.get(part) for part in ("value", "low", "high", "method")},
         "n": found["n"],
