@@ -157,21 +157,39 @@ def test_200_megabytes_are_refused_with_a_reason_that_arrives(server):
     assert server.read("VmRSS", "status") - before < 50_000
 
 
+def read_answer(line):
+    """Return the status and the content of an answer, which may come in parts."""
+    reply = http.client.HTTPResponse(line)
+    reply.begin()
+    return reply.status, reply.read()
+
+
 def test_a_length_beyond_the_limit_is_refused_at_once_and_the_next_request_is_answered(server):
     with server.open() as line:
         begun = time.monotonic()
         line.sendall(HEAD % 200_000_000)
-        assert line.recv(2**16).startswith(b"HTTP/1.1 413")
-        assert time.monotonic() - begun < 2
+        assert read_answer(line)[0] == 413
+        assert time.monotonic() - begun < 8  # a body may pause for 10
         for _ in range(200):
             line.sendall(bytes(1_000_000))
         line.sendall(HEAD % len(GOOD) + GOOD)
-        assert line.recv(2**16).startswith(b"HTTP/1.1 200")
+        assert read_answer(line)[0] == 200
     with server.open() as line:  # a client that sends all before it reads, and wants the connection to end
         line.sendall((HEAD % 200_000_000).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         for _ in range(200):
             line.sendall(bytes(1_000_000))
-        assert b"at most 64 MB" in line.recv(2**16)
+        assert b"at most 64 MB" in read_answer(line)[1]
+
+
+def test_a_connection_that_was_idle_for_some_seconds_is_answered(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.auto_open = 0  # a new connection would hide that this one was closed
+    with contextlib.closing(connection):
+        connection.connect()
+        for pause in (0, 6):
+            time.sleep(pause)
+            connection.request("GET", "/health")
+            assert connection.getresponse().read() == b'{"status":"ok"}'
 
 
 def test_a_request_that_ends_at_two_places_is_refused_and_nothing_after_it_is_answered(server):

@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import tempfile
+import time
 import zlib
 
 import pytest
@@ -156,6 +157,23 @@ def test_a_client_that_pauses_or_takes_too_long_is_refused():
     with pytest.raises(Refused) as slow:
         send(*[part(b"a")] * 9, pause=0.1)
     assert [found.value.status for found in (pausing, slow)] == [408, 408]
+
+
+def test_a_server_that_was_held_up_does_not_blame_the_client():
+    async def read():
+        came = asyncio.Event()
+
+        async def receive():
+            await came.wait()
+            return part(b"a", more=False)
+
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.05, came.set)
+        loop.call_later(0.04, time.sleep, 0.3)  # meanwhile the client's time runs out
+        with Allowance(2**30).lease() as take:
+            return await read_upload({}, receive, LIMITS, take)
+
+    assert asyncio.run(read()).content == b"a"
 
 
 def test_a_client_that_hangs_up_is_told_nothing():

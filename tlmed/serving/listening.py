@@ -16,6 +16,7 @@ from tlmed.serving.guarding import Guard
 GRACE = 10  # seconds that requests under way have to be answered at the end
 _BACKLOG = 512
 _PATIENCE = 20.0  # seconds for the head of a request: a connection without one is closed
+_IDLE = 75  # seconds between two requests: longer than most clients keep a connection, which else breaks as they send
 _REST = 120.0  # seconds after an answer for the rest of the request, and for the head of the next one
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -124,6 +125,7 @@ def listen(application: Guard, taken: socket.socket, started: Callable[[], None]
         log_level="error",
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=GRACE,
     )
     _Server(config, started).run(sockets=[taken])

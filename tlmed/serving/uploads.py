@@ -10,6 +10,7 @@ from tlmed.serving.file_forms import AROUND, open_sink
 from tlmed.serving.refusals import HungUp, Refused, Upload, UploadLimits, refuse_size
 
 DRAINED = 2**30  # bytes of a refused body that are read and thrown away, so that the client gets to read the answer
+_GLANCE = 0.05  # seconds: on a starved machine the time may be up before what came in it was looked at
 PAUSE = 0.5  # seconds without a byte of it: the client waits for the answer
 Receive = Callable[[], Awaitable[Mapping]]
 
@@ -93,10 +94,11 @@ class _Body:
     async def __anext__(self) -> bytes:
         if self._ended:
             raise StopAsyncIteration
-        patience = min(self._limits.idle, self._until - time.monotonic())
-        try:
-            message = await asyncio.wait_for(self._receive(), max(patience, 0.001))
-        except TimeoutError:
+        left = self._until - time.monotonic()
+        message = await self._wait(min(self._limits.idle, left))
+        if message is None and left > self._limits.idle:
+            message = await self._wait(_GLANCE)
+        if message is None:
             self._ended = True  # nothing is waited for any more
             raise Refused(
                 408,
@@ -104,11 +106,18 @@ class _Body:
                 f"{self._limits.whole:g}.",
                 "slow",
                 {"Connection": "close"},
-            ) from None
+            )
         if message["type"] == "http.disconnect":
             raise HungUp
         self._ended = not message.get("more_body", False)
         return message.get("body", b"")
+
+    async def _wait(self, seconds: float) -> Mapping | None:
+        """Return what comes next; None if nothing comes in time."""
+        try:
+            return await asyncio.wait_for(self._receive(), max(seconds, 0.001))
+        except TimeoutError:
+            return None
 
     async def drain(self) -> None:
         """Throw away what is left, up to `DRAINED`."""
