@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.lite.tools import flatbuffer_utils
 
 from tests.cli.test_cli import here
 from tests.conftest import write_images
@@ -370,6 +371,20 @@ def test_constants_are_moved_and_no_answer_changes(norms):
     ]
     assert means[0].min() > 30
     assert max(means[1].max(), means[2].max()) < 0.01
+
+
+def test_a_litert_file_scales_and_shifts_whole_rows_at_once(tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    images = keras.Input((16, 8, 3), name="images")
+    scaled = LAYERS.Rescaling([0.5, 0.25, 0.125], [1, 2, 3])(images)
+    network = keras.Model(images, LAYERS.Softmax()(LAYERS.GlobalMaxPooling2D()(scaled)))
+    FORMATS["litert"].write(Graph(network, 1.0), tmp_path / "model.tflite")
+    [graph] = flatbuffer_utils.read_model(str(tmp_path / "model.tflite")).subgraphs
+    constants = [list(graph.tensors[operator.inputs[1]].shape) for operator in graph.operators[1:3]]
+    assert constants == [[8, 3], [8, 3]]
+    pixels = draw_pixels()[:, :, :8]
+    found = FORMATS["litert"].open(tmp_path / "model.tflite")(pixels)["scores"]
+    np.testing.assert_allclose(found, network.predict(pixels.astype("float32"), verbose=0), atol=1e-6)
 
 
 @pytest.mark.slow

@@ -1,12 +1,14 @@
-"""The operations of a LiteRT file: which of them are its ends, and which roundings between them nothing needs."""
+"""The operations of a LiteRT file: which are its ends, which roundings nothing needs, and which constants are slow."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from tensorflow.lite.python.schema_py_generated import BuiltinOperator, TensorType
+import numpy as np
+from tensorflow.lite.python.schema_py_generated import BufferT, BuiltinOperator, TensorType
 from tensorflow.lite.tools import flatbuffer_utils
 
 _KINDS = {number: kind for kind, number in vars(BuiltinOperator).items() if isinstance(number, int)}
+_BY_COLOUR, _COLOURS = ("ADD", "MUL", "SUB"), 3
 _STEM, _HEAD = "CONV_2D", "FULLY_CONNECTED"
 
 
@@ -108,6 +110,43 @@ def drop_roundings(content: bytes) -> bytes:
             one for one in graph.operators if _find_kind(model, one) != "QUANTIZE" or one.outputs[0] in read
         ]
     return flatbuffer_utils.convert_object_to_bytearray(model)
+
+
+def widen_constants(content: bytes) -> bytes:
+    """Return a LiteRT file that computes the same, where constants of each colour are repeated along the rows.
+
+    LiteRT adds and multiplies three colours in steps of three numbers, and whole rows in steps of 8 or 16. What makes
+    of bytes the numbers that MobileNetV2 takes, at 224 pixels, was a sixth of the time of all its layers of 8 bits.
+
+    Args:
+        content: The file.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    for graph in model.subgraphs:
+        readers: dict[int, list] = {}
+        for one in graph.operators:
+            for place in one.inputs:
+                readers.setdefault(place, []).append(one)
+        for place, found in readers.items():
+            constant = graph.tensors[place]
+            widths = {_find_width(model, graph, one, place) for one in found}
+            if len(widths) != 1 or (width := widths.pop()) is None:
+                continue
+            values = np.frombuffer(bytes(model.buffers[constant.buffer].data), np.uint8)
+            model.buffers.append(BufferT())
+            model.buffers[-1].data = np.tile(values, width)
+            constant.buffer, constant.shape = len(model.buffers) - 1, [width, *constant.shape]
+    return flatbuffer_utils.convert_object_to_bytearray(model)
+
+
+def _find_width(model, graph, operator, place) -> int | None:
+    """Return the width of images whose colours an operation scales or shifts by a constant; None if it does not."""
+    others = [graph.tensors[other].shape for other in operator.inputs if other != place]
+    constant = graph.tensors[place]
+    is_constant = model.buffers[constant.buffer].data is not None and constant.type == TensorType.FLOAT32
+    if not (is_constant and _find_kind(model, operator) in _BY_COLOUR and len(others) == 1 and len(others[0]) == 4):
+        return None
+    return int(others[0][2]) if list(constant.shape) == [_COLOURS] == [others[0][3]] else None
 
 
 def _find_kind(model, operator) -> str:

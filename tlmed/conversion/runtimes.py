@@ -13,6 +13,7 @@ import tensorflow as tf
 from tlmed.conversion.absorbed_constants import absorb_constants
 from tlmed.conversion.export_graph import IMAGES, SCORES, Graph
 from tlmed.conversion.hybrid_graph import join_classifier
+from tlmed.conversion.litert_graph import widen_constants
 from tlmed.conversion.short_numbers import write_float16, write_int8
 from tlmed.errors import InputError
 from tlmed.features.engines import import_openvino
@@ -137,7 +138,8 @@ def _open_onnx(path: Path) -> Run:
 
 
 def _write_litert(graph: Graph, path: Path) -> None:
-    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([graph.trace(1)], tf.Module()).convert())
+    made = tf.lite.TFLiteConverter.from_concrete_functions([graph.trace(1)], tf.Module()).convert()
+    path.write_bytes(widen_constants(made))
 
 
 def open_litert(path: Path, threads: int | None = None) -> Run:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tlmed.conversion.absorbed_constants import absorb_constants
 from tlmed.conversion.export_graph import Graph
-from tlmed.conversion.litert_graph import drop_roundings, find_ends, list_operations
+from tlmed.conversion.litert_graph import drop_roundings, find_ends, list_operations, widen_constants
 
 # The error of rounding alone has a standard deviation of 1 / sqrt(12) = 0.29 steps. Where what a layer gives differs by
 # this much more from what it should give, weights or sums are too coarse, too.
@@ -66,7 +66,7 @@ def write_int8(graph: Graph, path: Path, images: np.ndarray) -> dict:
     rows = list(csv.DictReader(io.StringIO(text.getvalue())))
     kept = list(find_rough(rows, find_ends(list_operations(debugger.calibrated_model))))
     debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
-    path.write_bytes(drop_roundings(debugger.get_nondebug_quantized_model()))
+    path.write_bytes(widen_constants(drop_roundings(debugger.get_nondebug_quantized_model())))
     return {"calibrated_on": len(images), "layers": len(rows), "layers_in_float32": len(kept)}
 
 
