@@ -150,8 +150,8 @@ def test_what_the_answer_and_its_trials_say_of_each_label_goes_into_the_verdict(
     story = course.Story(None, None, data={"task": "multi-label", "test_drawn": False})
     result = {"task": "multi-label", "classes": ["mass", "noise"], "metrics": {"auc": middle}}
     result["per_class"] = {"mass": {"auc": good}, "noise": {"auc": low}}
-    decision = {"judged": "a", "attempt": "a", "found_auc": good, "found_parts": {"mass": good, "noise": good}}
-    verdict = course._compare_parts(story, decision, {"learnable": "yes", "says": []}, result)
+    decision = {"found_auc": good, "found_parts": {"mass": good, "noise": good}}
+    verdict = course._compare_parts(story, decision, {"learnable": "yes", "says": []}, result, "")
     assert story.difference["value"] == pytest.approx(0.4)
     assert [each["shown"] for each in story.parts] == [True, False]
     assert [said[:40] for said in verdict["apart"][::2]] == [
@@ -160,7 +160,9 @@ def test_what_the_answer_and_its_trials_say_of_each_label_goes_into_the_verdict(
     ]
     assert "'noise'" in verdict["warnings"][0]
     # A decision of an earlier version has no scores of labels.
-    verdict = course._compare_parts(story, {**decision, "found_parts": {}}, {"learnable": "yes", "says": []}, result)
+    verdict = course._compare_parts(
+        story, {**decision, "found_parts": {}}, {"learnable": "yes", "says": []}, result, ""
+    )
     assert (story.parts, verdict["warnings"]) == ([], [])
 
 

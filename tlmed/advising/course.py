@@ -294,7 +294,7 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     tested = story.answer["metrics"].get("auc") or {}
     network = story.answer["backbone"]
     verdict = judge_learnable(decision["found_auc"], tested, untried, story.curve, network)
-    story.verdict = _compare_parts(story, decision, verdict, METRICS_JSON.read(RunDir(path)))
+    story.verdict = _compare_parts(story, decision, verdict, METRICS_JSON.read(RunDir(path)), untried)
     story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
     story.next = list_next(story)
     story.sure = [
@@ -304,13 +304,12 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     ]
 
 
-def _compare_parts(story, decision, verdict, result) -> dict:
+def _compare_parts(story, decision, verdict, result, untried) -> dict:
     """Note how development and test images differ, in all and in each part; return the verdict with what that means."""
     found, tested, task = decision["found_auc"], result["metrics"]["auc"], story.data["task"]
     story.difference = measure_difference(found, tested)
     # A decision of an earlier version has no scores of parts.
     story.parts = join_parts(decision.get("found_parts", {}), list_parts(result))
-    untried = story.answer.get("untried", "")
     verdict = weigh_parts(verdict, story.parts, task)
     apart = say_apart(found, tested, story.difference, story.data["test_drawn"], untried)
     parts = [] if untried else say_parts_apart(story.parts, task)
