@@ -111,7 +111,7 @@ def main() -> None:
     text = table(header, rows)
     print(text)
     if options.page:
-        write_text(options.page, replace_block(options.page.read_text(), BEGIN, END, text))
+        write_text(options.page, replace_block(options.page.read_text(), text, BEGIN, END))
 
 
 if __name__ == "__main__":
