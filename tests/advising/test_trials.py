@@ -51,7 +51,7 @@ def test_the_auc_of_an_ensemble_is_that_of_its_networks_together(tmp_path):
             auc = {"value": value + shift, "low": value - 0.05, "high": value + 0.05, "method": "DeLong"}
             (folder / "recipe.json").touch()
             METRICS_JSON.write(folder, {"n": 40, "classes": ["a", "b"], "metrics": {"auc": auc}})
-    made = work.Work(*[None] * 4, Log(tmp_path), *[None] * 2, KFold(5), (1, 2), (), None, True)
+    made = work.Work(*[None] * 4, Log(tmp_path), *[None] * 2, KFold(5), (1, 2), (), None, True, 16)
     single = Attempt(THAWING, "thaw1", NETWORK, trial=trial)
     assert work.find_auc(made, single).value == pytest.approx(0.7)
     assert work.find_auc(made, dataclasses.replace(single, members=3)).value == pytest.approx(0.8)
