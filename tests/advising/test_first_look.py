@@ -8,7 +8,8 @@ import pytest
 
 from tests.advice_report.pasted_commands import parse_command
 from tests.gate.made_evidence import make_evidence
-from tlmed.advising.first_look import describe_images, refuse_errors
+from tlmed.advising.first_look import describe_images, find_asked_faults, refuse_errors
+from tlmed.advising.goals import read_goal
 from tlmed.advising.request import Request
 from tlmed.errors import CheckFailed
 from tlmed.recipe import load_recipe, override
@@ -43,6 +44,23 @@ def test_a_positive_class_whose_name_sounds_healthy_is_doubted_unless_it_was_ask
     (said,) = describe_images(images, request_for())["positive_doubts"]
     assert "`--positive abnormal`" in said
     assert describe_images(images, request_for("normal"))["positive_doubts"] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "goal", "said"),
+    [
+        ({"task": "ordinal"}, "auc", "`data.order` must name the classes from the lowest grade to the highest"),
+        ({"data.order": ("a", "c", "b")}, "quadratic_kappa", None),
+        ({}, "quadratic_kappa", "`--goal` quadratic_kappa needs grades"),
+        ({}, "sensitivity>=0.95", "needs two classes, because it decides the threshold between them. Received: 3 cl"),
+        ({}, "auc>=0.9", None),
+    ],
+)
+def test_what_does_not_go_with_the_classes_is_said_once_and_before_the_check(settings, goal, said, tmp_path):
+    table = make_images(np.arange(9) % 3, ["train"] * 9, classes=("a", "b", "c")).table
+    recipe = override(load_recipe("feature_extractor"), (), settings)
+    faults = find_asked_faults(Request(recipe, tmp_path, goal=read_goal(goal)), table)
+    assert [said in fault for fault in faults] == [True] * (said is not None)
 
 
 GATE = {"errors": 2, "error_kinds": {"near-copy": 2}}

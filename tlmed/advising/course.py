@@ -26,7 +26,6 @@ from tlmed.advising.first_look import (
     refuse_errors,
     refuse_taught,
 )
-from tlmed.advising.goals import KAPPA
 from tlmed.advising.joint_answers import join
 from tlmed.advising.part_scores import join_parts, list_parts, measure_difference, score_parts
 from tlmed.advising.probing import probe_all
@@ -51,7 +50,7 @@ from tlmed.run_files.advice_files import (
 from tlmed.run_files.advice_seal import BEGAN, SCORED, SEALED, now
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
-from tlmed.tasks import MULTI_LABEL, ORDINAL
+from tlmed.tasks import MULTI_LABEL
 from tlmed.voice import Voice
 from tlmed.words import count
 
@@ -120,11 +119,6 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
     digests = digest_images(subject.images)
     check_unchanged(diary.done.get("images"), digests, request.folder)
     story.data = describe_images(subject.images, request)
-    if request.goal.metric == KAPPA and story.data["task"] != ORDINAL:
-        raise InputError(
-            f"`--goal` {KAPPA} needs grades: `--set data.order=LOWEST,...,HIGHEST` or `--set task=ordinal`. "
-            f"Received: {story.data['task']} images."
-        )
     diary.note(images=digests)
     team = Team(request.folder / LOGS, request.skip_bad, screen, request.jobs, diary.note)
     try:

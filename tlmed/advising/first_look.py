@@ -12,6 +12,7 @@ import numpy as np
 from tlmed.advice_report import LENIENT, READING, keep_options
 from tlmed.advising.at_hand import read_networks
 from tlmed.advising.cures import suggest_cure
+from tlmed.advising.goals import KAPPA
 from tlmed.advising.image_sketches import sketch_images
 from tlmed.advising.part_scores import count_sides
 from tlmed.advising.request import Request
@@ -25,6 +26,8 @@ from tlmed.inspection import CHECK_JSON, CHECK_PAGE, Inquiry, Subject, open_subj
 from tlmed.inspection.inquiry import Course, inquire
 from tlmed.metrics import describe_default, positive_index
 from tlmed.pseudonyms import names_owner
+from tlmed.run.task_faults import find_task_faults
+from tlmed.tasks import ORDINAL
 from tlmed.voice import Voice
 from tlmed.words import count, join_names
 
@@ -68,7 +71,31 @@ def open_images(request: Request, voice: Voice) -> Subject:
             f"There must be images of two classes or more. Received: {subject.source} with "
             f"{join_names(subject.images.table.classes)} only."
         )
+    if faults := find_asked_faults(request, subject.images.table):
+        raise InputError(faults)
     return subject
+
+
+def find_asked_faults(request: Request, table: Table) -> list[str]:
+    """Return a sentence for all that was asked for and does not go with the classes, before the check takes its time.
+
+    Args:
+        request: What is asked for.
+        table: The images.
+    """
+    goal, task = request.goal, request.recipe.find_task(table.is_multi)
+    faults = []
+    if goal.metric == KAPPA and task != ORDINAL:
+        faults.append(
+            f"`--goal` {KAPPA} needs grades: `--set data.order=LOWEST,...,HIGHEST` or `--set task=ordinal`. "
+            f"Received: {task} images."
+        )
+    if goal.threshold is not None and not table.is_multi and len(table.classes) != 2:
+        faults.append(
+            f"`--goal` {goal.text} needs two classes, because it decides the threshold between them. "
+            f"Received: {count(len(table.classes), 'class')}."
+        )
+    return [*faults, *find_task_faults(request.recipe, table)]
 
 
 def refuse_taught(request: Request, images: ImageSet) -> None:
