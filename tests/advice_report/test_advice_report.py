@@ -27,6 +27,7 @@ from tlmed.advice_report.advice_sentences import (
     say_gate,
     say_goal,
     say_seal,
+    say_test_width,
     say_title,
     say_verdict,
 )
@@ -508,3 +509,21 @@ def test_two_classes_have_one_auc_and_no_section_of_each(pages):
     assert "Each class" not in pages["one-backbone"]
     assert say_title(make(COMPLETE)) == "There is something to learn."
     assert "its AUC is" in say_answer(make(change(ONE_BACKBONE, verdict={"learnable": "yes"})))[0]
+
+
+def test_no_claim_about_test_images_stands_without_their_copies():
+    copied = change(COMPLETE, answer={"copies": ["7 of 40 test images repeat an image of train, as the check found."]})
+    assert say_seal(make(COMPLETE))[-1].endswith("they took no part in the decision.")
+    assert say_seal(make(copied))[-1].endswith(
+        "they took no part in the decision, but copies of some did: 7 of 40 test images repeat an image of train, as "
+        "the check found."
+    )
+
+
+def test_the_width_of_the_test_interval_is_the_measured_one_once_there_is_one():
+    expected = "The 117 test images here would give an interval of about 0.2 from end to end."
+    foreseen = change(COMPLETE, curve={"test": {"images": 117, "width": 0.2, "says": [expected]}})
+    assert say_test_width(make(foreseen)) == [
+        "The 117 test images here gave an interval of the AUC of 0.092 from end to end."
+    ]
+    assert say_test_width(make({**foreseen, "answer": None})) == [expected]

@@ -210,3 +210,20 @@ def test_few_validation_images_are_said_with_what_they_choose(units, fewest, gro
     sentences = say_validation({"task": "single-label", "positive": "ill", "validation": found})
     assert [said in sentence and "and the threshold" in sentence for sentence in sentences] == [True] * bool(said)
     assert "threshold" not in str(say_validation({"task": "ordinal", "positive": None, "validation": found}))
+
+
+def test_how_few_validation_images_chose_in_what_was_tried_is_the_number_that_was_counted():
+    found = {"images": 15, "units": 15, "rarest": "ill", "fewest": 7, "grouped": False}
+    data = {"task": "single-label", "positive": "ill", "validation": found}
+    (said,) = say_validation(data, 33)
+    assert (
+        "only 15 validation images, and 7 images of 'ill' among them; in each fold of what was tried there were 33."
+        in said
+    )
+    assert "tried there" not in say_validation(data)[0]
+
+
+def test_what_more_images_bring_to_a_head_is_not_said_of_a_network_that_was_trained_further():
+    plain, further = (find_next(curve=curve(), answer={**ANSWER, "trained": trained})[0] for trained in (False, True))
+    assert "was trained further than such a head" in further["says"]
+    assert further["says"].startswith(plain["says"])

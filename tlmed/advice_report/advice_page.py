@@ -20,6 +20,7 @@ from tlmed.advice_report.advice_sentences import (
     say_goal,
     say_plainly,
     say_seal,
+    say_test_width,
     say_verdict,
 )
 from tlmed.advice_report.advice_tables import (
@@ -179,7 +180,7 @@ def _show_next(record) -> Markup:
         picture = draw(draw_forecast(curve), alt, caption)
     advised = [(NEXT.get(one["what"], begin_sentence(one["what"])), one["says"]) for one in steps]
     points = tabulate_curve(curve) if picture else None
-    sentences = (curve or {}).get("sentences", [])
+    sentences = [*curve.get("sentences", []), *say_test_width(record)] if curve else []
     return render("advice/next.html", advised=advised, picture=picture, points=points, sentences=sentences)
 
 

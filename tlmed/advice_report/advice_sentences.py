@@ -282,6 +282,15 @@ def say_cost(record: AdviceRecord) -> str:
     return f"{tried} {say_took(record.content)}"
 
 
+def say_test_width(record: AdviceRecord) -> list[str]:
+    """Return how wide the interval of the test AUC is; before it is measured, what the learning curve expects of it."""
+    found = (record.content.get("answer") or {}).get("metrics", {}).get(AUC, {})
+    if found.get("low") is None:
+        return list(record.content["curve"].get("test", {}).get("says", []))
+    images = count(record.content["answer"]["n"], "test image")
+    return [f"The {images} here gave an interval of the AUC of {number(found['high'] - found['low'])} from end to end."]
+
+
 def say_seal(record: AdviceRecord) -> list[str]:
     """Return when it was decided, and when the test images were scored; nothing where nothing is decided yet."""
     sealed = record.content.get("sealed")
@@ -291,7 +300,9 @@ def say_seal(record: AdviceRecord) -> list[str]:
     said = [f"What to advise was decided{by} and written to `{sealed['file']}`, whose SHA-256 is `{sealed['sha256']}`."]
     if not is_scored(sealed):
         return [*said, say_opening(sealed)]
+    copies = (record.content.get("answer") or {}).get("copies", [])
     after = "" if record.doubts else ", after that: they took no part in the decision"
+    after += f", but copies of some did: {copies[0].rstrip('.')}" if after and copies else ""
     began = sealed.get("opening_began_at")
     opened = f"opened from {say_time(began)} on, and scored by" if began else "scored by"
     return [*said, f"The test images were {opened} {say_time(sealed['test_scored_at'])}{after}."]

@@ -207,9 +207,9 @@ def _say_images(curve, answer) -> list[dict]:
             f"{thousandths(later['auc'])} for a linear head{_say_whose(curve)} with {later['times']} times as many "
             f"{kind} ({interval}), now {thousandths(now['auc'])}"
         )
-        said.append(
-            {"what": "images", "says": f"{_say_help(now, later)}: the learning curve expects an AUC of {expected}."}
-        )
+        further = " The answer was trained further than such a head, and may gain more or less."
+        text = f"{_say_help(now, later)}: the learning curve expects an AUC of {expected}."
+        said.append({"what": "images", "says": f"{text}{further if answer.get('trained') else ''}"})
     if answer["low"] is not None and answer["high"] - answer["low"] > _WIDE:
         said.append({"what": "images", "says": _say_width(answer)})
     return said
@@ -294,20 +294,22 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
     ]
 
 
-def say_validation(data: Mapping) -> list[str]:
+def say_validation(data: Mapping, tried: int | None = None) -> list[str]:
     """Return what few validation images do to the choice; nothing where there are many.
 
     Args:
         data: What `advice.json` says of the images.
+        tried: How many validation images chose in a fold of what was tried; None: not known.
     """
     found = data["validation"]
     if found["units"] >= _FEW_VALIDATION and found["fewest"] >= _FEW_OF_CLASS:
         return []
     kind, of = ("patient", f" of {count(found['units'], 'patient')}") if found["grouped"] else ("image", "")
+    there = "" if tried is None else f"; in each fold of what was tried there were {tried:,}"
     threshold = "" if data["task"] != MULTI_LABEL and data["positive"] is None else ", and the threshold"
     return [
         f"There are only {count(found['images'], 'validation image')}{of}, and {count(found['fewest'], kind)} of "
-        f"{found['rarest']!r} among them; in what was tried, about as few. Within each training they choose which "
+        f"{found['rarest']!r} among them{there}. Within each training they choose which "
         f"epoch and phase is kept{threshold}: other ones might choose otherwise. No score here is of images that chose "
         "within the same training, but which option did best depends a little on this luck, too."
     ]

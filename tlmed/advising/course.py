@@ -34,7 +34,7 @@ from tlmed.advising.recipe_file import write_recipe
 from tlmed.advising.request import Request
 from tlmed.advising.stories import Story, write_all
 from tlmed.advising.team import Team
-from tlmed.advising.work import Work, find_auc, read_results
+from tlmed.advising.work import Work, count_validation, find_auc, read_results
 from tlmed.errors import InputError, TlmedError
 from tlmed.recipe import Recipe, from_json, override
 from tlmed.run_files import METRICS_JSON
@@ -260,6 +260,7 @@ def _decide(work: Work, story: Story) -> dict:
         "judged": choice.judged.name,
         "found": dataclasses.asdict(choice.judged.score),
         "found_auc": dataclasses.asdict(find_auc(work, choice.judged)),
+        "validation": count_validation(work, choice.judged),
         "found_parts": {name: dataclasses.asdict(score) for name, score in parts.items()},
         "fingerprint": story.fingerprint,
     }
@@ -294,7 +295,7 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     story.sure = [
         *say_sure(story.steps, decision["found"], story.answer, untried),
         *say_difference(story.difference),
-        *say_validation(story.data),
+        *say_validation(story.data, decision.get("validation")),
     ]
 
 

@@ -168,6 +168,7 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "metrics": found["metrics"],
         **({"members": decision["members"]} if decision["path"] == ENSEMBLE else {}),
         **({"kept_phases": early} if early else {}),
+        "trained": any(phase.thaw != 0 for phase in recipe.phases),
         **({"copies": copies} if (copies := _say_copies(folder, found)) else {}),
     }
 

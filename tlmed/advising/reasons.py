@@ -59,12 +59,14 @@ def tell_story(story, choice: Choice) -> list[str]:
         story: The advice, as far as it got.
         choice: What was decided.
     """
+    errors = story.gate["errors"]
+    apart = "took no part" if not errors else f"took no part, unless by the {count(errors, 'error')} that were accepted"
     source, best, judged = story.request.recipe.data.source, choice.answer, choice.judged
     had = "it had" if choice.is_tried else f"it was not tried, and {judged.name} had"
     said = [
         f"Advice for {source}: {best.network.name}, {best.changes}.",
         f"Decided on {count(story.data['development'], 'development image')}, where {had} "
-        f"{describe_score(judged.score)}; the test images took no part. Every setting may be changed.",
+        f"{describe_score(judged.score)}; the test images {apart}. Every setting may be changed.",
         shlex.join(["tlmed", "train", str(story.request.folder / RECIPE_PY)]),
     ]
     if best.members > 1:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import statistics
 import time
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from tlmed.advising.trials import (
 )
 from tlmed.metrics.names import name_inline
 from tlmed.recipe import Recipe
-from tlmed.run_files import METRICS_JSON, TIMING_JSON, Metrics
+from tlmed.run_files import METRICS_JSON, SPLITS_CSV, TIMING_JSON, Metrics
 from tlmed.run_files.advice_files import DROPPED, STOPPED, UNTRIED
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
@@ -241,6 +242,12 @@ def read_results(work: Work, each: Attempt) -> list[Metrics]:
     folder = work.log.folder
     runs = each.trial.list_runs(folder) if each.members == 1 else each.trial.list_joint(folder)
     return [METRICS_JSON.read(run) for run in runs]
+
+
+def count_validation(work: Work, each: Attempt) -> int:
+    """Return how many validation images chose in a fold of an attempt: the median."""
+    runs = [SPLITS_CSV.read(run) for run in each.trial.list_runs(work.log.folder)]
+    return round(statistics.median(sum(row["split"] == "val" for row in rows) for rows in runs))
 
 
 def find_auc(work: Work, each: Attempt) -> Score:

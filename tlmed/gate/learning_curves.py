@@ -64,8 +64,9 @@ def forecast(evidence: Evidence, width: float = 0.05) -> Checked:
         - `needed`: the `width`, the `auc` that is expected, how many test `images` give it if they are independent
           (Hanley & McNeil 1982), and `images_by_groups` and `groups` if they have groups like the training images,
           whose scores are `alike` (a correlation), so that `design` times as many are needed;
-        - `test`: how many `images` the test split has, and the `width` of the interval that they give;
-        - `sentences`: the same in words.
+        - `test`: how many `images` the test split has, the `width` of the interval that they would give, and what it
+          `says` of that: only where it is not measured;
+        - `sentences`: the rest in words.
     """
     owners = find_owners(evidence)
     trained = np.flatnonzero(np.asarray(evidence.splits) == "train")
@@ -93,6 +94,7 @@ def forecast(evidence: Evidence, width: float = 0.05) -> Checked:
         **_describe_curve(points, len(trained) / len(chosen)),
         **_describe_test((questions, whose), points, width, _count_tested(evidence, names), random),
     }
+    figures["test"]["says"] = _say_test(figures)
     return Checked(NAME, figures=figures | {"sentences": _say(figures)}, unchecked=tuple(left))
 
 
@@ -236,7 +238,7 @@ def _correlate(influences) -> np.ndarray:
 
 def _say(figures: Mapping) -> list[str]:
     """Return the figures as sentences."""
-    last, metric, needed, test = figures["points"][-1], figures["metric"], figures["needed"], figures["test"]
+    last, metric, needed = figures["points"][-1], figures["metric"], figures["needed"]
     said = [
         f"A linear head on the features, fitted on {last['n']:,} training images and tested on others, has "
         f"{_a(metric)} of {thousandths(last['auc'])} (95 % interval {_range(last)})."
@@ -253,13 +255,22 @@ def _say(figures: Mapping) -> list[str]:
             f"If they have groups like the training images, it needs about {needed['images_by_groups']:,} images of "
             f"{needed['groups']:,} groups."
         )
-    if test["images"]:
-        said.append(
-            f"The {count(test['images'], 'test image')} here would give one of about {thousandths(test['width'])}."
-            if test["width"] is not None
-            else f"The {count(test['images'], 'test image')} here cannot give one: a class or label is missing in them."
-        )
     return said
+
+
+def _say_test(figures: Mapping) -> list[str]:
+    """Say how wide the interval of the test images at hand would be; nothing where there are none."""
+    test, needed = figures["test"], figures["needed"]
+    if not test["images"]:
+        return []
+    images = count(test["images"], "test image")
+    if test["width"] is None:
+        return [f"The {images} here cannot give an interval: a class or label is missing in them."]
+    like = ", if they have groups like the training images" if needed["images_by_groups"] > needed["images"] else ""
+    return [
+        f"The {images} here would give an interval of about {thousandths(test['width'])} from end to end{like}, for an "
+        f"AUC of {thousandths(needed['auc'])}."
+    ]
 
 
 def _a(metric) -> str:

@@ -91,7 +91,7 @@ def show_forecast(figures: Mapping) -> Markup:
     alt = "Learning curve: AUC against the number of training images. The sentences below have the numbers."
     caption = "Dots: measured, with 95 % intervals; diamonds: forecast, with 90 % intervals; line: fitted"
     picture = draw(draw_forecast(figures), alt, caption)
-    return render("check/forecast.html", picture=picture, sentences=figures["sentences"])
+    return render("check/forecast.html", picture=picture, sentences=[*figures["sentences"], *figures["test"]["says"]])
 
 
 def show_views(figures: Mapping) -> Markup:

@@ -183,6 +183,7 @@ class Answer(TypedDict, total=False):
     n: Required[int]
     groups: int | None  # of the test images; None where the data name none
     members: int  # of an ensemble
+    trained: bool  # whether more than a head on frozen features was trained
     kept_phases: list[str]  # of each network whose result is not that of its last phase
     metrics: dict[str, Entry]
 
