@@ -753,9 +753,9 @@ def test_an_interval_that_holds_every_value_is_marked(tmp_path):
 
     edit(folder / "metrics.json", change)
     page = write_report(folder).read_text()
-    assert "95 %: 0.0003 to 0.99951, which says nothing" in page
+    assert "95 %: 0.000 to 1.000, which says nothing" in page
     assert page.count("<em>says nothing</em>") == 3  # accuracy stands beside the baselines too
-    assert "0.0003 to 0.99951<br><em>says nothing</em>" in page
+    assert "0.000 to 1.000<br><em>says nothing</em>" in page
     assert re.search("-1.000 to 1.000 <span class=.bar.>[^\n]*?</span><br><em>says nothing</em>", page)
     assert "0.001 to 1.000 <" in page
 
@@ -920,12 +920,12 @@ def test_no_number_near_0_or_1_looks_like_a_certainty(tmp_path):
     assert "closest to the threshold of 0.00022 for malignant" in text
     assert "which is the threshold of 0.00022." in text
     assert "MetricAt 0.00022At 0.5" in text
-    assert "NPV0.999720.99964 to 1.000" in text
-    assert "PPV0.000410.000 to 0.002" in text
+    assert "NPV0.999720.99964 to 1.00000" in text
+    assert "PPV0.000410.00000 to 0.00200" in text
     assert "(0.99983; malignant 0.00017)" in text
     lines = "\n".join(describe_metrics(json.loads((folder / "metrics.json").read_text())))
     assert "Threshold of malignant: 0.00022 (" in lines
-    assert "npv                0.99972  (0.99964 to 1.000)" in lines
+    assert "npv                0.99972  (0.99964 to 1.00000)" in lines
 
 
 def test_uncertain_is_at_the_threshold_and_the_page_says_so(tmp_path):
