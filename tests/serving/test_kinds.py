@@ -154,6 +154,15 @@ def test_a_volume_has_one_answer_where_the_run_pools_and_one_for_each_plane_wher
     assert post(client, files[0].read_bytes()).json()["notes"] == []
 
 
+def test_a_run_that_is_deleted_meanwhile_is_answered_by_as_before(open_client, finished, images, tmp_path):
+    shutil.copytree(finished.path, tmp_path / "run")
+    _, client = open_client(RunDir(tmp_path / "run"))
+    shutil.rmtree(tmp_path / "run")
+    reply = post(client, pick(images)[0].read_bytes(), explain=True)
+    assert (reply.status_code, reply.json()["explained"]["method"]) == (200, "grad-cam, last block")
+    assert client.get("/model").status_code == 200
+
+
 def test_a_run_of_tiles_and_a_changed_run_are_refused(finished, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(finished.path, other)

@@ -139,19 +139,21 @@ class Explained:
 
 @dataclass(frozen=True, eq=False)
 class ServedRun:
-    """A run whose networks are in memory and compiled.
+    """A run whose networks are in memory and compiled; nothing of its files is read any more.
 
     Attributes:
         panel: What answers.
         voters: The networks with a share.
         jury: What they know of their training images.
         limits: What of an upload is decoded.
+        usual: How many values training images usually have; None where the run did not record it.
     """
 
     panel: Panel
     voters: tuple[Voter, ...]
     jury: Jury
     limits: Limits
+    usual: Mapping[str, int] | None
 
     @property
     def classes(self) -> Sequence[str]:
@@ -172,11 +174,6 @@ class ServedRun:
     def is_multi(self) -> bool:
         """Tell whether an image may have several labels."""
         return self.task == MULTI_LABEL
-
-    @cached_property
-    def usual(self) -> Mapping[str, int] | None:
-        """Return how many values training images usually have."""
-        return read_usual(self.panel.first.run)
 
     @cached_property
     def explainer(self) -> Explainer:
@@ -301,7 +298,7 @@ def open_served(run: RunDir, engine: str, limits: Limits, warn: Callable[[str], 
     for (member, _), voter in zip(asked, voters, strict=True):
         # The first image would pay for what first use makes, and find what does not fit.
         jury.note(member, voter(np.zeros((1, *voter.rule.size, 3), np.uint8))[0])
-    return ServedRun(panel, voters, jury, limits)
+    return ServedRun(panel, voters, jury, limits, read_usual(panel.first.run))
 
 
 def _make_voter(rule: PixelRule, share: float, scorer: Scorer, engine: str) -> Voter:
