@@ -19,7 +19,7 @@ UNEVEN = 5  # the ratio of classes from which on the rarest of several was found
 FEW_UNITS = 100
 # Fields that decide how classes are weighed, or from which score on a class is predicted.
 _BALANCING = {"class_weight", "sampling", "threshold", "costs", "cost_ratio", "prevalence", "logit_adjustment"}
-_STEPS, _EPOCHS = 140, (8, 16)  # of what trains blocks of a network; twice as many gained nothing, half as many lost
+_STEPS, _EPOCHS = 140, (8, 16)  # of what trains blocks of a network
 _TRAINING_SHARE = 0.8  # of development images, about: others validate, and a part judges what is tried
 _VIEWS = 4  # versions of a training image; each passes through the frozen part once
 _PAGE = "docs/imbalance.md of tlmed"
@@ -216,8 +216,8 @@ def _rule_epochs(found: Fingerprint, batch_size) -> Rule:
     epochs = choose_epochs(found.images, batch_size)
     says = (
         f"What trains blocks of the network passes {epochs} times over the images, in some "
-        f"{epochs * _count_steps(found.images, batch_size):,} steps. More passes gained nothing where {_EPOCHS[0]} "
-        f"of them are about {_STEPS} steps or more; where they are fewer, up to {_EPOCHS[1]} are made."
+        f"{epochs * _count_steps(found.images, batch_size):,} steps. Twice as many gained nothing on average "
+        f"where {_EPOCHS[0]} are about {_STEPS} steps or more; where they are fewer, up to {_EPOCHS[1]} are made."
     )
     return Rule("epochs", says, "benchmarks/advice_epochs.py of tlmed")
 
