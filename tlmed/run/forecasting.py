@@ -11,9 +11,9 @@ from tlmed.run.preparation import foresee
 # Measured with MobileNetV2 and LeNet5 on two cores, in a process that has trained before.
 START_SECONDS = 3.0  # building, reading images that are known, scores
 PHASE_SECONDS = 1.0  # before a phase takes its first step
-GRAPH_SECONDS = 0.14  # likewise, for each layer that it trains
+GRAPH_SECONDS = 0.09  # likewise, for each layer that it trains
 # Of a step of training, for each layer that it trains, however small the images: its operations must be begun.
-LAYER_SECONDS = 0.0008
+LAYER_SECONDS = 0.0005
 EXAMPLES_SECONDS = 2.0  # pictures that explain examples
 BASELINES_SECONDS = 8.0
 BACKWARD = 2.0  # operations of a gradient, for each operation of the pass before it
