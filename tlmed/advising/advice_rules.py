@@ -216,8 +216,9 @@ def _rule_epochs(found: Fingerprint, batch_size) -> Rule:
     epochs = choose_epochs(found.images, batch_size)
     says = (
         f"What trains blocks of the network passes {epochs} times over the images, in some "
-        f"{epochs * _count_steps(found.images, batch_size):,} steps. Twice as many gained nothing on average "
-        f"where {_EPOCHS[0]} are about {_STEPS} steps or more; where they are fewer, up to {_EPOCHS[1]} are made."
+        f"{epochs * _count_steps(found.images, batch_size):,} steps. The aim is about {_STEPS} steps, "
+        f"in {_EPOCHS[0]} passes at least and {_EPOCHS[1]} at most: twice as many gained nothing on average, and fewer "
+        "were not enough."
     )
     return Rule("epochs", says, "benchmarks/advice_epochs.py of tlmed")
 

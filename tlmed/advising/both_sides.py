@@ -12,7 +12,8 @@ _LEVEL = 0.05  # of the test that two AUCs differ
 _NAMED = 5  # parts in a sentence
 _GIVEN = (
     "The test split was given, so look for what sets it apart: labels that were given otherwise, another scanner or "
-    "hospital, other patients. How frequent each class is cannot be the reason: an AUC does not depend on it."
+    "hospital, other patients. How frequent each of two classes is cannot be the reason: their AUC does not depend on "
+    "it."
 )
 _DRAWN = (
     "The test images were drawn at random from the same images, so that other labels or another scanner are no "
@@ -40,7 +41,7 @@ def say_apart(found: Mapping, tested: Mapping, difference: Mapping | None, drawn
         drawn: Whether tlmed drew the test images from all.
         untried: Whose AUC `found` is, where what was decided was not tried on development images.
     """
-    if not is_apart(difference) or (untried and difference["value"] < 0):  # a better training is no contradiction
+    if not is_apart(difference):
         return []
     whose = f" (of {untried}, as the answer itself was not tried there)" if untried else ""
     both = f"the AUC is {show_score(found)} on development images{whose} and {show_score(tested)} on test images"
@@ -75,15 +76,25 @@ def say_parts_apart(parts: Sequence[Mapping], task: str) -> list[str]:
     ]
 
 
-def say_difference(difference: Mapping | None) -> list[str]:
-    """Return how well the two agree, for how sure an advice is; nothing where that is not known."""
+def say_difference(difference: Mapping | None, untried: str = "") -> list[str]:
+    """Return how well the two agree, for how sure an advice is; nothing where that is not known.
+
+    Args:
+        difference: As `leave_gain_out` returns it.
+        untried: Likewise, whose AUC on development images there is.
+    """
     if difference is None:
-        return []
+        return [_say_other(untried)] if untried else []
     beyond = "more" if is_apart(difference) else "no more"
-    return [
-        f"The AUC on development images less that on test images is {show_score(difference)}: {beyond} than "
-        "chance explains."
-    ]
+    said = f"The AUC on development images less that on test images is {show_score(difference)}: {beyond} than "
+    return [f"{said}chance explains{f', although the first is that of {untried}' if untried else ''}."]
+
+
+def _say_other(untried) -> str:
+    return (
+        f"On development images there are scores of {untried} alone, which is another network than the answer: how "
+        "these differ from the scores on test images says nothing of the images."
+    )
 
 
 def weigh_parts(verdict: Mapping, parts: Sequence[Mapping], task: str) -> dict:

@@ -84,7 +84,7 @@ def score_parts(results: Sequence[Metrics], division: KFold, sides: Mapping[str,
     }
 
 
-def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping]) -> list[dict]:
+def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping], untried: str = "") -> list[dict]:
     """Return what `advice.json` says of each part: both scores, whether they show anything, and their difference.
 
     The p-values of the differences are corrected for their number.
@@ -92,6 +92,7 @@ def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping]
     Args:
         development: Scores of parts, by name.
         tested: Those of the answer on test images.
+        untried: Whose the first are, where the answer was not tried on development images.
     """
     parts = [
         {
@@ -99,7 +100,7 @@ def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping]
             "development": development[name],
             "test": {"method": None, **test},
             "shown": _is_above_chance(development[name]) and _is_above_chance(test),
-            "difference": measure_difference(development[name], test),
+            "difference": leave_gain_out(measure_difference(development[name], test), untried),
         }
         for name, test in tested.items()
         if name in development
@@ -120,3 +121,15 @@ def measure_difference(development: Mapping, tested: Mapping) -> dict | None:
     if None in (development["low"], tested.get("low")):
         return None
     return compare_independent(development, tested)
+
+
+def leave_gain_out(difference: Mapping | None, untried: str) -> dict | None:
+    """Return how two AUCs differ; None where the test images have the higher one and it is that of another network.
+
+    A better training is no contradiction, and a p-value of it would say nothing of the images.
+
+    Args:
+        difference: The AUC on development images less that on test images.
+        untried: Whose AUC the first is, where what was decided was not tried on development images.
+    """
+    return None if difference is None or (untried and difference["value"] < 0) else dict(difference)

@@ -249,7 +249,10 @@ def _say(figures: Mapping) -> list[str]:
         for one in figures["forecast"]
     ]
     wide = f"a 95 % interval of {thousandths(needed['width'])} or less from end to end"
-    said.append(f"For {wide}, a test needs about {needed['images']:,} images, if they are independent of each other.")
+    said.append(
+        f"For {wide}, at an AUC of {thousandths(needed['auc'])}, a test needs about {needed['images']:,} images, if "
+        "they are independent of each other."
+    )
     if needed["images_by_groups"] > needed["images"]:
         said.append(
             f"If they have groups like the training images, it needs about {needed['images_by_groups']:,} images of "
