@@ -225,6 +225,8 @@ def test_an_exported_model_answers_as_the_run_does(name, run, images, tmp_path):
     np.testing.assert_allclose(calibrated, alone.calibrate(answers["scores"], facts), atol=1e-5)
     assert not np.allclose(calibrated, answers["scores"], atol=1e-3)
     assert describe_export(found)[0].startswith(f"{form.file}: run on 12 test images")
+    told = any("INFERENCE_PRECISION_HINT=f32" in line for line in describe_export(found))
+    assert told == (name == "openvino") == ("runtime_settings" in facts)
     assert str(images) not in (tmp_path / "out" / "model.json").read_text()
 
 

@@ -196,6 +196,9 @@ def describe_export(exported: Exported) -> list[str]:
         )
     if facts["input"]["shape"][0] == 1:
         lines.append(f"{_NAMES[form]} takes one image at a time.")
+    if settings := facts.get("runtime_settings"):
+        told = ", ".join(f"{name}={value}" for name, value in settings.items())
+        lines.append(f"Tell {_NAMES[form]} {told}: else some processors compute in shorter numbers, and scores move.")
     if not facts["calibration"]["in_graph"]:
         lines.append("Calibrated probabilities are not in the graph: `calibrate` in `read_images.py` computes them.")
     return lines

@@ -28,6 +28,7 @@ def describe_model(panel: Panel, form: Format) -> dict:
         "format": form.name,
         "file": form.file,
         "input": {"shape": shape, "dtype": form.dtype, "values": "RGB, 0 to 255, not scaled"},
+        **({"runtime_settings": dict(form.settings)} if form.settings else {}),
         "pixels": {**rule.to_json(), "rule": RULE, "channels": panel.recipe.data.channels},
         **answers,
         "calibration": {**answers["calibration"], "in_graph": form.calibrates},

@@ -23,6 +23,8 @@ from tlmed.words import join_names
 EXTRA = "export"
 BATCH_SIZE = 32
 _OPSET = 18  # the newest that tf2onnx writes
+# A file cannot ask for it, and processors that can compute in bfloat16 do so by default.
+_OPENVINO_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
 INT8, FLOAT16 = QUANTIZED = ("int8", "float16")
 Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
@@ -44,6 +46,7 @@ class Format:
             images, and returns what `model.json` says of it.
         write_hybrid: Writes a graph of features with the classifier of a run, whose scores have a temperature; None: it
             has no such classifiers.
+        settings: What its runtime must be told to compute as the run does.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Format:
     calibrates: bool = True
     shorter: Mapping[str, Callable[[Graph, Path, np.ndarray], dict]] = field(default_factory=dict)
     write_hybrid: Callable[[Graph, Path, RunDir, float], None] | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def check_possible(self, quantize: str | None = None) -> None:
         """Refuse a format whose packages are missing, or that has no such numbers.
@@ -170,8 +174,7 @@ def _write_openvino_float16(graph: Graph, path: Path, images: np.ndarray) -> dic
 
 def _open_openvino(path: Path) -> Run:
     openvino = import_openvino()
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}  # otherwise processors with AMX compute in bfloat16
-    model = openvino.Core().compile_model(path, "CPU", settings)
+    model = openvino.Core().compile_model(path, "CPU", _OPENVINO_SETTINGS)
     names = [output.get_any_name() for output in model.outputs]
     return _in_batches(lambda images: dict(zip(names, model(images).values(), strict=True)))
 
@@ -201,6 +204,7 @@ FORMATS = {
         Format(
             *("openvino", "model.xml", ("openvino",), _write_openvino, _open_openvino),
             shorter={FLOAT16: _write_openvino_float16},
+            settings=_OPENVINO_SETTINGS,
         ),
         Format("keras", "model.keras", (), _write_keras, _open_keras, dtype="float32", calibrates=False),
     )
