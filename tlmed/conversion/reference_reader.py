@@ -110,10 +110,9 @@ def _show(file, window):
 def _check_dicom(file):
     """Refuse what is not a single gray frame of 9 to 16 bits that a straight line shows."""
     _take_number(file, "PixelPaddingValue")  # not needed here; one that is damaged tells of damage elsewhere
-    tables = ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence")
+    tables = ("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence")  # empty ones say nothing
     groups = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-    plain = not any(file.get(name) for name in (*tables, *groups))  # empty ones say nothing
-    plain = plain and "FloatPixelData" not in file and "DoubleFloatPixelData" not in file
+    plain = not any(map(file.get, tables + groups)) and not {"FloatPixelData", "DoubleFloatPixelData"} & {*file.dir()}
     plain = plain and file.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2") and file.SamplesPerPixel == 1
     plain = plain and str(file.get("VOILUTFunction") or "LINEAR").strip().upper() == "LINEAR"
     plain = plain and str(file.get("PresentationLUTShape") or "").strip().upper() in ("", "IDENTITY", "INVERSE")
@@ -135,8 +134,7 @@ def _decode(file):
 
 def _take_number(file, name):
     """Return the first number of an element, or None."""
-    found = np.ravel(file.get(name)) if file.get(name) is not None else ()
-    value = None if not len(found) or found[0] is None else float(found[0])
+    value = next((float(one) for one in np.ravel(file.get(name))[:1] if one is not None), None)
     if value is not None and not abs(value) <= 1e30:
         raise Unread(f"its {name} is no number that can be used")
     return value
