@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from advise import ROWS as OTHERS
-from advise import Draw, call, read_auc
-from head_ways import SETS, add_row, read_rows, write_list
+from advise import Draw, call, list_draws, read_auc
+from head_ways import SETS, add_row, read_rows
 from result_tables import replace_block, table
 
 from tlmed.recipe import read_recipe
@@ -95,15 +95,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="height and width of the images, in pixels")
     parser.add_argument("--most", type=int, default=800, help="images of a set, drawn by patient")
     parser.add_argument("--out", type=Path, default=Path("docs/advise.md"), help="the document with the two marks")
+    parser.set_defaults(budget="none")
     asked = parser.parse_args()
-    sets = [each for each in SETS if asked.data and each.name in asked.sets]
-    for chosen, seed, epochs in itertools.product(sets, asked.seeds, asked.epochs):
-        place = f"{chosen.name}-{asked.most}"
-        key = dict(zip(KEYS, map(str, (chosen.name, asked.most, asked.size, seed, epochs)), strict=True))
+    for draw, epochs in itertools.product(list_draws(asked) if asked.data else (), asked.epochs):
+        own = (draw.chosen.name, asked.most, asked.size, draw.seed, epochs)
+        key = dict(zip(KEYS, map(str, own), strict=True))
         if any(key.items() <= row.items() for row in read_all()):
             continue
-        source = write_list(chosen, asked.data, asked.runs / "images" / place, asked.most)
-        draw = Draw(chosen, source, asked.size, seed, "none", asked.runs / f"{place}-{asked.size}-{seed}")
         row = key | measure(draw, epochs)
         add_row(row, ROWS, COLUMNS)
         print(row, flush=True)

@@ -377,7 +377,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/advise.md"), help="the document with the two marks")
     options = parser.parse_args()
     if options.data:
-        draws = _list_draws(options)
+        draws = list_draws(options)
         for row in run_all(draws, options.most, options.recipes, options.only):
             print(row, flush=True)
         pair_all(draws, options.most, options.recipes)
@@ -387,7 +387,12 @@ def main() -> None:
         write_text(options.out, replace_block(document, block, BEGIN, END))
 
 
-def _list_draws(options) -> list[Draw]:
+def list_draws(options: argparse.Namespace) -> list[Draw]:
+    """Return the draws that are asked for; the images of each set are copied where they are not there yet.
+
+    Args:
+        options: `sets`, `seeds`, `size`, `most`, `budget`, and the folders `data` and `runs`.
+    """
     draws = []
     for seed, chosen in itertools.product(options.seeds, (each for each in SETS if each.name in options.sets)):
         place = f"{chosen.name}-{options.most or 'all'}"

@@ -80,7 +80,7 @@ def say_difference(difference: Mapping | None, untried: str = "") -> list[str]:
     """Return how well the two agree, for how sure an advice is; nothing where that is not known.
 
     Args:
-        difference: As `leave_gain_out` returns it.
+        difference: As `measure_difference` returns it.
         untried: Likewise, whose AUC on development images there is.
     """
     if difference is None:

@@ -27,7 +27,7 @@ from tlmed.advising.first_look import (
     refuse_taught,
 )
 from tlmed.advising.joint_answers import join
-from tlmed.advising.part_scores import join_parts, leave_gain_out, list_parts, measure_difference, score_parts
+from tlmed.advising.part_scores import join_parts, list_parts, measure_difference, score_parts
 from tlmed.advising.probing import probe_all
 from tlmed.advising.reasons import give_reasons, tell_story
 from tlmed.advising.recipe_file import write_recipe
@@ -302,7 +302,7 @@ def _open(work: Work, story: Story, decision: dict) -> None:
 def _compare_parts(story, decision, verdict, result, untried) -> dict:
     """Note how development and test images differ, in all and in each part; return the verdict with what that means."""
     found, tested, task = decision["found_auc"], result["metrics"]["auc"], story.data["task"]
-    story.difference = leave_gain_out(measure_difference(found, tested), untried)
+    story.difference = measure_difference(found, tested, untried)
     # A decision of an earlier version has no scores of parts.
     story.parts = join_parts(decision.get("found_parts", {}), list_parts(result), untried)
     verdict = weigh_parts(verdict, story.parts, task)

@@ -100,7 +100,7 @@ def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping]
             "development": development[name],
             "test": {"method": None, **test},
             "shown": _is_above_chance(development[name]) and _is_above_chance(test),
-            "difference": leave_gain_out(measure_difference(development[name], test), untried),
+            "difference": measure_difference(development[name], test, untried),
         }
         for name, test in tested.items()
         if name in development
@@ -116,20 +116,18 @@ def _is_above_chance(entry) -> bool:
     return entry["low"] is not None and entry["low"] > CHANCE
 
 
-def measure_difference(development: Mapping, tested: Mapping) -> dict | None:
-    """Return how far an AUC on development images lies above that on test images; None where one has no interval."""
-    if None in (development["low"], tested.get("low")):
-        return None
-    return compare_independent(development, tested)
+def measure_difference(development: Mapping, tested: Mapping, untried: str = "") -> dict | None:
+    """Return how far an AUC on development images lies above that on test images; None where one has no interval.
 
-
-def leave_gain_out(difference: Mapping | None, untried: str) -> dict | None:
-    """Return how two AUCs differ; None where the test images have the higher one and it is that of another network.
-
-    A better training is no contradiction, and a p-value of it would say nothing of the images.
+    None, too, where the test images have the higher one and it is that of another network: a better training is no
+    contradiction, and a p-value of it would say nothing of the images.
 
     Args:
-        difference: The AUC on development images less that on test images.
+        development: The AUC on development images.
+        tested: That of the answer on test images.
         untried: Whose AUC the first is, where what was decided was not tried on development images.
     """
-    return None if difference is None or (untried and difference["value"] < 0) else dict(difference)
+    if None in (development["low"], tested.get("low")):
+        return None
+    found = compare_independent(development, tested)
+    return None if untried and found["value"] < 0 else found
