@@ -328,6 +328,6 @@ def write_sample(folder, content):
         (folder / "recipe.py").write_text(RECIPE)
         digest = hashlib.sha256(RECIPE.encode()).hexdigest()
         decision = {"version": "0.1.0", "at": content["sealed"]["at"], "path": "run", "recipe_sha256": digest}
-        content["sealed"]["sha256"] = seal_decision(folder, decision)
+        seal_decision(folder, decision, lambda digest: content["sealed"].update(sha256=digest))
     write_advice(folder, content)
     return folder

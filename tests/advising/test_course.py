@@ -12,7 +12,6 @@ from tlmed.advising import course, first_look
 from tlmed.advising.at_hand import read_networks
 from tlmed.advising.development_fingerprint import Fingerprint
 from tlmed.advising.diary import open_diary
-from tlmed.advising.opening import check_sealed
 from tlmed.advising.request import Request
 from tlmed.errors import InputError
 from tlmed.recipe import load_recipe
@@ -96,8 +95,7 @@ def test_the_seal_and_the_opening_are_written_down_before_the_answer_is_trained(
         (request.folder / "recipe.py").write_text("")
         digest = hashlib.sha256(b"").hexdigest()
         decision = {"at": now(), "recipe_sha256": digest, "steps": [], "experience": None, "attempt": "", "recipe": {}}
-        seal_decision(request.folder, decision)
-        check_sealed(diary)
+        seal_decision(request.folder, decision, lambda digest: diary.note(sealed=digest, decided=decision["at"]))
         work = SimpleNamespace(request=request, diary=diary, screen=Silent())
         with pytest.raises(KeyboardInterrupt):
             course._open(work, course.Story(request, diary), decision)

@@ -1,6 +1,8 @@
 import dataclasses
 import hashlib
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,11 +12,12 @@ from tlmed.advising.attempts import Attempt, Log
 from tlmed.advising.diary import open_diary
 from tlmed.advising.first_look import check_unchanged
 from tlmed.advising.goals import read_goal
-from tlmed.advising.opening import check_seal, check_sealed
+from tlmed.advising.opening import check_seal, recall_sealed, seal
 from tlmed.advising.request import Request, refuse_decided
 from tlmed.errors import InputError
 from tlmed.recipe import load_recipe
-from tlmed.run_files.advice_files import read_state, seal_decision
+from tlmed.run_files.advice_files import digest_decision, read_state
+from tlmed.run_files.advice_seal import now, read_seal
 
 
 @pytest.fixture
@@ -112,19 +115,63 @@ def test_test_images_stay_closed_for_a_recipe_that_was_not_sealed(tmp_path):
     check_seal(tmp_path, {"recipe_sha256": hashlib.sha256(b"decided\n").hexdigest()})
 
 
+def decide(diary):
+    """Seal a decision, as an advice does; it is of a recipe whose code is empty."""
+    trial = SimpleNamespace(recipe=load_recipe("feature_extractor"))
+    work = SimpleNamespace(request=SimpleNamespace(folder=diary.folder), diary=diary, base=trial.recipe)
+    return seal(work, SimpleNamespace(trial=trial, members=1, name="probe"), "", {})
+
+
 def test_a_decision_that_was_changed_after_it_was_sealed_is_refused(request_here):
     with open_diary(request_here) as diary:
-        seal_decision(diary.folder, {"at": "2026-01-01T00:00:00+00:00", "path": "run", "recipe_sha256": "a" * 64})
-        check_sealed(diary)
+        assert recall_sealed(diary) is None
+        decision = decide(diary)
     with open_diary(request_here) as diary:
-        check_sealed(diary)
+        assert recall_sealed(diary) == decision
         file = diary.folder / "decision.json"
-        file.write_text(file.read_text().replace("2026-01-01", "2025-01-01"))
+        file.write_text(file.read_text().replace("probe", "whole"))
         with pytest.raises(InputError, match="one that was sealed"):
-            check_sealed(diary)
+            recall_sealed(diary)
+        diary.note(opening=now())
         file.unlink()
         with pytest.raises(InputError, match="which is gone"):
-            check_sealed(diary)
+            recall_sealed(diary)
+
+
+def test_a_process_that_ends_while_it_seals_leaves_nothing_that_another_file_could_stand_for(request_here, monkeypatch):
+    file = request_here.folder / "decision.json"
+    with pytest.raises(KeyboardInterrupt), open_diary(request_here) as diary:
+        noted, note = [], diary.note
+
+        def stop(**parts):  # right after the digest is written down
+            note(**parts)
+            noted.append(file.exists())
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(diary, "note", stop)
+        try:
+            decide(diary)
+        finally:
+            monkeypatch.setattr(diary, "note", note)
+    assert noted == [False]
+    assert read_seal(request_here.folder) is None
+    with open_diary(request_here) as diary:
+        assert recall_sealed(diary) is None  # nothing was opened, so it decides anew
+        file.write_text(json.dumps({"at": now(), "attempt": "of somebody else"}))
+        with pytest.raises(InputError, match="one that was sealed"):
+            recall_sealed(diary)
+        file.unlink()
+        assert decide(diary) == recall_sealed(diary)
+    assert read_seal(request_here.folder)["sha256"] == digest_decision(request_here.folder)
+
+
+def test_a_decision_of_which_nothing_was_noted_is_not_taken_for_a_sealed_one(request_here):
+    with open_diary(request_here) as diary:
+        decide(diary)
+        for noted in ("sealed", "decided"):
+            del diary.done[noted]
+        with pytest.raises(InputError, match=r"decision\.json, of which `state\.json` notes nothing"):
+            recall_sealed(diary)
 
 
 def test_the_time_of_a_step_is_that_of_the_work_and_not_of_its_trainings():

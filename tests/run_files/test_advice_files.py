@@ -101,14 +101,16 @@ def test_a_folder_without_an_advice_is_refused(tmp_path):
 def test_the_seal_is_what_other_programs_compute(tmp_path):
     assert digest_decision(tmp_path) == ""
     decided = {"at": "2026-11-27T22:40:00+00:00", "path": "run", "recipe_sha256": "0" * 64}
-    seal = seal_decision(tmp_path, decided)
-    file = tmp_path / "decision.json"
+    file, noted = tmp_path / "decision.json", []
+    seal_decision(tmp_path, decided, lambda digest: noted.append((digest, file.exists())))
+    ((seal, was_there),) = noted
+    assert not was_there
     assert seal == hashlib.sha256(file.read_bytes()).hexdigest()
     assert subprocess.check_output(["sha256sum", file], text=True).split()[0] == seal
     assert read_decision(tmp_path) == decided
     file.write_text(file.read_text().replace("run", "ensemble"))
     assert digest_decision(tmp_path) != seal
-    seal_decision(tmp_path, {"at": "noon"})
+    seal_decision(tmp_path, {"at": "noon"}, noted.append)
     with pytest.raises(InputError, match="`at` is no time"):
         read_decision(tmp_path)
 

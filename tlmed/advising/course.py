@@ -41,11 +41,9 @@ from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import (
     DECISION_JSON,
     TRIED,
-    digest_decision,
     is_advice,
     is_complete_advice,
     read_advice_json,
-    read_decision,
 )
 from tlmed.run_files.advice_seal import BEGAN, SCORED, SEALED, now
 from tlmed.rundir import RunDir
@@ -136,7 +134,7 @@ def _tell(story: Story, screen: Screen, voice: Voice) -> None:
             screen.say(f"Rule, {rule['name']}: {rule['says']} [{rule['source']}]")
         diary.stamp(LOOK)
         work = _begin(story, team, screen)
-        decision = _recall_decision(diary) or _decide(work, story)
+        decision = opening.recall_sealed(diary) or _decide(work, story)
         diary.stamp(DECISION_MADE)
         _open(work, story, decision)
     finally:
@@ -197,18 +195,6 @@ def _begin(story, team, screen) -> Work:
     sides = None if found["task"] == MULTI_LABEL else (found["fewest"], found["units"] - found["fewest"])
     epochs = choose_epochs(found["images"], base.data.batch_size)
     return Work(request, story.diary, team, screen, log, base, thawing, division, folds, further, sides, draws, epochs)
-
-
-def _recall_decision(diary) -> dict | None:
-    """Return the decision that was sealed; None if there is none yet.
-
-    Raises:
-        InputError: If it was changed or is gone.
-    """
-    if SEALED in diary.done or digest_decision(diary.folder):
-        opening.check_sealed(diary)
-        return read_decision(diary.folder)
-    return None
 
 
 def _recall(story) -> None:

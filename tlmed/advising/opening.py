@@ -21,11 +21,12 @@ from tlmed.run_files.advice_files import (
     ENSEMBLE,
     RECIPE_PY,
     RUN,
+    STATE_JSON,
     digest_decision,
     read_decision,
     seal_decision,
 )
-from tlmed.run_files.advice_seal import DECIDED, SEALED, now
+from tlmed.run_files.advice_seal import BEGAN, DECIDED, SCORED, SEALED, now
 from tlmed.run_files.check_summary import read_summary, say_repeated
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_text
@@ -41,51 +42,50 @@ def finish_recipe(work: Work, best: Attempt) -> Recipe:
 
 
 def seal(work: Work, best: Attempt, text: str, facts: dict) -> dict:
-    """Write the recipe and `decision.json`; return what `advice.json` says of them. What is sealed stays.
+    """Write the recipe and `decision.json`, and return what that holds.
 
     Args:
         work: The work.
         best: What was decided.
         text: The recipe's code.
         facts: What the decision rests on: the images, the rules, the steps.
-
-    Raises:
-        InputError: If a decision is there already and the recipe beside it was changed.
     """
-    folder = work.request.folder
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    if not digest_decision(folder):
-        write_text(folder / RECIPE_PY, text)
-        content = {
-            "version": tlmed.__version__,
-            "at": now(),
-            "path": ENSEMBLE if best.members > 1 else RUN,
-            "recipe_sha256": digest,
-            "recipe": to_json(finish_recipe(work, best)),
-            "members": best.members,
-            "attempt": best.name,
-            **facts,
-        }
-        seal_decision(folder, content)
-    check_sealed(work.diary)
+    folder, diary = work.request.folder, work.diary
+    write_text(folder / RECIPE_PY, text)
+    content = {
+        "version": tlmed.__version__,
+        "at": now(),
+        "path": ENSEMBLE if best.members > 1 else RUN,
+        "recipe_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "recipe": to_json(finish_recipe(work, best)),
+        "members": best.members,
+        "attempt": best.name,
+        **facts,
+    }
+    seal_decision(folder, content, lambda digest: diary.note(**{SEALED: digest, DECIDED: content["at"]}))
     return read_decision(folder)
 
 
-def check_sealed(diary: Diary) -> None:
-    """Note the SHA-256 of `decision.json` and when it was made, or refuse a file that is not the one that was noted.
+def recall_sealed(diary: Diary) -> dict | None:
+    """Return the decision that was sealed; None where there is none yet.
 
     Raises:
-        InputError: If it was changed after it was sealed.
+        InputError: If it was changed after it was sealed, or is gone though its opening began.
     """
     there, sealed = digest_decision(diary.folder), diary.done.get(SEALED)
+    # A process that ended between the note and the file opened nothing: what to advise is decided anew.
+    if not there and BEGAN not in diary.done and SCORED not in diary.done:
+        return None
+    if there and there == sealed:
+        return read_decision(diary.folder)
     if sealed is None:
-        diary.note(**{SEALED: there, DECIDED: read_decision(diary.folder)["at"]})
-    elif sealed != there:
+        received = f"of which `{STATE_JSON.name}` notes nothing"
+    else:
         received = f"with SHA-256 {there} in place of {sealed}" if there else f"which is gone; its SHA-256 was {sealed}"
-        raise InputError(
-            "The decision must be the one that was sealed before the test images were scored. "
-            f"Received: {diary.folder / DECISION_JSON.name}, {received}."
-        )
+    raise InputError(
+        "The decision must be the one that was sealed before the test images were scored. "
+        f"Received: {diary.folder / DECISION_JSON.name}, {received}."
+    )
 
 
 def check_seal(folder: Path, decision: dict) -> None:

@@ -1,16 +1,16 @@
 """The files of an advice: what was found and advised, what was decided before the test images, and how far it got."""
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Required, TypedDict
 
 from tlmed.errors import InputError
-from tlmed.regular_files import read_regular
+from tlmed.regular_files import sha256
 from tlmed.run_files.advice_scores import DevelopmentScore, Difference, Gain, PartScore
 from tlmed.run_files.json_files import Entry, JsonFile
 from tlmed.rundir import RunDir
+from tlmed.whole_files import atomic
 
 COMPLETE, STOPPED = "complete", "stopped"  # states of an advice
 KEPT, DROPPED, UNTRIED, UNDECIDED = "kept", "dropped", "not tried", ""  # decisions on what was tried; or `STOPPED`
@@ -291,16 +291,23 @@ def read_decision(folder: Path) -> Decision:
     return _read(folder, DECISION_JSON)
 
 
-def seal_decision(folder: Path, content: Decision) -> str:
-    """Write `decision.json` and return the SHA-256 of the file, which `sha256sum` gives too."""
-    DECISION_JSON.write(folder, content)
-    return digest_decision(folder)
+def seal_decision(folder: Path, content: Decision, note: Callable[[str], None]) -> None:
+    """Write `decision.json`, whose SHA-256 is written down before the file is there: no other can take its place.
+
+    Args:
+        folder: The directory of the advice.
+        content: What was decided.
+        note: Writes down the SHA-256 of the file, which `sha256sum` gives too.
+    """
+    with atomic(folder / DECISION_JSON.name) as part:
+        DECISION_JSON.write(part.parent, content)
+        note(sha256(part))
 
 
 def digest_decision(folder: Path) -> str:
     """Return the SHA-256 of `decision.json` as it is now; "" where there is none."""
     file = folder / DECISION_JSON.name
-    return hashlib.sha256(read_regular(file)).hexdigest() if file.is_file() else ""
+    return sha256(file) if file.is_file() else ""
 
 
 def read_state(folder: Path) -> AdviceState | dict:

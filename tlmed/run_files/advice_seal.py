@@ -25,8 +25,8 @@ def read_seal(folder: Path) -> Seal | None:
         InputError: If a file cannot be read, or is not as `tlmed advise` writes it.
     """
     done, there = read_state(folder).get("done", {}), digest_decision(folder)
-    sealed = done.get(SEALED) or there
-    if not sealed:
+    sealed, is_open = done.get(SEALED), done.get(BEGAN) or done.get(SCORED)
+    if not sealed or not (there or is_open):  # whose process ended before the file was there decides anew
         return None
     decided = done.get(DECIDED) or (read_decision(folder)["at"] if there == sealed else None)
     return {
