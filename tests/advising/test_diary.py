@@ -139,9 +139,9 @@ def test_a_decision_that_was_changed_after_it_was_sealed_is_refused(request_here
 
 
 def test_a_process_that_ends_while_it_seals_leaves_nothing_that_another_file_could_stand_for(request_here, monkeypatch):
-    file = request_here.folder / "decision.json"
-    with pytest.raises(KeyboardInterrupt), open_diary(request_here) as diary:
-        noted, note = [], diary.note
+    file, noted = request_here.folder / "decision.json", []
+    with open_diary(request_here) as diary:
+        note = diary.note
 
         def stop(**parts):  # right after the digest is written down
             note(**parts)
@@ -149,10 +149,9 @@ def test_a_process_that_ends_while_it_seals_leaves_nothing_that_another_file_cou
             raise KeyboardInterrupt
 
         monkeypatch.setattr(diary, "note", stop)
-        try:
+        with pytest.raises(KeyboardInterrupt):
             decide(diary)
-        finally:
-            monkeypatch.setattr(diary, "note", note)
+        monkeypatch.setattr(diary, "note", note)
     assert noted == [False]
     assert read_seal(request_here.folder) is None
     with open_diary(request_here) as diary:
