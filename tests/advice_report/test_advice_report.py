@@ -253,6 +253,21 @@ def test_test_images_that_repeat_development_images_are_said_beside_the_score():
     assert "they decided nothing" not in lead
 
 
+def test_the_score_without_copies_of_development_images_stands_beside_the_score():
+    auc = {"value": 0.7, "low": 0.6, "high": 0.79, "method": "DeLong"}
+    copies = {"copies": ["46 of 117 test images repeat an image of train, as the check of the data found."]}
+    answer = {**COMPLETE["answer"], **copies, "without_copies": {"leaked": 46, "n": 71, "metrics": {"auc": auc}}}
+    record = make(change(COMPLETE, answer=answer))
+    end = "and 0.700 (0.600 to 0.790) on the 71 of them that repeat no development image."
+    assert say_answer(record)[0].endswith(end)
+    assert "without copies" in make_advice_page(record).partition('class="headline"')[2].partition("<nav")[0]
+    other = make(change(record.content, answer={**answer, "metric": "f1"}))
+    assert f"and its AUC is {end[4:]}" in say_answer(other)[0]
+    none_left = {**answer, "without_copies": {"leaked": 117, "n": 0, "metrics": {}}}
+    said = say_answer(make(change(COMPLETE, answer=none_left)))[0]
+    assert said.endswith(", and each of these images repeats a development image.")
+
+
 def test_a_recipe_that_was_edited_is_no_doubt_but_said(tmp_path):
     folder = write_sample(tmp_path / "edited", COMPLETE)
     assert not read_advice(folder).is_edited

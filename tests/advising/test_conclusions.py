@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.advice_report.pasted_commands import parse_command
-from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
+from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation, warn_of_copies
 from tlmed.advising.goals import read_goal
 
 
@@ -54,21 +54,25 @@ def test_something_is_learnable_only_if_development_and_test_images_both_show_it
     [(0.95, 0.99, "is reached"), (0.80, 0.94, "is not reached"), (0.80, 0.97, "cannot be told")],
 )
 def test_a_goal_is_reached_if_the_whole_interval_reaches_it(low, high, said):
-    (sentence,) = say_goal(read_goal("sensitivity>=0.95"), {"sensitivity": {"value": 0.9, "low": low, "high": high}})
+    metrics = {"sensitivity": {"value": 0.9, "low": low, "high": high}}
+    (sentence,) = say_goal(read_goal("sensitivity>=0.95"), {"metrics": metrics})
     assert said in sentence
 
 
 def test_a_goal_of_one_side_says_what_the_other_is_worth():
     found = {"sensitivity": bounds(1.0, 0.9, 1.0), "specificity": bounds(0.067, 0.01, 0.3)}
-    (sentence,) = say_goal(read_goal("sensitivity>=0.8"), found)
+    (sentence,) = say_goal(read_goal("sensitivity>=0.8"), {"metrics": found})
     assert sentence.endswith("; at that threshold the specificity is 0.067 (95 % interval 0.010 to 0.300).")
-    assert "at that threshold the sensitivity is 1.000" in say_goal(read_goal("specificity>=0.9"), found)[0]
-    assert "threshold" not in say_goal(read_goal("auc>=0.9"), {**found, "auc": bounds(0.9, 0.8, 0.95)})[0]
+    assert (
+        "at that threshold the sensitivity is 1.000" in say_goal(read_goal("specificity>=0.9"), {"metrics": found})[0]
+    )
+    found["auc"] = bounds(0.9, 0.8, 0.95)
+    assert "threshold" not in say_goal(read_goal("auc>=0.9"), {"metrics": found})[0]
 
 
 def test_a_goal_without_a_least_value_needs_no_sentence_and_one_that_is_not_measured_says_so():
-    assert say_goal(read_goal("auc"), {"auc": bounds(0.9, 0.8, 0.95)}) == []
-    assert "could not be judged" in say_goal(read_goal("auc>=0.9"), {})[0]
+    assert say_goal(read_goal("auc"), {"metrics": {"auc": bounds(0.9, 0.8, 0.95)}}) == []
+    assert "could not be judged" in say_goal(read_goal("auc>=0.9"), {"metrics": {}})[0]
 
 
 def curve(now=0.80, later=0.84, low=0.79, high=0.95, half=0.1):
@@ -114,6 +118,22 @@ def test_more_images_are_promised_to_help_only_where_the_whole_interval_says_so(
 def test_what_halves_an_interval_is_counted_in_patients_and_said_only_of_many(answer, said):
     steps = find_next(answer={**ANSWER, "low": 0.75, "high": 0.95, **answer})
     assert said in steps[0]["says"]
+
+
+def test_a_goal_and_a_verdict_that_only_copies_of_development_images_reach_say_so():
+    answer = {"metrics": {"auc": bounds(0.95, 0.92, 0.98)}}
+    copied = {**answer, "without_copies": {"leaked": 40, "n": 30, "metrics": {"auc": bounds(0.6, 0.45, 0.75)}}}
+    assert say_goal(read_goal("auc>=0.9"), copied)[1] == (
+        "Without copies of development images, it is not reached: 0.600 (95 % interval 0.450 to 0.750)."
+    )
+    assert len(say_goal(read_goal("auc>=0.9"), answer)) == 1
+    (said,) = warn_of_copies(answer["metrics"]["auc"], copied)
+    assert "on the 30 of them that repeat no development image, the AUC is 0.600 (95 %" in said
+    none_left = {**answer, "without_copies": {"leaked": 70, "n": 0, "metrics": {}}}
+    assert "Each test image repeats" in warn_of_copies(answer["metrics"]["auc"], none_left)[0]
+    good = {**answer, "without_copies": {"leaked": 9, "n": 61, "metrics": {"auc": bounds(0.9, 0.8, 0.97)}}}
+    assert warn_of_copies(answer["metrics"]["auc"], good) == warn_of_copies(answer["metrics"]["auc"], answer) == []
+    assert warn_of_copies(bounds(0.6, 0.4, 0.8), copied) == []  # which the verdict says
 
 
 def test_a_verdict_and_a_learning_curve_that_differ_are_both_said():

@@ -36,6 +36,7 @@ from tlmed.metrics.names import list_once, name_inline
 from tlmed.pages.entries import list_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import make_page, render
+from tlmed.run_files.advice_scores import find_without_copies
 from tlmed.source_forms import is_path
 from tlmed.whole_files import write_text
 from tlmed.words import begin_sentence
@@ -83,6 +84,7 @@ def _show_lead(record) -> Markup:
         plainly=say_plainly(record),
         goal=say_goal(record),
         score=answer or None,
+        unique=find_without_copies(answer) if answer else None,
         stopped=say_stopped(record),
         best="" if record.is_complete else say_best(record),
         commands=[] if record.is_complete else list_commands(record),

@@ -8,6 +8,7 @@ from tlmed.advice_report.advice_times import say_took
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import join, number
 from tlmed.run_files.advice_files import ENSEMBLE, LEARNABLE, NOT_LEARNABLE, UNSURE
+from tlmed.run_files.advice_scores import find_without_copies
 from tlmed.run_files.advice_seal import has_begun, is_scored, say_opening, say_time
 from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
 from tlmed.words import count, join_names, span, tell_apart
@@ -70,7 +71,7 @@ def say_answer(record: AdviceRecord) -> list[str]:
     copies = answer.get("copies", [])
     sealed = "" if record.doubts or copies else " that nothing was decided by"
     where = f"on {count(answer['n'], 'test image')}{sealed}"
-    worth = f"{number(answer['value'])}{say_ends(answer, '95 % interval ')}"
+    worth = f"{number(answer['value'])}{say_ends(answer, '95 % interval ')}{_say_without_copies(answer)}"
     learnable = (record.content.get("verdict") or {}).get("learnable")
     if learnable == NOT_LEARNABLE:
         first = f"Use none of the networks: {where}, the {metric} of {name}, which was chosen, is {worth}."
@@ -81,6 +82,18 @@ def say_answer(record: AdviceRecord) -> list[str]:
     if copies:
         copies = [*copies, "What was decided by an image is no fair test of its copy: the score may be too high."]
     return [first, *copies, *_say_kept(answer), _say_sureness(answer)]
+
+
+def _say_without_copies(answer) -> str:
+    """Return the score of the test images that repeat no development image, as the end of a sentence; or nothing."""
+    if "without_copies" not in answer:
+        return ""
+    if (found := find_without_copies(answer)) is None:
+        return ", and each of these images repeats a development image"
+    name, entry = found
+    named = "" if name == answer["metric"] else f"its {name_inline(name)} is "
+    worth = "not defined" if entry["value"] is None else f"{number(entry['value'])}{say_ends(entry)}"
+    return f", and {named}{worth} on the {answer['without_copies']['n']:,} of them that repeat no development image"
 
 
 def _name_metric(record) -> str:

@@ -9,7 +9,7 @@ from tlmed.advising.work import CHANCE
 from tlmed.metrics.names import name_inline
 from tlmed.run_files.advice_files import DROPPED, LEARNABLE, NOT_LEARNABLE, STOPPED, UNSURE, UNTRIED
 from tlmed.tasks import MULTI_LABEL
-from tlmed.words import count, span, thousandths
+from tlmed.words import begin_sentence, count, span, thousandths
 
 _WORTH = 0.01  # of AUC: less is not worth collecting images for
 _MANY_LABELS = 0.01  # of the images, from which on labels that may be wrong are what to look at next
@@ -75,10 +75,33 @@ def _say_why(curve, backbone) -> str:
     )
 
 
+def warn_of_copies(tested: Mapping, answer: Mapping) -> list[str]:
+    """Return that the test images show something only because of copies, in a sentence; nothing where that is not so.
+
+    Args:
+        tested: The AUC of all test images.
+        answer: What `advice.json` says of the answer.
+    """
+    if (without := answer.get("without_copies")) is None or not is_above(tested):
+        return []
+    if not without["n"]:
+        return ["Each test image repeats a development image, so that they show nothing of new images."]
+    if is_above(alone := without["metrics"]["auc"]):
+        return []
+    return [
+        f"Only copies make the test images show that there is something to learn: on the {without['n']:,} of them that "
+        f"repeat no development image, the AUC is {show_score(alone)}, and 0.5 is guessing."
+    ]
+
+
+def is_above(entry: Mapping) -> bool:
+    """Tell whether the whole interval of an AUC lies above guessing."""
+    return entry.get("low") is not None and entry["low"] > CHANCE
+
+
 def _judge_scores(found, tested, untried) -> dict:
-    low, shown = tested.get("low"), show_score(tested)
-    is_tested = low is not None and low > CHANCE
-    if found["low"] is None or found["low"] <= CHANCE:
+    shown, is_tested = show_score(tested), is_above(tested)
+    if not is_above(found):
         if is_tested:
             return {"learnable": UNSURE, "says": [_say_tested_alone(found, shown, untried)]}
         said = [
@@ -124,26 +147,35 @@ def show_score(entry: Mapping) -> str:
     return f"{thousandths(value)} ({bounds})"
 
 
-def say_goal(goal: Goal, metrics: Mapping) -> list[str]:
+def say_goal(goal: Goal, answer: Mapping) -> list[str]:
     """Return whether the goal was reached, in a sentence; nothing for a goal without a least value.
 
     Args:
         goal: The goal.
-        metrics: Of the answer, on test images.
+        answer: What `advice.json` says of the answer.
     """
     if goal.least is None:
         return []
+    metrics, name = answer["metrics"], name_inline(goal.target)
     entry = metrics.get(goal.target) or {}
-    value, low, high = (entry.get(part) for part in ("value", "low", "high"))
-    name = name_inline(goal.target)
-    if value is None:
+    if entry.get("value") is None:
         return [f"The goal {goal.text} could not be judged: the {name} is not defined on the test images."]
     shown = f"{show_score(entry)}{_say_price(goal, metrics)}"
-    if low is not None and low >= goal.least:
-        return [f"The goal {goal.text} is reached: the {name} is {shown}."]
-    if high is not None and high < goal.least:
-        return [f"The goal {goal.text} is not reached: the {name} is {shown}."]
-    return [f"Whether the goal {goal.text} is reached cannot be told: the {name} is {shown}."]
+    reached = begin_sentence(_say_reached(f"the goal {goal.text}", entry, goal.least))
+    said = [f"{reached}: the {name} is {shown}."]
+    without = answer.get("without_copies", {"metrics": {}})
+    if (alone := without["metrics"].get(goal.target, {})).get("value") is None:
+        return said
+    reached = _say_reached("it", alone, goal.least)
+    return [*said, f"Without copies of development images, {reached}: {show_score(alone)}."]
+
+
+def _say_reached(what, entry, least) -> str:
+    if entry["low"] is not None and entry["low"] >= least:
+        return f"{what} is reached"
+    if entry["high"] is not None and entry["high"] < least:
+        return f"{what} is not reached"
+    return f"whether {what} is reached cannot be told"
 
 
 def _say_price(goal, metrics) -> str:

@@ -13,7 +13,7 @@ from tlmed.advising.attempts import Log
 from tlmed.advising.both_sides import say_apart, say_difference, say_parts_apart, weigh_parts
 from tlmed.advising.choosing import choose_networks, expect, read_others
 from tlmed.advising.climbing import Choice, climb, go_further, is_promising
-from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation
+from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation, warn_of_copies
 from tlmed.advising.development_fingerprint import Fingerprint, count_units, describe_development
 from tlmed.advising.diary import ANSWER, DECISION_MADE, LOOK, open_diary
 from tlmed.advising.first_look import (
@@ -276,7 +276,8 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     network = story.answer["backbone"]
     verdict = judge_learnable(decision["found_auc"], tested, untried, story.curve, network)
     story.verdict = _compare_parts(story, decision, verdict, METRICS_JSON.read(RunDir(path)), untried)
-    story.verdict["says"] += say_goal(work.request.goal, story.answer["metrics"])
+    story.verdict["says"] += say_goal(work.request.goal, story.answer)
+    story.verdict["warnings"] += warn_of_copies(tested, story.answer)
     story.next = list_next(story)
     story.sure = [
         *say_sure(story.steps, decision["found"], story.answer, untried),

@@ -12,6 +12,7 @@ from tlmed.advising.diary import Diary
 from tlmed.advising.joint_answers import draw_seed, write_joint
 from tlmed.advising.team import train_cells
 from tlmed.advising.work import Work
+from tlmed.comparison.copied_images import measure_without_copies
 from tlmed.errors import InputError, RunFailed
 from tlmed.evaluation.lines import say_without_leaks
 from tlmed.recipe import Cell, Recipe, from_json, to_json
@@ -169,11 +170,15 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         **({"members": decision["members"]} if decision["path"] == ENSEMBLE else {}),
         **({"kept_phases": early} if early else {}),
         "trained": any(phase.thaw != 0 for phase in recipe.phases),
-        **({"copies": copies} if (copies := _say_copies(folder, found)) else {}),
+        **_describe_copies(RunDir(path), RunDir(folder / RUN), found),
     }
 
 
-def _say_copies(folder, found) -> list[str]:
-    """Say which test images repeat one that took part in the decision, and the AUC without those that are known."""
-    repeated = say_repeated(read_summary(RunDir(folder / RUN)))
-    return [*([f"{repeated}, as the check of the data found."] if repeated else []), *say_without_leaks(found)]
+def _describe_copies(answer, checked, found) -> dict:
+    """Say which test images repeat one that took part in the decision, and measure the answer without them."""
+    without = measure_without_copies(answer, checked)
+    if without is None:  # some may be known by their patients alone
+        copies = say_without_leaks(found)
+        return {"copies": copies} if copies else {}
+    copies = [f"{say_repeated(read_summary(checked))}, as the check of the data found."]
+    return {"copies": copies, "without_copies": without}

@@ -141,6 +141,11 @@ def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
     }
 
 
+def find_known(result: Result) -> set[str]:
+    """Return what `find_leaked` does, by the run's own groups."""
+    return find_leaked(result, _list_groups(result.splits))
+
+
 def list_known(results: Sequence[Result]) -> list[set[str] | None]:
     """Return the test images, or what they are pooled to, that each run knows.
 
@@ -213,4 +218,4 @@ def _count_unknown(ours, theirs) -> int:
 def _knows_more(result) -> bool:
     """Tell whether a run recorded more leaked test images than its own splits show."""
     recorded = (result.metrics.get("without_leaks") or {}).get("leaked", 0)
-    return recorded > len(find_leaked(result, _list_groups(result.splits)))
+    return recorded > len(find_known(result))

@@ -8,7 +8,7 @@ from typing import Required, TypedDict
 from tlmed.errors import InputError
 from tlmed.regular_files import sha256
 from tlmed.run_files.advice_scores import DevelopmentScore, Difference, Gain, PartScore
-from tlmed.run_files.json_files import Entry, JsonFile
+from tlmed.run_files.json_files import Entry, JsonFile, WithoutLeaks
 from tlmed.rundir import RunDir
 from tlmed.whole_files import atomic
 
@@ -186,6 +186,8 @@ class Answer(TypedDict, total=False):
     trained: bool  # whether more than a head on frozen features was trained
     kept_phases: list[str]  # of each network whose result is not that of its last phase
     metrics: dict[str, Entry]
+    copies: list[str]  # which test images repeat a development image, or share its patient
+    without_copies: WithoutLeaks  # the scores of the others
 
 
 class AdviceVerdict(TypedDict, total=False):

@@ -1,5 +1,6 @@
 """What `advice.json` says of scores: on development images, of a gain, and of a part on both sides."""
 
+from collections.abc import Mapping
 from typing import Required, TypedDict
 
 from tlmed.run_files.json_files import Entry
@@ -42,3 +43,16 @@ class PartScore(TypedDict):
     test: Entry  # of the answer
     shown: bool  # whether both intervals lie above guessing
     difference: Difference | None
+
+
+def find_without_copies(answer: Mapping) -> tuple[str, Mapping] | None:
+    """Return which score there is of the test images that repeat no development image, and that score; or None.
+
+    It is that of the answer's own metric if there is one, or else the AUC.
+
+    Args:
+        answer: What `advice.json` says of the answer.
+    """
+    metrics = answer.get("without_copies", {}).get("metrics", {})
+    name = next((name for name in (answer["metric"], "auc") if name in metrics), None)
+    return None if name is None else (name, metrics[name])
