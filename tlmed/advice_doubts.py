@@ -8,7 +8,8 @@ from tlmed.errors import InputError
 from tlmed.intact import check_intact
 from tlmed.members import list_members
 from tlmed.run_files import METRICS_JSON
-from tlmed.run_files.advice_files import AdviceContent, digest_decision
+from tlmed.run_files.advice_files import ADVICE_JSON, COMPLETE, STATE_JSON, AdviceContent, digest_decision
+from tlmed.run_files.advice_seal import find_contradictions, read_seal
 from tlmed.rundir import RunDir
 
 _PROVEN = ("predictions.csv", "metrics.json")
@@ -22,7 +23,12 @@ def find_doubts(folder: Path, content: AdviceContent) -> list[str]:
         folder: The directory of the advice.
         content: Its `advice.json`.
     """
-    return [*_doubt_seal(folder, content.get("sealed")), *_doubt_scores(folder, content.get("answer"))]
+    return [
+        *_doubt_seal(folder, content.get("sealed")),
+        *find_contradictions(folder),
+        *_doubt_notes(folder, content),
+        *_doubt_scores(folder, content.get("answer")),
+    ]
 
 
 def check_measured(run: RunDir) -> None:
@@ -49,10 +55,24 @@ def _doubt_seal(folder, sealed: Mapping | None) -> list[str]:
             f"`{file}` is not what was sealed before the test images were scored: its SHA-256 is {digest} now, and was "
             f"{sealed['sha256']}."
         )
-    times = [sealed[name] for name in ("opening_began_at", "test_scored_at") if sealed.get(name)]
-    if sealed["at"] and any(datetime.fromisoformat(each) < datetime.fromisoformat(sealed["at"]) for each in times):
+    noted = [sealed[name] for name in ("at", "opening_began_at", "test_scored_at") if sealed.get(name)]
+    times = [datetime.fromisoformat(each) for each in noted]
+    if times and times[0] > min(times):
         doubts.append("The test images were opened before it was decided what to advise.")
+    elif times != sorted(times):
+        doubts.append("The test images were scored before their opening began, if the notes are right.")
     return doubts
+
+
+def _doubt_notes(folder, content) -> list[str]:
+    """Return that a complete advice says of its seal what its notes do not; those of another one go on changing."""
+    noted, state = read_seal(folder), STATE_JSON.name
+    if content.get("state") != COMPLETE or noted in (None, content["sealed"]):
+        return []
+    return [
+        f"`{ADVICE_JSON.name}` and `{state}` contradict each other in what was decided, or when the test images were "
+        "opened."
+    ]
 
 
 def _doubt_scores(folder, answer: Mapping | None) -> list[str]:

@@ -10,6 +10,7 @@ from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
 from tlmed.run_files.advice_files import TRIED, is_complete_advice, read_advice_json, read_state
+from tlmed.run_files.advice_scores import find_without_copies
 from tlmed.run_files.advice_seal import read_seal, say_opening
 from tlmed.run_files.owner_files import GRACE_SECONDS, find_age, read_owners
 from tlmed.run_files.search_files import is_finished, is_search, read_candidates, read_search_json
@@ -116,17 +117,37 @@ def _say_signs(owners, age) -> list[str]:
 
 
 def describe_advice(folder: Path) -> list[str]:
-    """Return how far an advice is: what came of it, or how long it has worked and how far what it trains is."""
-    if is_complete_advice(folder):
-        content = read_advice_json(folder)
-        answer, now = content["answer"], f"{describe_seconds(content['seconds'])} of work"
-        score = "not defined" if answer["value"] is None else f"{answer['value']:.3f}"
-        said = f"{answer['metric']} {score} on {count(answer['n'], 'test image')}"
-        lines = [f"{folder}: an advice: complete after {now}; {folder / answer['path']}: {said}."]
-        return [*lines, *(f"Warning: {doubt}" for doubt in find_doubts(folder, content))]
+    """Return how far an advice is: what came of it, or how long it has worked and how far what it trains is.
+
+    What makes its scores doubtful stands first.
+    """
+    is_complete = is_complete_advice(folder)
+    content = read_advice_json(folder) if is_complete else {"sealed": read_seal(folder)}
+    doubts = [f"Warning: {doubt}" for doubt in find_doubts(folder, content)]
+    if is_complete:
+        said = f"complete after {describe_seconds(content['seconds'])} of work"
+        return [*doubts, f"{folder}: an advice: {said}; {_say_answer(folder, content['answer'])}."]
     now = f"{describe_seconds(read_state(folder).get('seconds', 0.0))} of work"
     runs = [*find_runs(folder / TRIED), *find_runs(folder)]
-    return [f"{folder}: an advice: not complete, {now}. {say_opening(read_seal(folder))}", *list_status(runs)]
+    said = f"{folder}: an advice: not complete, {now}. {say_opening(content['sealed'])}"
+    return [*doubts, said, *list_status(runs)]
+
+
+def _say_answer(folder, answer) -> str:
+    """Return the score of an answer, and whether the network that has it is still there."""
+    path = folder / answer["path"]
+    said = f"{answer['metric']} {_say_score(answer)} on {count(answer['n'], 'test image')}"
+    if (found := find_without_copies(answer)) is not None:
+        name, entry = found
+        left = answer["without_copies"]["n"]
+        said += f", {name} {_say_score(entry)} on the {left:,} that repeat no development image"
+    if not RunDir(path).complete:
+        return f"{path} is gone or not complete, and had {said}; the same command trains it again"
+    return f"{path}: {said}"
+
+
+def _say_score(entry) -> str:
+    return "not defined" if entry["value"] is None else f"{entry['value']:.3f}"
 
 
 def _describe_candidates(folder) -> list[str]:

@@ -23,11 +23,11 @@ GATE = {"shortcuts": [], "kinds": {}, "page": "check.html"}
 ANSWER = {"metric": "auc", "value": 0.9, "low": 0.87, "high": 0.93, "n": 400, "groups": None, "path": "run"}
 
 
-def find_next(steps=STEPS, gate=GATE, curve=None, answer=ANSWER, learnable="yes", folder="out"):
+def find_next(steps=STEPS, gate=GATE, curve=None, answer=ANSWER, learnable="yes", folder="out", tested=()):
     """Return what a story with these parts says is to be done next."""
     parts = {"steps": steps, "gate": gate, "curve": curve, "answer": answer, "data": {"development": 500}}
     verdict, request = {"learnable": learnable}, SimpleNamespace(folder=Path(folder))
-    return list_next(SimpleNamespace(**parts, verdict=verdict, request=request))
+    return list_next(SimpleNamespace(**parts, parts=tested, verdict=verdict, request=request))
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,19 @@ def test_more_images_are_promised_to_help_only_where_the_whole_interval_says_so(
         ),
         ({"n": 60, "groups": 6}, "More test patients would make the answer surer: with 60 test images of 6 patients"),
         ({"n": 60, "groups": 6}, "the interval is 0.20 wide."),
-        ({"n": 15}, "with 15 test images, the interval is 0.20 wide."),
+        ({"n": 9}, "with 9 test images, the interval is 0.20 wide."),
         ({"n": 60, "high": 1.0}, "wide."),
+        # 28 patients of whom two have nearly all images of a class
+        ({"n": 122, "groups": 28, "method": "DeLong of 28 groups, t with 1 df"}, "the interval is 0.20 wide."),
+        ({"n": 122, "groups": 28, "method": "DeLong of 28 groups, t with 12 df"}, "wide, and four times as many p"),
     ],
 )
 def test_what_halves_an_interval_is_counted_in_patients_and_said_only_of_many(answer, said):
     steps = find_next(answer={**ANSWER, "low": 0.75, "high": 0.95, **answer})
     assert said in steps[0]["says"]
+    rare = {"name": "rare", "test": {"method": "DeLong of 28 groups, t with 2 df"}}  # of a mean over labels
+    steps = find_next(answer={**ANSWER, "low": 0.75, "high": 0.95, **answer}, tested=[rare])
+    assert "halve it" not in steps[0]["says"]
 
 
 def test_a_goal_and_a_verdict_that_only_copies_of_development_images_reach_say_so():

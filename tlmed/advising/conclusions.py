@@ -4,9 +4,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from tlmed.advising.goals import Goal
+from tlmed.advising.part_scores import is_above_chance
 from tlmed.advising.stories import Story
 from tlmed.advising.work import CHANCE
 from tlmed.metrics.names import name_inline
+from tlmed.metrics.proportions import read_freedom
 from tlmed.run_files.advice_files import DROPPED, LEARNABLE, NOT_LEARNABLE, STOPPED, UNSURE, UNTRIED
 from tlmed.tasks import MULTI_LABEL
 from tlmed.words import begin_sentence, count, span, thousandths
@@ -18,7 +20,9 @@ _FEW_VALIDATION, _FEW_OF_CLASS = 100, 10  # patients or images, below which choi
 _WIDE = 0.1  # width of an interval from which on more test images are what is needed
 _OPPOSITE = "The test images say the opposite of what was learnt"
 _NOT_TESTED = "The test images alone do not show that there is anything to learn"
-_LEAST_UNITS = 20  # test patients or images; below, the t of few degrees of freedom makes an interval wider still
+# Degrees of freedom of the interval. With four times as many, it is t_95(4 n) / t_95(n) / 2 as wide: 0.45 to 0.5 of
+# what it is from 10 on, 0.41 at 5, and 0.11 at 1, where two patients with many images decide how wide it is.
+_LEAST_FREEDOM = 10
 
 
 def judge_learnable(
@@ -82,11 +86,11 @@ def warn_of_copies(tested: Mapping, answer: Mapping) -> list[str]:
         tested: The AUC of all test images.
         answer: What `advice.json` says of the answer.
     """
-    if (without := answer.get("without_copies")) is None or not is_above(tested):
+    if (without := answer.get("without_copies")) is None or not is_above_chance(tested):
         return []
     if not without["n"]:
         return ["Each test image repeats a development image, so that they show nothing of new images."]
-    if is_above(alone := without["metrics"]["auc"]):
+    if is_above_chance(alone := without["metrics"]["auc"]):
         return []
     return [
         f"Only copies make the test images show that there is something to learn: on the {without['n']:,} of them that "
@@ -94,14 +98,9 @@ def warn_of_copies(tested: Mapping, answer: Mapping) -> list[str]:
     ]
 
 
-def is_above(entry: Mapping) -> bool:
-    """Tell whether the whole interval of an AUC lies above guessing."""
-    return entry.get("low") is not None and entry["low"] > CHANCE
-
-
 def _judge_scores(found, tested, untried) -> dict:
-    shown, is_tested = show_score(tested), is_above(tested)
-    if not is_above(found):
+    shown, is_tested = show_score(tested), is_above_chance(tested)
+    if not is_above_chance(found):
         if is_tested:
             return {"learnable": UNSURE, "says": [_say_tested_alone(found, shown, untried)]}
         said = [
@@ -207,7 +206,7 @@ def list_next(story: Story) -> list[dict]:
             f"Look at the {count(labels, 'image')} whose label may be wrong ({gate['page']}): wrong labels cost most."
         )
         said.append({"what": "labels", "says": text})
-    said += _say_images(story.curve, answer)
+    said += _say_images(story.curve, answer, story.parts)
     said += _say_computing(_list_tried(story.steps))
     if story.verdict["learnable"] != NOT_LEARNABLE:
         command = f"tlmed evaluate {shlex.quote(str(story.request.folder / answer['path']))} --data OTHER"
@@ -219,7 +218,7 @@ def list_next(story: Story) -> list[dict]:
     return said
 
 
-def _say_images(curve, answer) -> list[dict]:
+def _say_images(curve, answer, parts) -> list[dict]:
     said = []
     if curve is not None and curve["points"][-1]["low"] <= CHANCE:
         now = curve["points"][-1]
@@ -243,7 +242,7 @@ def _say_images(curve, answer) -> list[dict]:
         text = f"{_say_help(now, later)}: the learning curve expects an AUC of {expected}."
         said.append({"what": "images", "says": f"{text}{further if answer.get('trained') else ''}"})
     if answer["low"] is not None and answer["high"] - answer["low"] > _WIDE:
-        said.append({"what": "images", "says": _say_width(answer)})
+        said.append({"what": "images", "says": _say_width(answer, parts)})
     return said
 
 
@@ -256,12 +255,14 @@ def _say_help(now, later) -> str:
     return "More images may help, or add little"
 
 
-def _say_width(answer) -> str:
-    """Say what would make the interval of the answer narrower; by how much only where many units make it so."""
+def _say_width(answer, parts) -> str:
+    """Say what would make the interval of the answer narrower; by how much only where that is known."""
     kind, units = ("image", answer["n"]) if answer["groups"] is None else ("patient", answer["groups"])
     of = "" if answer["groups"] is None else f" of {count(units, kind)}"
+    methods = [answer.get("method"), *(part["test"]["method"] for part in parts)]
+    freedoms = [freedom for freedom in map(read_freedom, methods) if freedom is not None]
     halved = ""
-    if units >= _LEAST_UNITS and answer["low"] > 0 and answer["high"] < 1:
+    if min([units, *freedoms]) >= _LEAST_FREEDOM and answer["low"] > 0 and answer["high"] < 1:
         halved = f", and four times as many {kind}s would about halve it"
     return (
         f"More test {kind}s would make the answer surer: with {count(answer['n'], 'test image')}{of}, the interval is "

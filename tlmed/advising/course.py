@@ -39,13 +39,16 @@ from tlmed.errors import InputError, TlmedError
 from tlmed.recipe import Recipe, from_json, override
 from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import (
+    BEGAN,
     DECISION_JSON,
+    SCORED,
+    SEALED,
     TRIED,
     is_advice,
     is_complete_advice,
     read_advice_json,
 )
-from tlmed.run_files.advice_seal import BEGAN, SCORED, SEALED, now
+from tlmed.run_files.advice_seal import now
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.tasks import MULTI_LABEL

@@ -18,16 +18,20 @@ from tlmed.evaluation.lines import say_without_leaks
 from tlmed.recipe import Cell, Recipe, from_json, to_json
 from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import (
+    BEGAN,
+    DECIDED,
     DECISION_JSON,
     ENSEMBLE,
     RECIPE_PY,
     RUN,
+    SCORED,
+    SEALED,
     STATE_JSON,
     digest_decision,
     read_decision,
     seal_decision,
 )
-from tlmed.run_files.advice_seal import BEGAN, DECIDED, SCORED, SEALED, now
+from tlmed.run_files.advice_seal import now
 from tlmed.run_files.check_summary import read_summary, say_repeated
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_text

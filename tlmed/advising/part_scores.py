@@ -99,7 +99,7 @@ def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping]
             "name": name,
             "development": development[name],
             "test": {"method": None, **test},
-            "shown": _is_above_chance(development[name]) and _is_above_chance(test),
+            "shown": is_above_chance(development[name]) and is_above_chance(test),
             "difference": measure_difference(development[name], test, untried),
         }
         for name, test in tested.items()
@@ -112,8 +112,9 @@ def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping]
     return parts
 
 
-def _is_above_chance(entry) -> bool:
-    return entry["low"] is not None and entry["low"] > CHANCE
+def is_above_chance(entry: Mapping) -> bool:
+    """Tell whether the whole interval of an AUC lies above guessing."""
+    return entry.get("low") is not None and entry["low"] > CHANCE
 
 
 def measure_difference(development: Mapping, tested: Mapping, untried: str = "") -> dict | None:

@@ -1,12 +1,14 @@
 """Proportions with 95 % intervals: of independent images and of images in groups."""
 
 import math
+import re
 
 import numpy as np
 
 from tlmed.errors import InputError
 
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+_FREEDOM = re.compile(r"\bt with (\d+) df\b")
 # With fewer groups a proportion has no interval: it covered in 98 to 100 % (99 and more below eight) and was half as
 # wide as the whole range, because so few groups hardly show how alike the images of a group are.
 LEAST_GROUPS = 10
@@ -63,6 +65,16 @@ def t_95(freedom: float) -> float:
     from scipy.special import stdtrit  # here, because a training loop should not wait for this slow import
 
     return float(stdtrit(freedom, 0.975))
+
+
+def read_freedom(method: str | None) -> int | None:
+    """Return the degrees of freedom of the t quantile that an interval was computed by, as its method says them.
+
+    >>> read_freedom("DeLong of 28 groups on the logit scale (Obuchowski 1997), t with 1 df"), read_freedom("Wilson")
+    (1, None)
+    """
+    found = _FREEDOM.search(method or "")
+    return int(found[1]) if found else None
 
 
 def t_tails(statistic: float, freedom: float) -> float:

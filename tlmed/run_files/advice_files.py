@@ -19,6 +19,8 @@ LEARNABLE, NOT_LEARNABLE, UNSURE = "yes", "no", "unsure"  # verdicts
 RUN, ENSEMBLE = "run", "ensemble"  # what was advised, which is also its folder
 TRIED = "tried"  # the folder of what was tried on development images
 RECIPE_PY = "recipe.py"
+# What `state.json` notes: the SHA-256 of the decision, and when it was made, its training began, and scores were there.
+SEALED, DECIDED, BEGAN, SCORED = "sealed", "decided", "opening", "opened"
 
 
 class Goal(TypedDict, total=False):
@@ -355,8 +357,12 @@ def _find_advice_fault(content: AdviceContent) -> str:
     return _find_time_fault(sealed)
 
 
-def _find_time_fault(content: Mapping) -> str:
-    for name in ("at", "opening_began_at", "test_scored_at"):
+def _find_state_fault(content: AdviceState) -> str:
+    return _find_time_fault(content["done"], (DECIDED, BEGAN, SCORED))
+
+
+def _find_time_fault(content: Mapping, names=("at", "opening_began_at", "test_scored_at")) -> str:
+    for name in names:
         if content.get(name) is not None and not _is_time(content[name]):
             return f"`{name}` is no time with its offset from UTC: {content[name]!r}"
     return ""
@@ -365,11 +371,11 @@ def _find_time_fault(content: Mapping) -> str:
 def _is_time(text) -> bool:
     try:
         return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
+    except (TypeError, ValueError):
         return False
 
 
 _WRITER = {"maker": "tlmed advise", "owner": "an advice"}
 ADVICE_JSON = JsonFile("advice.json", AdviceContent, _find_advice_fault, **_WRITER)
 DECISION_JSON = JsonFile("decision.json", Decision, _find_time_fault, **_WRITER)
-STATE_JSON = JsonFile("state.json", AdviceState, **_WRITER)
+STATE_JSON = JsonFile("state.json", AdviceState, _find_state_fault, **_WRITER)

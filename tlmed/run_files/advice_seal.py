@@ -4,10 +4,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tlmed.run_files.advice_files import DECISION_JSON, Seal, digest_decision, read_decision, read_state
-
-# What `state.json` notes: the SHA-256 of the decision, and when it was made, its training began, and scores were there.
-SEALED, DECIDED, BEGAN, SCORED = "sealed", "decided", "opening", "opened"
+from tlmed.run_files.advice_files import (
+    BEGAN,
+    DECIDED,
+    DECISION_JSON,
+    ENSEMBLE,
+    RUN,
+    SCORED,
+    SEALED,
+    STATE_JSON,
+    Seal,
+    digest_decision,
+    read_decision,
+    read_state,
+)
+from tlmed.rundir import RunDir
 
 
 def now() -> str:
@@ -36,6 +47,31 @@ def read_seal(folder: Path) -> Seal | None:
         "opening_began_at": done.get(BEGAN),
         "test_scored_at": done.get(SCORED),
     }
+
+
+def find_contradictions(folder: Path) -> list[str]:
+    """Return in sentences what the notes of `state.json` contradict: each other, or what lies there.
+
+    Args:
+        folder: The directory of the advice.
+
+    Raises:
+        InputError: As `read_seal`.
+    """
+    state, noted = STATE_JSON.name, read_state(folder).get("done")
+    if noted is None:  # without notes there is nothing to contradict
+        return []
+    found = []
+    if digest_decision(folder) and not noted.get(SEALED):
+        found.append(f"`{DECISION_JSON.name}` is there, and `{state}` notes nothing of it.")
+    is_open = [name for name in (BEGAN, SCORED) if noted.get(name)]
+    if is_open and not noted.get(SEALED):
+        found.append(f"`{state}` notes that test images were opened, and no decision before.")
+    if SCORED in is_open and noted.get(DECIDED) and BEGAN not in is_open:  # an earlier version noted neither
+        found.append(f"`{state}` notes when the test images were scored, and not when that began.")
+    if not is_open and any(RunDir(folder / name).exists for name in (RUN, ENSEMBLE)):
+        found.append(f"`{RUN}` is there, which scores the test images, and `{state}` notes no opening of them.")
+    return found
 
 
 def has_begun(seal: Mapping | None) -> bool:
