@@ -75,6 +75,9 @@ def test_a_label_of_which_nothing_is_learnt_is_named_whatever_the_mean_says():
     assert warning.startswith("For 1 of 2 labels nothing is shown to be learnt, whatever the AUC of all says: 'noise'")
     assert "0.379 (95 % interval 0.175 to 0.637) on test images" in warning
     assert "mass" not in warning
+    assert "(of probe-VGG16)" not in warning
+    (of_probe,) = weigh_parts(YES, make_parts(mass=GOOD, noise=NOISE), "multi-label", "probe-VGG16")["warnings"]
+    assert "on development images (of probe-VGG16), 0.379 (95 %" in of_probe
     assert weigh_parts(YES, make_parts(mass=GOOD, dark=GOOD), "multi-label") == YES
     assert weigh_parts(YES, [], "single-label") == YES
     many = {f"class {number}": NOISE for number in range(30)}

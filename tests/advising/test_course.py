@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 import tlmed
 from tests.advice_report.samples import COMPLETE, write_sample
-from tlmed.advising import course, first_look
+from tests.gate.made_evidence import make_evidence
+from tlmed.advising import course, diary, first_look
 from tlmed.advising.at_hand import read_networks
 from tlmed.advising.development_fingerprint import Fingerprint
 from tlmed.advising.diary import open_diary
@@ -74,8 +76,8 @@ def test_an_error_does_not_take_back_the_steps_that_were_written_down(monkeypatc
         raise InputError("the decision was changed")
 
     monkeypatch.setattr(course, "_tell", tell)
-    diary = SimpleNamespace(seconds=5.0, done={})
-    monkeypatch.setattr(course, "open_diary", lambda request: contextlib.nullcontext(diary))
+    opened = SimpleNamespace(seconds=5.0, done={})
+    monkeypatch.setattr(course, "open_diary", lambda request: contextlib.nullcontext(opened))
     monkeypatch.setattr(course.Story, "to_json", lambda story: {**read_advice_json(folder), "steps": story.steps})
     with pytest.raises(InputError):
         course.make_advice(Request(load_recipe("feature_extractor"), folder), Silent(), None)
@@ -162,6 +164,26 @@ def test_what_the_answer_and_its_trials_say_of_each_label_goes_into_the_verdict(
         story, {**decision, "found_parts": {}}, {"learnable": "yes", "says": []}, result, ""
     )
     assert (story.parts, verdict["warnings"]) == ([], [])
+
+
+@pytest.mark.parametrize("place", ["scans/ill", "scans/ill/advice", "scans/well/new/advice"])
+def test_an_advice_is_not_written_among_the_images_of_a_table(place, tmp_path, monkeypatch):
+    (tmp_path / "scans").mkdir()
+    paths = tuple(f"scans/{label}/{number}.png" for label in ("ill", "well") for number in range(3))
+    table = make_evidence(paths, root=tmp_path).table
+    subject = SimpleNamespace(images=SimpleNamespace(table=table), words=())
+    monkeypatch.setattr(course, "open_images", lambda request, voice: subject)
+    recipe = load_recipe("feature_extractor")
+    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, source=str(tmp_path / "scans.csv")))
+    with pytest.raises(InputError, match=r"`--out` must not be in a folder of the images.* Received: .*, in .*scans/"):
+        course.make_advice(Request(recipe, tmp_path / place), Silent(), None)
+    assert not (tmp_path / place).exists()
+
+
+def test_an_advice_may_lie_beside_the_folders_of_images(tmp_path):
+    table = make_evidence(("scans/ill/1.png", "scans/well/2.png"), root=tmp_path).table
+    diary.refuse_among(tmp_path / "scans" / "advice", first_look.list_places(table))
+    assert first_look.list_places(make_evidence(("train/1", "train/2")).table) == []  # of an archive
 
 
 @pytest.mark.parametrize("budget", ["2m", 0, -5])

@@ -52,7 +52,7 @@ def test_an_advice_is_not_written_among_the_images(request_here, tmp_path, place
     data = dataclasses.replace(request_here.recipe.data, source=str(scans))
     request = dataclasses.replace(request_here, recipe=dataclasses.replace(request_here.recipe, data=data))
     with (
-        pytest.raises(InputError, match="must not be in the folder of the images"),
+        pytest.raises(InputError, match="must not be in a folder of the images"),
         open_diary(dataclasses.replace(request, folder=tmp_path / place)),
     ):
         pass

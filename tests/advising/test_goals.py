@@ -28,7 +28,11 @@ def test_a_goal_names_what_decides_and_what_has_to_be_reached(text, metric, leas
         ("average_precision", "`--goal` must be one of auc"),
         ("auc>=1.5", "above 0 and up to 1"),
         ("auc>=0", "above 0 and up to 1"),
-        ("auc>0.9", "`--goal` must be one of auc"),
+        ("auc>0.9", "a least value only, after >=, such as auc>=0.9. Received"),
+        ("sensitivity<=0.9", "a least value only, after >=, such as sensitivity>=0.9. Received: 'sensitivity<=0.9'"),
+        ("Specificity = 0.9", "a least value only"),
+        ("auc=>0.9", "a least value only"),
+        ("auc>=high", "`--goal` must be one of auc"),
         ("", "`--goal` must be one of auc"),
     ],
 )

@@ -192,6 +192,14 @@ def test_the_tables_name_many_classes():
         (("Befund", "o.B."), True),
         (("Sick", "Well"), True),
         (("case", "ctrl"), True),
+        (("contrast", "no_contrast"), True),
+        (("with contrast", "without contrast"), True),
+        (("mit Kontrast", "ohne Kontrast"), True),
+        (("Viable", "not viable"), True),
+        (("Compressible", "NonCompressible"), True),
+        (("nodule", "non-small-cell carcinoma"), False),
+        (("flow", "no-reflow"), False),
+        (("contrast", "notes"), False),
     ],
 )
 def test_a_default_is_told_by_the_whole_name(classes, told):
@@ -207,6 +215,11 @@ def test_a_default_is_told_by_the_whole_name(classes, told):
         (["abnormal", "normal"], "abnormal", "abnormal, as asked for"),
         (["{a}", "{b}"], "{b}", "{b}, the second in sorted order"),
         (["ill", "well"], "well", "well, the second in sorted order, though its name sounds like the healthy one"),
+        (
+            ["contrast", "no_contrast"],
+            "no_contrast",
+            "no_contrast, the second in sorted order, though its name says that what the other one has is missing",
+        ),
     ],
 )
 def test_why_a_class_is_positive_is_said_wherever_it_is_named(classes, positive, said):

@@ -97,24 +97,25 @@ def _say_other(untried) -> str:
     )
 
 
-def weigh_parts(verdict: Mapping, parts: Sequence[Mapping], task: str) -> dict:
+def weigh_parts(verdict: Mapping, parts: Sequence[Mapping], task: str, untried: str = "") -> dict:
     """Return a verdict that covers no label, class or cut of which nothing is shown, and hides none of which it is.
 
     Args:
         verdict: What the mean over all says.
         parts: As `advice.json` says them.
         task: Of `tlmed.tasks`.
+        untried: Whose their AUCs on development images are, where what was decided was not tried there.
     """
     shown, hidden = ([each for each in parts if each["shown"] is is_shown] for is_shown in (True, False))
     if verdict["learnable"] == LEARNABLE and hidden:
         warning = (
             f"For {_count_some(hidden, parts, task)} nothing is shown to be learnt, whatever the AUC of all says: "
-            f"{_list(hidden)}. Only where both intervals lie above 0.5, guessing, is it shown."
+            f"{_list(hidden, untried)}. Only where both intervals lie above 0.5, guessing, is it shown."
         )
         return {**verdict, "warnings": [warning]}
     if verdict["learnable"] != LEARNABLE and shown:
         covered = f"The AUC of all hides that for {_count_some(shown, parts, task)} both intervals lie above 0.5"
-        said = f"{covered}: {_list(shown)}."
+        said = f"{covered}: {_list(shown, untried)}."
         return {**verdict, "learnable": UNSURE, "says": [*verdict["says"], said]}
     return dict(verdict)
 
@@ -123,10 +124,11 @@ def _count_some(some, parts, task) -> str:
     return f"{len(some):,} of {count(len(parts), PARTS[task])}"
 
 
-def _list(parts) -> str:
-    return listed(map(_say_both, parts), _NAMED)
+def _list(parts, untried="") -> str:
+    return listed((_say_both(part, untried) for part in parts), _NAMED)
 
 
-def _say_both(part) -> str:
+def _say_both(part, untried) -> str:
     development, test = (show_score(part[name]) for name in ("development", "test"))
-    return f"{part['name']!r} (AUC {development} on development images, {test} on test images)"
+    whose = f" (of {untried})" if untried else ""
+    return f"{part['name']!r} (AUC {development} on development images{whose}, {test} on test images)"

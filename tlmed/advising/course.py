@@ -15,12 +15,13 @@ from tlmed.advising.choosing import choose_networks, expect, read_others
 from tlmed.advising.climbing import Choice, climb, go_further, is_promising
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation, warn_of_copies
 from tlmed.advising.development_fingerprint import Fingerprint, count_units, describe_development
-from tlmed.advising.diary import ANSWER, DECISION_MADE, LOOK, open_diary
+from tlmed.advising.diary import ANSWER, DECISION_MADE, LOOK, open_diary, refuse_among
 from tlmed.advising.first_look import (
     check_unchanged,
     describe_gate,
     describe_images,
     digest_images,
+    list_places,
     look,
     open_images,
     refuse_errors,
@@ -114,6 +115,8 @@ def _read_steps(folder) -> list:
 def _tell(story: Story, screen: Screen, voice: Voice) -> None:
     request, diary = story.request, story.diary
     subject = open_images(request, voice)
+    if "images" not in diary.done:
+        refuse_among(request.folder, list_places(subject.images.table))
     for line in subject.words:
         screen.say(line)
     refuse_taught(request, subject.images)
@@ -295,7 +298,7 @@ def _compare_parts(story, decision, verdict, result, untried) -> dict:
     story.difference = measure_difference(found, tested, untried)
     # A decision of an earlier version has no scores of parts.
     story.parts = join_parts(decision.get("found_parts", {}), list_parts(result), untried)
-    verdict = weigh_parts(verdict, story.parts, task)
+    verdict = weigh_parts(verdict, story.parts, task, untried)
     apart = say_apart(found, tested, story.difference, story.data["test_drawn"], untried)
     parts = [] if untried else say_parts_apart(story.parts, task)
     return {**verdict, "apart": [*apart, *parts], "warnings": verdict.get("warnings", [])}

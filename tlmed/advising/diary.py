@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,11 +69,8 @@ def open_diary(request: Request) -> Iterator[Diary]:
             another request, or is worked on by another command.
     """
     folder, source = request.folder, request.recipe.data.source
-    if find_form(source) == FOLDER and folder.resolve().is_relative_to(Path(source).expanduser().resolve()):
-        raise InputError(
-            "`--out` must not be in the folder of the images, where its pictures would be read as images, too. "
-            f"Received: {folder}, in {source}."
-        )
+    if find_form(source) == FOLDER:
+        refuse_among(folder, [Path(source).expanduser()])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         others = [path.name for path in folder.iterdir() if path.name != _LOCK]
@@ -95,6 +92,24 @@ def open_diary(request: Request) -> Iterator[Diary]:
             diary.note()
             if not diary.done:
                 _remove(folder)
+
+
+def refuse_among(folder: Path, places: Iterable[Path]) -> None:
+    """Refuse a directory among images.
+
+    Args:
+        folder: The directory of the advice.
+        places: Folders in which images are.
+
+    Raises:
+        InputError: If it lies in one of these.
+    """
+    place = next((place for place in places if folder.resolve().is_relative_to(place.resolve())), None)
+    if place is not None:
+        raise InputError(
+            "`--out` must not be in a folder of the images, where its pictures may be read as images, too. "
+            f"Received: {folder}, in {place}."
+        )
 
 
 def _remove(folder: Path) -> None:

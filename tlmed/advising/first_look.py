@@ -76,6 +76,13 @@ def open_images(request: Request, voice: Voice) -> Subject:
     return subject
 
 
+def list_places(table: Table) -> list[Path]:
+    """Return the folders in which the images are; none where they are no files of their own."""
+    if table.root is None:
+        return []
+    return [table.root / folder for folder in sorted({path.rpartition("/")[0] for path in table.paths})]
+
+
 def find_asked_faults(request: Request, table: Table) -> list[str]:
     """Return a sentence for all that was asked for and does not go with the classes, before the check takes its time.
 

@@ -10,6 +10,7 @@ KAPPA = "quadratic_kappa"  # of grades alone
 _METRICS = ("auc", "accuracy", "f1", KAPPA)
 _SIDES = ("sensitivity", "specificity")
 _GOAL = re.compile(r"([a-z_0-9]+)\s*(?:>=\s*([0-9.]+))?")
+_OTHER = re.compile(rf"({'|'.join((*_METRICS, *_SIDES))})\s*(?!>=)[<>=≤≥].*")  # sensitivity<=0.9
 _FORMS = (
     f"one of {', '.join(_METRICS)}, also with a least value such as auc>=0.9, or sensitivity>=0.95 or specificity>=0.95"
 )
@@ -49,7 +50,12 @@ def read_goal(text: str) -> Goal:
     >>> read_goal("auc>=0.9").least, read_goal("sensitivity>=0.95").metric
     (0.9, 'auc')
     """
-    found = _GOAL.fullmatch(text.strip().lower())
+    words = text.strip().lower()
+    if other := _OTHER.fullmatch(words):
+        raise InputError(
+            f"`--goal` can ask for a least value only, after >=, such as {other[1]}>=0.9. Received: {text!r}."
+        )
+    found = _GOAL.fullmatch(words)
     name, least = (found[1], found[2]) if found else (text, None)
     if name in _SIDES and least is None:
         raise InputError(f"`--goal` needs a least value for a {name}, such as {name}>=0.95. Received: {text!r}.")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tlmed.class_order import order_classes
 from tlmed.errors import InputError, did_you_mean
-from tlmed.metrics.healthy_names import sounds_healthy
+from tlmed.metrics.healthy_names import denies, sounds_healthy
 
 
 def positive_index(classes: Sequence[str], positive: str | None = None) -> int | None:
@@ -59,12 +59,21 @@ def say_positive(classes: Sequence[str], positive: str | None, asked: bool = Fal
         return ""
     if asked or positive != classes[positive_index(classes)]:
         return form.format(f"{positive}, as asked for")
-    though = ", though its name sounds like the healthy one" if sounds_healthy(positive) else ""
-    return form.format(f"{positive}, the second in sorted order{though}")
+    doubt = _doubt_default(classes)
+    return form.format(f"{positive}, the second in sorted order{f', though its name {doubt}' if doubt else ''}")
+
+
+def _doubt_default(classes) -> str:
+    """Return why the class that is positive by default may not be the one that is looked for; "" where it may well."""
+    main = positive_index(classes)
+    name, other = classes[main], classes[1 - main]
+    if sounds_healthy(name):
+        return "sounds like the healthy one"
+    return "says that what the other one has is missing" if denies(name, other) else ""
 
 
 def describe_default(classes: Sequence[str], positive: str | None, option: str = "--positive") -> list[str]:
-    """Return a sentence if the class that is positive by default sounds like the healthy one.
+    """Return a sentence if the class that is positive by default sounds like the healthy one, or lacks something.
 
     Args:
         classes: The names of the classes.
@@ -77,10 +86,10 @@ def describe_default(classes: Sequence[str], positive: str | None, option: str =
     ([], [])
     """
     main = positive_index(classes) if positive is None else None
-    if main is None or not sounds_healthy(classes[main]):
+    if main is None or not (doubt := _doubt_default(classes)):
         return []
     other = classes[1 - main]
     return [
-        f"The positive class is {classes[main]!r}, by default the second in sorted order, and its name sounds like the "
-        f"healthy one. If {other!r} is what is looked for: `{option} {shlex.quote(other)}`."
+        f"The positive class is {classes[main]!r}, by default the second in sorted order, and its name {doubt}. "
+        f"If {other!r} is what is looked for: `{option} {shlex.quote(other)}`."
     ]

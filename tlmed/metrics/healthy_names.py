@@ -1,4 +1,4 @@
-"""Whether the name of a class is that of images without a finding, or of harmless ones.
+"""Whether the name of a class is that of images without a finding, of harmless ones, or of what another one has.
 
 Diseases have such words in their names, too: normal pressure hydrocephalus, non-small-cell carcinoma, no-reflow. So
 "normal" counts only alone or beside words that name no disease, such as organs, and "non" only before one word. A name
@@ -98,6 +98,7 @@ _DENIED_BEFORE = re.compile(r"(?P<rest>.+) (?:degil|yok|olmayan)")  # Turkish de
 _NON = re.compile(r"non ?(?=\S{2})")
 _FREE = re.compile(r".+ (?:free|absent)|negative for .+")
 _NEGATIVE = re.compile(r"(?!false|true|triple|double|gram).+ neg(?:ativ|ative|ativo|ativa|atif|atief)?")
+_HAVING = re.compile(r"(?:with|mit|avec|con|med) ")
 # Where one of these is denied, nothing is said to be healthy: it is good and missing, or cannot be judged.
 _GOOD_OR_UNKNOWN = _words(
     "adherent compaction compressible contrast flow healed healing improvement perfused perfusion recovered "
@@ -134,6 +135,19 @@ def sounds_healthy(name: str) -> bool:
     if found := _NON.match(words):
         return _is_without(words[found.end() :].split())
     return _is_normal(words)
+
+
+def denies(name: str, other: str) -> bool:
+    """Say whether a class's name is that of another class with a "no" before it, healthy or not.
+
+    >>> denies("no_contrast", "contrast"), denies("without contrast", "with contrast"), denies("non-Hodgkin", "Hodgkin")
+    (True, True, False)
+    """
+    words, had = _simplify(name), _HAVING.sub("", _simplify(other))
+    if found := _DENIALS.match(words):
+        return words[found.end() :].strip() == had
+    found = _NON.match(words)
+    return bool(found) and words[found.end() :] == had and had.split()[0] not in _DISEASE
 
 
 def _denies_harm(denied: list[str]) -> bool:
