@@ -12,10 +12,19 @@ def suggest(labels, groups=None, **fields):
 
 
 def test_a_class_of_one_image_can_be_collected_left_out_or_merged():
-    said = suggest([0] * 20 + [1])
-    assert "4 images or more of 'well'" in said
-    assert "merge" in said
+    three = {"classes": ("ill", "odd", "well")}
+    assert suggest([0, 1] * 20 + [2], **three) == (
+        "Collect 4 images or more of 'well'; or leave out the images of that class; or merge classes by "
+        "`--set data.classes.NAME=A,B`."
+    )
+    both = suggest([0] * 20 + [1, 2], **three)
+    assert "leave out" not in both  # which would leave one class
+    assert "merge classes" in both
     assert suggest([0] * 20 + [1] * 4) == ""
+
+
+def test_of_two_classes_none_can_be_left_out_or_merged():
+    assert suggest([0] * 20 + [1]) == "Collect 4 images or more of 'well'."
 
 
 def test_the_classes_of_few_patients_are_named():

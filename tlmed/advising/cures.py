@@ -7,7 +7,7 @@ import numpy as np
 from tlmed.advising.advice_rules import LEAST_UNITS
 from tlmed.data import Table, join_units
 from tlmed.pseudonyms import names_owner
-from tlmed.words import listed
+from tlmed.words import begin_sentence, listed
 
 _WANTED = LEAST_UNITS + 1  # of a class: those besides the test images, and one for the test
 
@@ -31,8 +31,10 @@ def suggest_cure(table: Table, sha256: Sequence[str]) -> str:
     few = [name for number, name in enumerate(table.classes) if len(np.unique(units[table.has(number)])) < _WANTED]
     if not few:
         return ""
-    kind = "patients" if has_patients else "images"
-    return (
-        f"Collect {_WANTED} {kind} or more of {listed(map(repr, few), 3)}, leave out the images of "
-        f"{'that class' if len(few) == 1 else 'those classes'}, or merge classes: `--set data.classes.NAME=A,B`."
-    )
+    cures = [f"collect {_WANTED} {'patients' if has_patients else 'images'} or more of {listed(map(repr, few), 3)}"]
+    # Two classes must be left.
+    if len(table.classes) - len(few) >= 2:
+        cures.append(f"leave out the images of {'that class' if len(few) == 1 else 'those classes'}")
+    if len(table.classes) > 2:
+        cures.append("merge classes by `--set data.classes.NAME=A,B`")
+    return f"{begin_sentence('; or '.join(cures))}."
