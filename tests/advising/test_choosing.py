@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.advising.experience_rows import make_row
+from tlmed.advising import choosing
+from tlmed.advising.at_hand import Network
 from tlmed.advising.choosing import choose_networks, expect, read_others
 from tlmed.advising.experience import SHIPPED, contribute
 from tlmed.advising.image_sketches import have_common, sketch_images
@@ -36,6 +38,17 @@ def test_where_all_rows_are_of_the_same_images_nothing_is_said_to_follow_from_ot
     assert [network.name for network in networks] == told["order"] == ["VGG16=none", "LeNet5=digits"]
     assert (told["used"], told["own"]) == (False, 4)
     assert expect((), PRINT, "auc", "all-layers", "probe") is None
+
+
+def test_a_machine_without_weights_of_imagenet_is_told_how_to_get_some_before_anything_is_tried(work, monkeypatch):
+    said = []
+    work.request.networks, work.screen = (), SimpleNamespace(say=said.append)
+    monkeypatch.setattr(choosing, "list_at_hand", lambda size: [Network("LeNet5", "digits/tlmed")])
+    _, told = choose_networks(work, PRINT, ())
+    assert said == [f"Warning: {told['untaught']}"]
+    assert "LeNet5=digits/tlmed knows handwritten digits, a poor start. `pip install" in said[0]
+    monkeypatch.setattr(choosing, "list_at_hand", lambda size: [Network("MobileNetV2", "imagenet")])
+    assert "untaught" not in choose_networks(work, PRINT, ())[1]
 
 
 def test_the_table_that_comes_along_counts_for_new_images():

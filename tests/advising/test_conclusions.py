@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.advice_report.pasted_commands import parse_command
+from tlmed.advising.at_hand import Network, say_untaught
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation, warn_of_copies
 from tlmed.advising.goals import read_goal
 
@@ -23,11 +24,14 @@ GATE = {"shortcuts": [], "kinds": {}, "page": "check.html"}
 ANSWER = {"metric": "auc", "value": 0.9, "low": 0.87, "high": 0.93, "n": 400, "groups": None, "path": "run"}
 
 
-def find_next(steps=STEPS, gate=GATE, curve=None, answer=ANSWER, learnable="yes", folder="out", tested=()):
+def find_next(
+    steps=STEPS, gate=GATE, curve=None, answer=ANSWER, learnable="yes", folder="out", tested=(), experience=None
+):
     """Return what a story with these parts says is to be done next."""
     parts = {"steps": steps, "gate": gate, "curve": curve, "answer": answer, "data": {"development": 500}}
     verdict, request = {"learnable": learnable}, SimpleNamespace(folder=Path(folder))
-    return list_next(SimpleNamespace(**parts, parts=tested, verdict=verdict, request=request))
+    parts |= {"parts": tested, "experience": experience or {"used": False}}
+    return list_next(SimpleNamespace(**parts, verdict=verdict, request=request))
 
 
 @pytest.mark.parametrize(
@@ -124,6 +128,14 @@ def test_what_halves_an_interval_is_counted_in_patients_and_said_only_of_many(an
     rare = {"name": "rare", "test": {"method": "DeLong of 28 groups, t with 2 df"}}  # of a mean over labels
     steps = find_next(answer={**ANSWER, "low": 0.75, "high": 0.95, **answer}, tested=[rare])
     assert "halve it" not in steps[0]["says"]
+
+
+def test_where_no_network_knows_photographs_the_next_step_is_to_get_one():
+    said = say_untaught([Network("LeNet5", "digits/tlmed")])
+    steps = find_next(experience={"used": True, "untaught": said})
+    assert steps[0] == {"what": "networks", "says": said}
+    assert "`pip install 'tlmed[offline]'`" in said
+    assert "networks" not in [step["what"] for step in find_next()]
 
 
 def test_a_goal_and_a_verdict_that_only_copies_of_development_images_reach_say_so():

@@ -22,6 +22,7 @@ AUC = "auc"
 PARTS = {MULTI_LABEL: "label", SINGLE_LABEL: "class", ORDINAL: "cut"}  # what has an AUC of its own
 NEXT = {
     "images": "Images",
+    "networks": "Networks",
     "labels": "Labels",
     "scanner": "Other scanners",
     "computing": "Computing time",

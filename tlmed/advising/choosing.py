@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tlmed.advising.at_hand import Network, list_at_hand, read_networks
+from tlmed.advising.at_hand import Network, list_at_hand, read_networks, say_untaught
 from tlmed.advising.experience import Experience, read_experience
 from tlmed.advising.image_sketches import have_common
 from tlmed.advising.nearest_sets import ExpectedGain, expect_gain, find_nearest, list_compared, order_backbones
@@ -48,7 +48,11 @@ def choose_networks(
             "downloads others, and `--backbones MobileNetV2=none` begins with random ones. "
             f"Received: none for images of {size[0]} x {size[1]} pixels."
         )
+    untaught = "" if asked else say_untaught(networks)
+    if untaught:
+        work.screen.say(f"Warning: {untaught}")
     told = {"used": bool(rows), "rows": len(rows), "own": own, "nearest": list_nearest(rows, fingerprint)}
+    told |= {"untaught": untaught} if untaught else {}
     if not rows:
         return networks, {**told, "order": [one.name for one in networks]}
     by_name = {network.name: network for network in networks}

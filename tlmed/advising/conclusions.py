@@ -200,6 +200,8 @@ def list_next(story: Story) -> list[dict]:
             "finding, and would fail where it is missing."
         )
         said.append({"what": "shortcut", "says": text})
+    if untaught := story.experience.get("untaught"):
+        said.append({"what": "networks", "says": untaught})
     labels = gate["kinds"].get("label", 0)
     if labels > _MANY_LABELS * story.data["development"]:
         text = (

@@ -106,6 +106,7 @@ class UsedExperience(TypedDict, total=False):
     nearest: list[str]  # the data sets that are most alike
     order: list[str]  # what was tried first
     own: int  # results that were left out, because they are of the same images
+    untaught: str  # that no network knows photographs, and what can be done; only where none does
     compared: list[str]  # the networks among these that the results compare; the others follow as they were given
 
 
