@@ -44,7 +44,7 @@ def measure(name: str, way: str, size: int, batch: int, steps: int) -> dict:
     import_tensorflow()
     import numpy as np
 
-    from tlmed.heads import attach_head
+    from tlmed.heads.dense import attach_head
     from tlmed.phases import thaw
     from tlmed.recipe import Phase
 

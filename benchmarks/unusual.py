@@ -22,7 +22,7 @@ from tlmed import FeatureExtractor
 from tlmed.data import ImageSet, join_units, load
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.splits import assign_splits
-from tlmed.inference import load_scorer
+from tlmed.inference.scorer import load_scorer
 from tlmed.intensity import resolve
 from tlmed.metrics.proportions import wilson
 from tlmed.novelty import ALARM, MEASURES, calibrate, fit_measure, join_judgements, load_novelty

@@ -26,7 +26,7 @@ from tlmed.drift.owned_samples import TwoSamples
 from tlmed.drift.stability_index import LARGE, SMALL, Stability, measure_stability
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.pooled_csv import read_units
-from tlmed.inference import load_scorer
+from tlmed.inference.scorer import load_scorer
 from tlmed.intensity import resolve
 from tlmed.metrics import holm
 from tlmed.metrics.proportions import wilson

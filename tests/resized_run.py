@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.synchronized_run import IMAGES, LABELS, open_devices
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.phases import moving, thaw
 from tlmed.recipe import Phase
 from tlmed.replicas import choose_strategy

@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from tlmed.cluster import find_cluster  # noqa: E402
-from tlmed.heads import attach_head  # noqa: E402
+from tlmed.heads.dense import attach_head  # noqa: E402
 from tlmed.phases import thaw  # noqa: E402
 from tlmed.recipe import Phase  # noqa: E402
 from tlmed.replicas import choose_strategy, read_each  # noqa: E402

@@ -7,7 +7,7 @@ import pytest
 from tlmed import backbones
 from tlmed.backbones import BACKBONES, applications
 from tlmed.blocks import count_parameters, find_reused, partition
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 
 VGG = [f"block{i}_pool" for i in range(1, 6)]
 RESNET50 = ["pool1_pool", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]

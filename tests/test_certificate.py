@@ -8,7 +8,7 @@ from tlmed.batch_statistics import reestimate_statistics
 from tlmed.certificate import certify, fingerprint, make_claim
 from tlmed.errors import RunFailed
 from tlmed.frozen import batch_norms, whole
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.phases import recalibrate, thaw
 
 # One backbone of each family. Inception and Xception refuse anything smaller.

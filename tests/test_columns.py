@@ -17,7 +17,7 @@ from tlmed.columns import (
 from tlmed.data import load, open_source, read_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions_csv import read_predictions
-from tlmed.inference import evaluate
+from tlmed.inference.rescoring import evaluate
 from tlmed.patient_columns import is_identifier
 from tlmed.source_layout import Layout
 

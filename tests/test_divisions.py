@@ -7,7 +7,7 @@ from tlmed.data import load, open_source
 from tlmed.data.splits import find_scheme_faults
 from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError
-from tlmed.inference import evaluate
+from tlmed.inference.rescoring import evaluate
 from tlmed.sections import KFold
 
 N = 40

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tlmed.heads import attach_head, split_head
+from tlmed.heads.dense import attach_head, split_head
 from tlmed.losses import MaskedLoss, add_up, count_labels, count_right, make_focal_loss, smooth, soft_label_loss
 from tlmed.sections import Dense
 

@@ -7,7 +7,7 @@ import scipy.stats
 import tensorflow as tf
 
 from tests.training.test_training import IMAGES, LABELS, Losses, batches, make, phase
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.losses import PLAIN, make_focal_loss, masked_entropy
 from tlmed.mixing import Mixup, find_mixup
 from tlmed.phases import thaw, trainer

@@ -16,8 +16,7 @@ from tlmed.blocks import partition
 from tlmed.errors import InputError
 from tlmed.features import feature_model
 from tlmed.frozen import Frozen, batch_norms, leaves, whole
-from tlmed.heads import attach_head
-from tlmed.heads.dense import split_head
+from tlmed.heads.dense import attach_head, split_head
 from tlmed.phases import Classifier, computing, learning_rates, recalibrate, seed_generators, thaw, trainer
 from tlmed.recipe import Augment, Dense, Images, Phase, Recipe
 

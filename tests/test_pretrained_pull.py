@@ -4,7 +4,7 @@ import pytest
 
 from tests.training.test_training import IMAGES, LABELS, Losses, batches, make, phase
 from tlmed.errors import InputError
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.phases import thaw
 from tlmed.training import Loop
 

@@ -15,7 +15,7 @@ import tlmed
 from tlmed.backbones import build
 from tlmed.certificate import certify, fingerprint, make_claim
 from tlmed.evaluation.explanations import grad_cam
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.phases import learning_rates, split_blocks, thaw
 from tlmed.plan.plan_json import cut, describe_block
 from tlmed.recipe import load_recipe, override

@@ -13,7 +13,7 @@ from tlmed.backbones import Backbone
 from tlmed.backbones.own import GRAPH, check_reloads
 from tlmed.errors import InputError
 from tlmed.features import feature_model
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.losses import choose_loss
 from tlmed.phases import Classifier, needs_start, thaw
 from tlmed.plan import expand, find_schedule_faults

@@ -6,6 +6,7 @@ import types
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
+_LONGEST = 200  # characters quoted from the error of another library
 CHANGED = "An image must not change while a run reads it."
 
 
@@ -17,6 +18,17 @@ def recall_change(error: Exception) -> str | None:
     """
     found = re.search(re.escape(CHANGED) + r"[^\n]*", str(error))
     return found and found.group()
+
+
+def summarise(error: Exception) -> str:
+    r"""Shorten an error of Keras or TensorFlow to one line: theirs may be pages of configuration, with colour codes.
+
+    >>> summarise(ValueError("Exception encountered.\n\n\x1b[1mNo such axis.\x1b[0m\n\nArguments received: ..."))
+    'ValueError: Exception encountered. No such axis'
+    """
+    text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received")[0].split())
+    text = text.strip("'\"").rstrip(".")
+    return f"{type(error).__name__}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
 
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # line ends, control characters, marks of direction, broken bytes

@@ -17,6 +17,7 @@ from tlmed.regular_files import read_regular
 from tlmed.whole_files import write_text
 from tlmed.words import listed
 
+NETWORK = "model.keras"
 NOVELTY = "novelty.sealed"  # what a run knows of its training images, to tell others from them
 FILES = (
     "recipe.py",
@@ -30,7 +31,7 @@ FILES = (
     "history.csv",
     "strengths.csv",
     "search.csv",
-    "model.keras",
+    NETWORK,
     "classifier.skops",
     NOVELTY,
     "novelty.json",

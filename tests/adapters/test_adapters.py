@@ -18,7 +18,7 @@ from tlmed.batch_statistics import reestimate_statistics
 from tlmed.certificate import certify, certify_merge, fingerprint, make_claim
 from tlmed.errors import InputError, RunFailed
 from tlmed.frozen import batch_norms, leaves, whole
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.phases import merge, thaw
 from tlmed.sections import Phase
 from tlmed.sections.adaptation import ADAPTERS

@@ -9,7 +9,7 @@ from tlmed.adapters import find_adapters
 from tlmed.backbones import build
 from tlmed.certificate import list_weights, make_claim
 from tlmed.frozen import leaves, whole
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.phases import merge, thaw
 from tlmed.plan import describe_phases, find_schedule_faults, make_plan
 from tlmed.sections import Phase

@@ -29,7 +29,7 @@ from tlmed.evaluation.explanations import METHODS
 from tlmed.evaluation.lines import describe_worse
 from tlmed.evaluation.unusual_lines import describe_lack
 from tlmed.export import write_card
-from tlmed.inference import load_scorer
+from tlmed.inference.scorer import load_scorer
 from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, shipped_studies, to_json, to_source
 from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv

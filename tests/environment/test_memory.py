@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from tlmed import failures
-from tlmed.environment import check_address_space, free_memory, memory, memory_limit
+from tlmed.environment import memory
+from tlmed.environment.memory import check_address_space, free_memory, memory_limit
 from tlmed.errors import RunFailed
 
 
@@ -20,7 +21,7 @@ def limit_address_space(monkeypatch, left):
 
 def test_what_is_free_is_no_more_than_the_machine_has(monkeypatch):
     machine = memory.psutil.virtual_memory().total + memory.psutil.swap_memory().total
-    assert 0 < free_memory() < memory_limit() <= machine * 1.01
+    assert 0 < free_memory() < memory_limit(on_gpu=False) <= machine * 1.01
     limit_address_space(monkeypatch, 10**8)
     assert free_memory() <= 1.2 * 10**8
     limit_address_space(monkeypatch, -(10**8))

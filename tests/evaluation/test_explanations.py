@@ -47,7 +47,7 @@ from tlmed.evaluation.explanations.halves import cut, find_scores, normalise
 from tlmed.evaluation.explanations.pictures import name_files
 from tlmed.evaluation.predictions import Predictions
 from tlmed.features import feature_model
-from tlmed.heads import attach_head, split_head
+from tlmed.heads.dense import attach_head, split_head
 from tlmed.words import thousandths
 
 METHODS = tuple(name for name in explanations.METHODS if name != "attention-rollout")  # for transformers only

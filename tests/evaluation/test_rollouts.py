@@ -13,7 +13,7 @@ from tlmed.backbones.token_grids import TokenGrid
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations import attention_rollout, explain_images, make_explainer
 from tlmed.evaluation.explanations.rollouts import compute_scores, record_attention, share_attention, trace_attention
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.sections import Dense
 
 SIZE = (16, 16)

@@ -27,9 +27,10 @@ from tlmed.data.reading import Pixels
 from tlmed.errors import InputError, RunFailed
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.features.activations import Shelf, extract
-from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
+from tlmed.features.engines import OpenVino, choose_engine, make_engine
 from tlmed.features.views import Views
-from tlmed.heads import attach_head
+from tlmed.graph_runs import CannotConvert
+from tlmed.heads.dense import attach_head
 from tlmed.plan import Terms
 from tlmed.plan.costs import choose_cache, count_flops, weigh
 from tlmed.recipe import Augment, Phase, load_recipe, override

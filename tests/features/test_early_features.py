@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 import tlmed
-from tlmed.cache import Store, cache_folder, caching_in
+from tlmed.cache import Store, address, cache_folder, caching_in
 from tlmed.data.reading import Pixels
 from tlmed.features import early_features
 from tlmed.features.early_features import EarlyFeatures, preparing
-from tlmed.features.engines import CannotConvert, OpenVino, TensorFlow
+from tlmed.features.engines import OpenVino, TensorFlow
 from tlmed.features.kept import Means, keep_features
-from tlmed.features.keys import address, describe
+from tlmed.features.keys import describe
+from tlmed.graph_runs import CannotConvert
 from tlmed.recipe import override
 from tlmed.run import preparation, story
 from tlmed.rundir import RunDir

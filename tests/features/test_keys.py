@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from tlmed.cache import address
 from tlmed.features import keys
 from tlmed.features.engines import TensorFlow
-from tlmed.features.keys import address, describe
+from tlmed.features.keys import describe
 
 
 def make(

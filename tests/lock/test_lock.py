@@ -26,7 +26,7 @@ from tlmed.cache import cache_folder
 from tlmed.cli import main
 from tlmed.digests import digest_classifier, digest_model
 from tlmed.errors import CheckFailed, InputError, Interrupted, RunFailed
-from tlmed.inference import evaluate
+from tlmed.inference.rescoring import evaluate
 from tlmed.intact import checksum, find_changed
 from tlmed.lock import (
     Difference,

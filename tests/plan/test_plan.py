@@ -15,7 +15,7 @@ from tlmed.certificate import list_weights, make_claim
 from tlmed.cli import cli
 from tlmed.errors import InputError
 from tlmed.findings import Finding, shorten
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.phases import thaw
 from tlmed.plan import (
     describe_backbone,

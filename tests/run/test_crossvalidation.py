@@ -32,8 +32,8 @@ from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.predictions import Predictions
 from tlmed.export import write_card
 from tlmed.findings import GROUP, IDENTICAL
-from tlmed.inference import evaluate
 from tlmed.inference.panel import open_panel
+from tlmed.inference.rescoring import evaluate
 from tlmed.lock import write_lock
 from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source
 from tlmed.report.folds import write_folds_report

@@ -19,7 +19,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.export import write_card
 from tlmed.identifiers import Identifiers, read_identifiers
-from tlmed.inference import evaluate
+from tlmed.inference.rescoring import evaluate
 from tlmed.recipe import override
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.report.image_counts import say_formats

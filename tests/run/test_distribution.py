@@ -22,6 +22,7 @@ from tests.run.test_resuming import check_equal
 from tlmed import replicas
 from tlmed.backbones import build
 from tlmed.data import Share
+from tlmed.data.row_batches import split_batches
 from tlmed.data.ultrasound import draw
 from tlmed.errors import InputError
 from tlmed.launch import free_addresses, launch
@@ -351,7 +352,11 @@ def test_learning_rates_are_scaled_only_where_that_is_asked_for(alone, phantoms,
 @pytest.mark.parametrize("images", [1, 5, 6, 12])
 def test_replicas_share_a_batch_evenly_and_lose_nothing(count, images):
     rows = tf.data.Dataset.from_tensor_slices(np.arange(images)).batch(images)
-    parts = [part.tolist() for first in range(count) for part in Share(count, first, 1).split(rows).as_numpy_iterator()]
+    parts = [
+        part.tolist()
+        for first in range(count)
+        for part in split_batches(rows, Share(count, first, 1)).as_numpy_iterator()
+    ]
     assert len(parts) == count
     assert [row for part in parts for row in part] == list(range(images))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1

@@ -16,7 +16,7 @@ from tlmed.backbones.recollection import find_earlier, identify
 from tlmed.columns import Grouping
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.export import write_card
-from tlmed.inference import evaluate
+from tlmed.inference.rescoring import evaluate
 from tlmed.inference.seen_images import list_undecided
 from tlmed.part_names import file_of
 from tlmed.regular_files import sha256

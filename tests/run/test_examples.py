@@ -17,7 +17,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import read_rule
 from tlmed.evaluation.explanations import Case, Explainer, overlay, pick_cases
 from tlmed.evaluation.predictions_csv import read_predictions
-from tlmed.inference import Scorer, load_scorer
+from tlmed.inference.scorer import Scorer, load_scorer
 from tlmed.plan.costs import count_flops
 from tlmed.recipe import override
 from tlmed.run import example_pictures

@@ -9,7 +9,7 @@ from PIL import Image
 import tlmed
 from tests.conftest import SMALL
 from tlmed.errors import CheckFailed, RunFailed
-from tlmed.inference import evaluate
+from tlmed.inference.rescoring import evaluate
 from tlmed.recipe import override
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.run.clock import Clock

@@ -10,7 +10,7 @@ import pytest
 import tlmed
 from tests.run.test_run import small
 from tlmed.export.card import write_run_card
-from tlmed.inference import evaluate
+from tlmed.inference.rescoring import evaluate
 from tlmed.inspection.subjects import open_run
 from tlmed.lock import compare_inputs, describe_inputs, read_lock
 from tlmed.lock.inputs import repeat_recipe

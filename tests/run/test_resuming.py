@@ -18,7 +18,7 @@ from tests.conftest import SMALL, write_images
 from tlmed import stopping
 from tlmed.augmentation import make_augmentation
 from tlmed.errors import InputError, Interrupted, RunFailed
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.phases import moving, thaw
 from tlmed.recipe import Augment, Dense, Phase, override
 from tlmed.rundir import RunDir

@@ -274,7 +274,7 @@ def test_a_batch_beyond_all_memory_is_refused_before_anything_is_written(images,
     # VGG16 at 32 px, 16 images: the inputs of its 13 convolutions hold 185,344 numbers an image.
     needed = memory_needed(recipe.build(3), recipe.phases, 16)
     assert needed == 4 * 16 * 185_344
-    monkeypatch.setattr(preparation, "memory_limit", lambda: needed - 1)
+    monkeypatch.setattr(preparation, "memory_limit", lambda on_gpu: needed - 1)
     with pytest.raises(RunFailed, match=r"data\.batch_size=16"):
         tlmed.train(recipe, tmp_path / "run", images)
     assert not (tmp_path / "run").exists()

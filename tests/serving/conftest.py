@@ -5,18 +5,21 @@ from starlette.testclient import TestClient
 
 from tlmed.data.held_files import Limits
 from tlmed.rundir import RunDir
-from tlmed.serving.answering import MOST_SAMPLES, open_served
+from tlmed.serving.answering import MOST_SAMPLES
 from tlmed.serving.application import make_application
+from tlmed.serving.conversions import Preparation
 from tlmed.serving.guarding import Rules
 from tlmed.serving.refusals import UploadLimits
+from tlmed.serving.served_runs import open_served
 from tlmed.serving.service import open_service
 
+KERAS = Preparation("keras", falls_back=False, warn=lambda sentence: None)
 LIMITS = UploadLimits(bytes=2**20, idle=0.2, whole=0.5)
 
 
 @pytest.fixture(scope="session")
 def served(finished):
-    return open_served(RunDir(finished.path), "keras", Limits(10**6, MOST_SAMPLES), lambda sentence: None)
+    return open_served(RunDir(finished.path), KERAS, Limits(10**6, MOST_SAMPLES), lambda sentence: None)
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,7 @@ def test_an_explanation_is_of_the_class_that_was_asked_for(client, service, imag
     pixels = decode_resized(content, service.run.panel.first.rule)
     np.testing.assert_array_equal(drawn[0], pixels)
     number = service.run.classes.index(found["of"])
-    np.testing.assert_array_equal(drawn[1], overlay(pixels, service.run.explainer(pixels[None], number)[0]))
+    np.testing.assert_array_equal(drawn[1], overlay(pixels, service.run.explanations.load()(pixels[None], number)[0]))
     other = next(name for name in service.run.classes if name != found["of"])
     assert post(client, content, explain_class=other).json()["explained"]["of"] == other
     assert post(client, content).json()["explained"] is None

@@ -13,16 +13,17 @@ from tests.data.readers.dicom_files import make, save
 from tests.data.test_series import make_slice
 from tests.ensembles.test_ensembles import ensemble
 from tests.run.test_multi_label_run import make_recipe, source
-from tests.serving.conftest import LIMITS
+from tests.serving.conftest import KERAS, LIMITS
 from tests.serving.test_answers import post
 from tlmed import inference
 from tlmed.data.held_files import Limits
 from tlmed.errors import InputError
 from tlmed.recipe import override
 from tlmed.rundir import RunDir
-from tlmed.serving.answering import MOST_SAMPLES, open_served
+from tlmed.serving.answering import MOST_SAMPLES
 from tlmed.serving.application import make_application
 from tlmed.serving.guarding import Rules
+from tlmed.serving.served_runs import open_served
 from tlmed.serving.service import open_service
 from tlmed.words import join_names
 
@@ -41,7 +42,7 @@ def open_client():
 
     def start(run):
         said = []
-        served = open_served(run, "keras", Limits(10**6, MOST_SAMPLES), said.append)
+        served = open_served(run, KERAS, Limits(10**6, MOST_SAMPLES), said.append)
         services.append(open_service(served, LIMITS))
         return served, TestClient(make_application(services[-1], Rules()), base_url="http://localhost:8000")
 
@@ -170,4 +171,4 @@ def test_a_run_of_tiles_and_a_changed_run_are_refused(finished, tmp_path):
     assert '"tile": null' in text
     (other / "recipe.json").write_text(text.replace('"tile": null', '"tile": 224'))
     with pytest.raises(InputError, match="slides are read from files"):
-        open_served(RunDir(other), "keras", Limits(), lambda said: None)
+        open_served(RunDir(other), KERAS, Limits(), lambda said: None)

@@ -15,9 +15,9 @@ from tests.serving.conftest import LIMITS
 from tests.serving.test_answers import post
 from tests.serving.test_uploads import GOOD
 from tlmed.errors import InputError
-from tlmed.features.engines import CannotConvert, OpenVino
 from tlmed.rundir import RunDir
-from tlmed.serving.running_networks import choose_engine, compile_network
+from tlmed.serving.converting import convert_network
+from tlmed.serving.graph_engines import choose_engine, load_graph
 from tlmed.serving.service import Asked
 from tlmed.serving.web_page import open_page
 
@@ -137,9 +137,9 @@ def test_without_an_explanation_there_is_a_reason(service, client, monkeypatch):
 
 @pytest.mark.parametrize("name", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow), "tensorflow"])
 def test_engines_give_the_same_scores(served, images, name):
-    voter, scorer = served.voters[0], served.panel.scorer
+    voter, scorer = served.voters[0], served.explanations.scorer
     if name != "tensorflow":
-        voter = dataclasses.replace(voter, engine=compile_network(scorer.joint, name))
+        voter = dataclasses.replace(voter, engine=load_graph(name, convert_network(scorer.joint, name)))
     assert voter.engine.name == name
     pixels = served.decode(next((images / "benign").iterdir()).read_bytes(), "x.png").first.pixels
     several = np.concatenate([np.roll(pixels, 3 * shift, axis=1) for shift in range(40)])
@@ -160,13 +160,3 @@ def test_the_engine_is_the_fastest_that_is_installed(monkeypatch):
         choose_engine("openvino")
     there.remove("onnx")
     assert choose_engine("auto") == choose_engine("keras") == "keras"
-
-
-def test_an_engine_that_cannot_run_a_network_leaves_it_to_keras(served, monkeypatch):
-    def fail(self):
-        raise CannotConvert("no such operation")
-
-    monkeypatch.setattr(OpenVino, "prepare", fail)
-    assert compile_network(served.panel.scorer.joint, "auto").name == "tensorflow"
-    with pytest.raises(InputError, match=r"`--engine keras` runs any\. .* no such operation"):
-        compile_network(served.panel.scorer.joint, "openvino")

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tlmed.blocks import partition
 from tlmed.errors import RunFailed
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.phase_steps import scale_ratios
 from tlmed.phases import thaw
 from tlmed.recipe import Dense, Phase

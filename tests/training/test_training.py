@@ -10,7 +10,7 @@ import tlmed
 from tests.terminal import Terminal
 from tlmed import metrics
 from tlmed.errors import InputError, RunFailed
-from tlmed.heads import attach_head
+from tlmed.heads.dense import attach_head
 from tlmed.losses import PLAIN, make_focal_loss, soft_label_loss
 from tlmed.phases import thaw
 from tlmed.recipe import Phase

@@ -7,7 +7,6 @@ may ask for more numbers than any machine has, so the layers are first drawn wit
 import contextlib
 import json
 import math
-import re
 import warnings
 import zipfile
 import zlib
@@ -20,7 +19,7 @@ import tensorflow as tf
 
 from tlmed.backbones.applications import unallocated
 from tlmed.backbones.graphs import find_foreign, is_functional
-from tlmed.errors import InputError
+from tlmed.errors import InputError, summarise
 from tlmed.regular_files import open_regular
 from tlmed.words import listed
 
@@ -33,7 +32,6 @@ _READ_ERRORS = (
     *(tf.errors.OpError, UserWarning),  # the warnings that `load_network` turns into errors
 )
 NAMED = 3  # weights that an error names; it counts the others
-_LONGEST = 200  # characters quoted from the error of another library
 _NO_DRAFT = "create a variable while in a stateless scope"  # Keras's words for a user's layers that cannot be drawn so
 
 
@@ -96,17 +94,6 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _not_ours(path, why) -> InputError:
     return InputError(f"`{path.name}` must be a model that tlmed saved. Received: {path}: {why}.")
-
-
-def summarise(error: Exception) -> str:
-    r"""Shorten an error of Keras or TensorFlow to one line: theirs may be pages of configuration, with colour codes.
-
-    >>> summarise(ValueError("Exception encountered.\n\n\x1b[1mNo such axis.\x1b[0m\n\nArguments received: ..."))
-    'ValueError: Exception encountered. No such axis'
-    """
-    text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received")[0].split())
-    text = text.strip("'\"").rstrip(".")
-    return f"{type(error).__name__}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
 
 
 def _check_size(path) -> None:

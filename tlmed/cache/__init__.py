@@ -11,7 +11,7 @@ from tlmed.cache.folder import (
     show_size,
 )
 from tlmed.cache.room import IN_MEMORY, Room, limit_features, make_room
-from tlmed.cache.store import Store, StoreError
+from tlmed.cache.store import Store, StoreError, address
 from tlmed.cache.turns import Turn
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Store",
     "StoreError",
     "Turn",
+    "address",
     "cache_folder",
     "cache_limit",
     "caching_in",

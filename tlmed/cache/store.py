@@ -45,6 +45,15 @@ _LOOK_SECONDS = 0.1  # between two looks whether somebody else still computes
 _OLD = 24 * 3600  # seconds after which a half-written file of another host counts as abandoned
 
 
+def address(description: Mapping) -> str:
+    """Return the key of a description, 64 hexadecimal digits.
+
+    >>> address({"a": 1, "b": 2}) == address({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
 class StoreError(Exception):
     """The store cannot be used; the message says why. Rows can always be computed instead."""
 
@@ -108,7 +117,7 @@ class Store:
                     continue
                 except Damaged as reason:
                     _delete(path)
-                    notes.append(f"Stored features were damaged and are computed again ({reason}): {path}")
+                    notes.append(f"What was stored was damaged and is computed again ({reason}): {path}")
                     continue
                 if rows is not None:
                     found.append(rows)

@@ -15,10 +15,10 @@ from tlmed.words import count
 
 @click.group(short_help="List, check and delete features kept for later runs.")
 def cache():
-    """List, check and delete the features that are kept for later runs.
+    """List, check and delete the features that are kept for later runs, and the graphs of networks that were served.
 
     They lie in TLMED_CACHE_DIR, by default the user's cache directory, and take at most TLMED_CACHE_LIMIT, by default
-    20GB; the features that were not used for the longest time are deleted first.
+    20GB; what was not used for the longest time is deleted first.
     """
 
 

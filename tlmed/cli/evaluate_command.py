@@ -110,7 +110,7 @@ def evaluate(
     run = find_run(run, several=True) if run is not None else None
     check_place(data)
     screen = Screen(sys.stdout, waits=False)
-    voice = open_voice(screen, "inference")
+    voice = open_voice(screen, "inference.rescoring")
     from tlmed import inference
     from tlmed.evaluation.lines import describe_metrics
     from tlmed.evaluation.stated_lines import describe_further

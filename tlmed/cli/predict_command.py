@@ -70,7 +70,7 @@ def predict(run, paths, out, skip_bad, explain, method, block, labels, dicom_sr,
     if out is not None:
         check_table(out, force, paths)
     screen = Screen(sys.stderr, waits=False)  # standard output is the table's
-    voice = open_voice(screen, "inference")
+    voice = open_voice(screen, "inference.loose_images")
     from tlmed import inference
 
     asked = {"paths": paths, "skip_bad": skip_bad, "force": force, "overlay": overlay, "method": method, "block": block}

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from tlmed.cli.options import debug, open_voice
+from tlmed.cli.options import debug
 from tlmed.errors import InputError
 from tlmed.rundir import find_run
 from tlmed.screen import Screen
 
-ENGINES = ("auto", "keras", "openvino", "onnxruntime")  # their module imports TensorFlow
+ENGINES = ("auto", "keras", "openvino", "onnxruntime")  # their module imports NumPy
 _NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 
@@ -38,26 +38,30 @@ def serve(run, port, host, token, names, engine, most_megabytes, most_megapixels
             f"`tlmed serve` needs an extra: pip install 'tlmed[serve]'. Received: no {', '.join(missing)}."
         )
     found = find_run(run, several=True)
+    from tlmed.serving.conversions import preparing
     from tlmed.serving.guarding import is_loopback, make_rules
-    from tlmed.serving.listening import open_socket
 
     rules = make_rules(host, names, token)
     screen = Screen(sys.stdout, waits=False)
     shown = f"[{host}]" if ":" in host else host
-    # Before TensorFlow, which takes seconds to load; whoever asks meanwhile waits.
-    with contextlib.closing(open_socket(host, port)) as taken, _leaving_garbage() as tidy:
-        voice = open_voice(screen, "serving.web_server")
+    with contextlib.ExitStack() as stack:
+        tidy = stack.enter_context(_leaving_garbage())
+        # Networks first: a process of its own converts them while this one loads all the rest.
+        prepared = stack.enter_context(preparing(found, engine, screen.warn))
+        from tlmed.serving.listening import open_socket
+
+        taken = stack.enter_context(contextlib.closing(open_socket(host, port)))
         from tlmed.serving.web_server import Offer, serve_run
 
         if not is_loopback(host) or names:
-            voice.warn("Without a reverse proxy that gives TLS, images and the token can be read on the way.")
+            screen.warn("Without a reverse proxy that gives TLS, images and the token can be read on the way.")
 
         def tell(runs: str) -> None:
             tidy()
             screen.say(f"Serving {run} by {runs}: http://{shown}:{taken.getsockname()[1]}/ (Ctrl-C ends it)")
 
-        offer = Offer(rules, engine, most_megabytes, most_megapixels)
-        serve_run(found, offer, taken, screen.busy("Loading the network"), voice, tell)
+        offer = Offer(rules, most_megabytes, most_megapixels)
+        serve_run(found, prepared, offer, taken, screen.busy("Loading the network"), screen.warn, tell)
     screen.say("Ended.")
 
 

@@ -16,7 +16,7 @@ from tlmed.conversion.hybrid_graph import join_classifier
 from tlmed.conversion.litert_graph import widen_constants
 from tlmed.conversion.short_numbers import write_float16, write_int8
 from tlmed.errors import InputError
-from tlmed.features.engines import import_openvino
+from tlmed.graph_runs import import_openvino
 from tlmed.rundir import RunDir
 from tlmed.words import join_names
 

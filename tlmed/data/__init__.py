@@ -1,6 +1,7 @@
-"""Data: any source to a table of images, leak-free splits, and `tf.data` batches of uint8 pixels."""
+"""Data: any source to a table of images, leak-free splits, and `tf.data` batches of uint8 pixels.
 
-import tlmed.tensorflow_start
+TensorFlow is loaded when batches are asked for, or a source that needs it; not for reading images.
+"""
 
 from tlmed.data.decode_and_resize import decode, resize
 from tlmed.data.known_files import KnownPixels

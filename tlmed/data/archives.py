@@ -18,7 +18,7 @@ import numpy as np
 from tlmed.cache import show_size
 from tlmed.data.readers.arrays import is_picture, is_volume, read_header
 from tlmed.data.table import Table, make_table
-from tlmed.environment import free_memory
+from tlmed.environment.memory import free_memory
 from tlmed.errors import InputError
 from tlmed.label_texts import write_vector
 from tlmed.regular_files import open_regular

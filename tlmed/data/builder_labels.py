@@ -1,5 +1,7 @@
 """The labels of a TensorFlow data set: a class of each image, a sequence of labels, or a feature of 0 and 1 of each."""
 
+import tlmed.tensorflow_start
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

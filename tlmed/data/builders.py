@@ -6,6 +6,8 @@ its checksum (4):
 https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
 
+import tlmed.tensorflow_start
+
 import contextlib
 import json
 import os

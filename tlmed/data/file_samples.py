@@ -1,5 +1,6 @@
 """Tables of samples, made from tables of files: several rows for a file that holds several samples."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,8 @@ from tlmed.data.parts import Content
 from tlmed.data.table import Table
 from tlmed.part_names import split_part
 from tlmed.pseudonyms import name_file_group
+
+PARALLEL = min(os.cpu_count() or 1, 16)  # threads that read files
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ Names, classes, licences and MD5 are those of `medmnist/info.py`; Yang et al., M
 41, and for the sizes 64, 128 and 224 MedMNIST+, https://zenodo.org/records/10519652.
 """
 
+import tlmed.tensorflow_start
+
 import json
 import os
 from dataclasses import dataclass

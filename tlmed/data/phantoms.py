@@ -8,6 +8,8 @@ download:
 With `several_labels=True` an image has a lesion or none, and a lesion may be irregular, have a shadow, or both.
 """
 
+import tlmed.tensorflow_start
+
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from tlmed.data.broken_images import check_broken
 from tlmed.data.class_shares import classify
@@ -36,6 +36,9 @@ from tlmed.slicing import WHOLE, Slicing, Tiling
 from tlmed.source_forms import TABLE, find_form
 from tlmed.split_names import UNUSED
 from tlmed.words import count
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,7 @@ class ImageSet:
         """Return the row numbers of the images of train, val and test, int64, ascending."""
         return np.flatnonzero(self.splits != UNUSED)
 
-    def batches(self, indices: Sequence[int], batch_size: int) -> tf.data.Dataset:
+    def batches(self, indices: Sequence[int], batch_size: int) -> "tf.data.Dataset":
         """Return batches in the order of `indices`, once; the last one may be smaller.
 
         Args:
@@ -95,8 +98,7 @@ class ImageSet:
         Returns:
             A data set of uint8 [b, height, width, 3] and int64 [b].
         """
-        rows = tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64)).batch(batch_size)
-        return self.pixels.batches(rows, self.table.labels)
+        return self.pixels.batches(indices, self.table.labels, batch_size)
 
     def training_batches(
         self,
@@ -106,7 +108,7 @@ class ImageSet:
         begin: tuple[int, int] = (0, 0),
         share: Share = ALONE,
         balanced: bool = False,
-    ) -> tf.data.Dataset:
+    ) -> "tf.data.Dataset":
         """Return the batches of one epoch after the other, without end.
 
         Epoch e visits `indices[epoch_order(len(indices), seed, e)]`, in their version `e % views` if there are any; if
@@ -124,28 +126,20 @@ class ImageSet:
         Returns:
             An endless data set of uint8 [b, height, width, 3] and int64 [b].
         """
+        from tlmed.data.row_batches import order_epochs, split_batches, state_endless
+
         indices, labels = np.asarray(indices, np.int64), self.table.labels
         own = labels[indices]
         if self.views:
             labels = np.concatenate([labels, *[own] * self.views])
 
         # Rows of the versions follow the rows of all images: version 0 of each training image, then version 1, ...
-        def visit(epoch: np.ndarray) -> np.ndarray:
-            epoch = int(epoch)
+        def visit(epoch: int) -> np.ndarray:
             order = balanced_order(own, seed, epoch) if balanced else epoch_order(len(indices), seed, epoch)
             return len(self.splits) + epoch % self.views * len(indices) + order if self.views else indices[order]
 
-        @tf.autograph.experimental.do_not_convert  # as in `map_rows`
-        def ordered(epoch: tf.Tensor) -> tf.data.Dataset:
-            # The order is drawn by NumPy, so it is the same in every process and version of TensorFlow.
-            rows = tf.numpy_function(visit, [epoch], tf.int64, stateful=False)
-            batches = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [len(indices)])).batch(batch_size)
-            return batches.skip(tf.where(epoch == begin[0], tf.constant(begin[1], tf.int64), 0))
-
-        epochs = tf.data.Dataset.range(begin[0], np.iinfo(np.int64).max).flat_map(ordered)
-        endless = self.pixels.batches(share.split(epochs), labels)
-        # After `flat_map` TensorFlow does not know that the data are endless.
-        return endless.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        epochs = order_epochs(visit, len(indices), batch_size, begin)
+        return state_endless(self.pixels.batches(split_batches(epochs, share), labels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +156,9 @@ class FileImages:
     rows: np.ndarray
     notes: tuple[str, ...] = ()
 
-    def batches(self, batch_size: int) -> tf.data.Dataset:
+    def batches(self, batch_size: int) -> "tf.data.Dataset":
         """Return uint8 [b, height, width, 3] in order, once; the last batch may be smaller."""
-        return self.pixels.batches(tf.data.Dataset.from_tensor_slices(self.rows).batch(batch_size))
+        return self.pixels.batches(self.rows, batch_size=batch_size)
 
 
 def load(

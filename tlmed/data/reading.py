@@ -6,27 +6,29 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from tlmed.cache import IN_MEMORY, Room, make_room
 from tlmed.data.decode_and_resize import TONES, PixelRule, as_rule, decode, decode_resized, examine
 from tlmed.data.extras import find_extras
 from tlmed.data.file_facts import FileFacts
-from tlmed.data.file_samples import cut_between_files, number_owners
+from tlmed.data.file_samples import PARALLEL, cut_between_files, number_owners
 from tlmed.data.known_files import KnownPixels, recall
 from tlmed.data.known_pixels import Facts, find_facts, note_facts
 from tlmed.data.masks import TWO_VALUES, has_two_values
 from tlmed.data.measured_ranges import measure_range
 from tlmed.data.parts import Content, Part, digest_content, digest_pixels
 from tlmed.data.readers import holding, name_format, read_facts
-from tlmed.data.row_batches import PARALLEL, map_rows
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
 from tlmed.intensity import Intensity
 from tlmed.part_names import split_part
 from tlmed.words import count, listed
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 CHUNK = 8  # images that a thread reads at a time
 READ_ERRORS = (OSError, ValueError)
@@ -142,17 +144,25 @@ class Pixels:
             raise RunFailed(f"{CHANGED} Received: '{self.paths[row]}', which has other pixels now.")
         return image
 
-    def batches(self, rows: tf.data.Dataset, labels: np.ndarray | None = None) -> tf.data.Dataset:
-        """Map batches of row numbers to images, in parallel and in order.
+    def batches(
+        self,
+        rows: "Sequence[int] | tf.data.Dataset",
+        labels: np.ndarray | None = None,
+        batch_size: int | None = None,
+    ) -> "tf.data.Dataset":
+        """Map row numbers to batches of images, in parallel and in order.
 
         Args:
-            rows: int64 [b] each.
+            rows: Row numbers; or batches of them, int64 [b] each.
             labels: int64, the label of every row, or None.
+            batch_size: Images per batch; None where `rows` are batches.
 
         Returns:
             uint8 [b, height, width, 3], with int64 [b] where there are labels.
         """
-        return map_rows(rows, self.take, tf.TensorSpec([None, *self.image_size, 3], tf.uint8), labels)
+        from tlmed.data.row_batches import take_batches  # reading alone needs no TensorFlow, which takes seconds
+
+        return take_batches(rows, batch_size, self.take, self.image_size, labels)
 
 
 def read_all(

@@ -8,7 +8,6 @@ from tlmed.data.folders import open_folder
 from tlmed.data.header_classes import open_header_folder
 from tlmed.data.kinds import find_kind
 from tlmed.data.listings import open_listing
-from tlmed.data.medmnist_sets import open_medmnist
 from tlmed.data.relabelling import relabel
 from tlmed.data.samples import take_samples
 from tlmed.data.several_labels import spread
@@ -54,6 +53,8 @@ def _open(text: str, form: str, layout: Layout) -> Table:
 
         return open_builder(text.removeprefix("tfds:"), layout)
     if form == MEDMNIST:
+        from tlmed.data.medmnist_sets import open_medmnist  # asks Keras where its cache is
+
         slicing = layout.slicing
         return open_medmnist(text.removeprefix("medmnist:"), isinstance(slicing, Slicing) and slicing.wanted)
     with naming_unreadable(text):

@@ -18,7 +18,7 @@ from tlmed.dicom_reports.structured_report import (
 )
 from tlmed.evaluation.explanations import Explainer, draw_panel
 from tlmed.evaluation.pooling import find_telling
-from tlmed.inference import Answered
+from tlmed.inference.loose_images import Answered
 from tlmed.inference.scorer import BATCH_SIZE, computing
 from tlmed.targets import make_mark
 from tlmed.tasks import MULTI_LABEL, read_task

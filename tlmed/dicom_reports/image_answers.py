@@ -8,7 +8,7 @@ from tlmed.data.readers.dicom_sources import PATIENT, REMOVED, SourceImage
 from tlmed.data.sample_sources import Shown, Sources
 from tlmed.errors import InputError
 from tlmed.evaluation.prediction_rows import NOTE, UNUSUAL
-from tlmed.inference import Answered
+from tlmed.inference.loose_images import Answered
 from tlmed.metrics import positive_index
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import join_names, listed

@@ -24,7 +24,7 @@ from tlmed.dicom_reports.image_answers import (
 from tlmed.dicom_reports.report_folder import OPTION, check_report_folder, writing_reports
 from tlmed.dicom_reports.structured_report import make_evidence, make_report, make_uid
 from tlmed.errors import InputError
-from tlmed.inference import Answered
+from tlmed.inference.loose_images import Answered
 from tlmed.inference.panel import open_panel
 from tlmed.rundir import RunDir
 from tlmed.tasks import read_task
@@ -180,7 +180,7 @@ def _write_overlays(
     prepared: Prepared, answered: Answered, answers: list[ImageAnswer], folder: Path
 ) -> dict[int, list["Dataset"]]:
     """Write the pictures into the folders of their studies; return how the report refers to those of each answer."""
-    explainer = answered.panel.scorer.explainer(prepared.wanted.method, prepared.wanted.block)
+    explainer = answered.networks.scorer.explainer(prepared.wanted.method, prepared.wanted.block)
     series: dict[str, str] = {}
     written, found = Counter(), {}
     names = [name_class(name, prepared.codes[name]) for name in answered.panel.metrics["classes"]]

@@ -23,8 +23,7 @@ from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import Pooled
 from tlmed.evaluation.predictions import describe_ties
 from tlmed.inference.member_scores import MemberScores, describe_reading, note_differences, read_member_scores
-from tlmed.inference.panel import check_members
-from tlmed.inference.scorer import name_files
+from tlmed.inference.panel import check_members, name_files
 from tlmed.inference.stated_costs import find_costs
 from tlmed.inference.trained_runs import Trained, read_trained
 from tlmed.intact import check_intact

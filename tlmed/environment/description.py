@@ -1,5 +1,7 @@
 """What a run ran on: versions, processor, devices, threads, the state of the code."""
 
+import tlmed.tensorflow_start
+
 import functools
 import hashlib
 import importlib.metadata
@@ -62,6 +64,11 @@ def _read_code() -> tuple[str | None, str]:
     for file in sorted(folder.rglob("*.py")):
         found.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
     return git_commit(folder), found.hexdigest()
+
+
+def has_gpu() -> bool:
+    """Tell whether TensorFlow computes on a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def count_cores() -> int:

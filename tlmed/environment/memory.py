@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import psutil
-import tensorflow as tf
 
 from tlmed.errors import RunFailed
 
@@ -21,12 +20,12 @@ _GROUP_FILES = {  # of a control group's limit and use, in version 2 and version
 }
 
 
-def memory_limit() -> float:
+def memory_limit(on_gpu: bool) -> float:
     """Return the bytes that this process can hold; infinite on a GPU, whose allocator reports a lack by itself.
 
     On a CPU TensorFlow crashes if an allocation fails, so a lack of memory must be found before.
     """
-    if tf.config.list_physical_devices("GPU"):
+    if on_gpu:
         return math.inf
     return psutil.Process().memory_info().rss + free_memory()
 

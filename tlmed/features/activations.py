@@ -12,12 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tlmed.cache import address
 from tlmed.cache.row_files import Rows
 from tlmed.cache.store import Store, StoreError
 from tlmed.data.reading import Pixels
 from tlmed.data.row_batches import map_rows
 from tlmed.features.engines import Engine
-from tlmed.features.keys import address, describe
+from tlmed.features.keys import describe
 
 TURN = 256  # images that are decoded before the network runs over them
 PORTION = 1024  # images at least in a file of the store

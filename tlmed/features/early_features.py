@@ -11,12 +11,13 @@ from threading import Event, Lock
 import keras
 import numpy as np
 
-from tlmed.cache import Store, StoreError, Turn, cache_folder, limit_features
+from tlmed.cache import Store, StoreError, Turn, address, cache_folder, limit_features
 from tlmed.errors import InputError
 from tlmed.features.activations import PORTION, Ready
-from tlmed.features.engines import CannotConvert, Engine, choose_engine, make_engine
+from tlmed.features.engines import Engine, choose_engine, make_engine
 from tlmed.features.kept import Means
-from tlmed.features.keys import address, describe
+from tlmed.features.keys import describe
+from tlmed.graph_runs import CannotConvert
 
 MOST = PORTION  # images: a process that is killed loses a portion at most
 _WAITING = 2**28  # bytes of pixels at most that wait for the engine

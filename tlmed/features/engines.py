@@ -4,25 +4,16 @@ import abc
 import importlib.metadata
 import importlib.util
 import math
-import sys
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tlmed import stopping
 from tlmed.errors import InputError
+from tlmed.graph_runs import OPENVINO_ERRORS, CannotConvert, compile_graph, import_openvino, raise_stop, run_rows
 
 SHARE_PIXELS = 224 * 224  # pixels, of one image or several, that one core computes at a time
-# OpenVINO's frontend and CPU plugin raise RuntimeError for whatever they cannot do. The other errors come from an
-# installation without its libraries, or from an old one.
-_OPENVINO_ERRORS = (RuntimeError, ValueError, TypeError, NotImplementedError, ImportError, AttributeError)
-_OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-
-
-class CannotConvert(Exception):
-    """An engine cannot run a network; the message says why."""
 
 
 class Engine(abc.ABC):
@@ -71,11 +62,7 @@ class Engine(abc.ABC):
         """
         self.prepare()
         self.calls += 1
-        missing = -len(images) % self.step
-        padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)]) if missing else images
-        outputs = [np.asarray(output).reshape(len(padded), -1) for output in self._run(padded)]
-        joined = np.concatenate(outputs, axis=1) if len(outputs) > 1 else outputs[0]
-        return joined[: len(images)].astype("float32", copy=False)
+        return run_rows(self._run, images, self.step)
 
     @abc.abstractmethod
     def _compile(self) -> Callable[[np.ndarray], list[np.ndarray]]:
@@ -132,30 +119,31 @@ class OpenVino(Engine):
         """Import the library, which takes a while; `prepare` reports what is wrong with it."""
         try:
             import_openvino()
-        except _OPENVINO_ERRORS as error:
-            _raise_stop(error)
+        except OPENVINO_ERRORS as error:
+            raise_stop(error)
 
     def _compile(self):
+        graph = self.convert()
         try:
-            openvino = import_openvino()
-            converted = openvino.convert_model(self._trace_fixed(self.share))
-            settings = {
-                "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[self.precision],
-                "PERFORMANCE_HINT": "THROUGHPUT",  # each core computes a share of its own
-            }
-            compiled = openvino.Core().compile_model(converted, "CPU", settings)
-            queue = openvino.AsyncInferQueue(compiled)
-            # One run, because some faults show only when the network runs.
-            compiled(np.zeros((self.share, *self.prefix.input_shape[1:]), "uint8"))
-        except _OPENVINO_ERRORS as error:
-            _raise_stop(error)
-            raise CannotConvert(str(error).strip().split("\n")[-1] or type(error).__name__) from error
-        shapes = [tuple(output.shape[1:]) for output in keras.tree.flatten(self.prefix.outputs)]
-        found = [tuple(output.get_partial_shape().to_shape())[1:] for output in compiled.outputs]
+            run = compile_graph(graph, self.precision)
+        except OPENVINO_ERRORS as error:
+            raise _refuse(error) from error
+        shapes = tuple(tuple(output.shape[1:]) for output in keras.tree.flatten(self.prefix.outputs))
         # Rows are written into arrays of these shapes: another order of outputs would mix features up.
-        if found != shapes:
-            raise CannotConvert(f"outputs {found} instead of {shapes}")
-        return lambda images: self._run_shares(queue, images, shapes)
+        if run.shapes != shapes:
+            raise CannotConvert(f"outputs {list(run.shapes)} instead of {list(shapes)}")
+        return run
+
+    def convert(self):
+        """Return the network as a graph of OpenVINO that takes a share of images.
+
+        Raises:
+            CannotConvert: OpenVINO cannot do it.
+        """
+        try:
+            return import_openvino().convert_model(self._trace_fixed(self.share))
+        except OPENVINO_ERRORS as error:
+            raise _refuse(error) from error
 
     def _trace_fixed(self, images: int):
         """Return the same function with the present weights as constants, which convert faster than variables."""
@@ -163,43 +151,10 @@ class OpenVino(Engine):
         with keras.StatelessScope(state_mapping=values):
             return self._trace(images)
 
-    def _run_shares(self, queue, images, shapes) -> list[np.ndarray]:
-        """Run a batch, share by share, on all cores at once."""
-        outputs = [np.empty((len(images), *shape), "float32") for shape in shapes]
 
-        def keep(request, start):
-            for number, output in enumerate(outputs):
-                # Copied: requests are used again.
-                output[start : start + self.share] = request.get_output_tensor(number).data
-
-        queue.set_callback(keep)
-        for start in range(0, len(images), self.share):
-            queue.start_async(images[start : start + self.share], start)
-        queue.wait_all()
-        return outputs
-
-
-def import_openvino():
-    """Import OpenVINO, but not `openvino-telemetry`, by which it would report every conversion to a server.
-
-    We hide `openvino_telemetry` from OpenVINO; it then works without it.
-    """
-    # None in `sys.modules` makes the import fail as if the package were missing.
-    sys.modules.setdefault("openvino_telemetry", None)
-    import openvino
-
-    return openvino
-
-
-def _raise_stop(error: BaseException) -> None:
-    """Raise a request to stop that another library has turned into an error of its own, if there was one."""
-    if stop := stopping.requested():
-        raise stop from error
-    seen = error
-    while seen is not None:
-        if isinstance(seen, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-        seen = seen.__cause__ or seen.__context__
+def _refuse(error: Exception) -> CannotConvert:
+    raise_stop(error)
+    return CannotConvert(str(error).strip().split("\n")[-1] or type(error).__name__)
 
 
 def choose_engine(wanted: str, precision: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from tlmed.cache import Store, StoreError, cache_folder, limit_features
 from tlmed.data.reading import Pixels
 from tlmed.features.activations import Activations, Ready, Shelf, extract
-from tlmed.features.engines import CannotConvert, choose_engine, make_engine
+from tlmed.features.engines import choose_engine, make_engine
+from tlmed.graph_runs import CannotConvert
 from tlmed.replicas import workers
 from tlmed.voice import Voice
 

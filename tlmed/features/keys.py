@@ -4,14 +4,14 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tlmed.cache.row_files import FORMAT
-from tlmed.environment import count_threads, describe_processor
+from tlmed.environment.description import count_threads
+from tlmed.environment.processor import describe_processor
 from tlmed.features.engines import Engine
 
 # Parts of a layer's configuration that concern training only. Initialisers may be left out, because the values of the
@@ -54,15 +54,6 @@ def _name_device() -> str:
     if gpus := tf.config.list_physical_devices("GPU"):
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
     return f"{platform.machine()} {describe_processor()['name']}"
-
-
-def address(description: Mapping) -> str:
-    """Return the key of a description, 64 hexadecimal digits.
-
-    >>> address({"a": 1, "b": 2}) == address({"b": 2, "a": 1})
-    True
-    """
-    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
 def digest_weights(model: keras.Model) -> str:

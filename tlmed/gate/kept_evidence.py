@@ -18,7 +18,7 @@ import numpy as np
 
 from tlmed.cache import Store, StoreError
 from tlmed.data.reading import Pixels
-from tlmed.environment import describe_processor
+from tlmed.environment.processor import describe_processor
 from tlmed.gate.copy_sets import Pair
 from tlmed.gate.frame_measures import FRAME
 from tlmed.gate.sketches import SKETCH

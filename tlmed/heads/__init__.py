@@ -2,11 +2,6 @@
 
 `dense` is the Keras head. `hybrid` fits a scikit-learn classifier instead: `classifiers` finds and checks it,
 `pipelines` puts scaler and components before it, `fold_division` divides the training images, `skops_files` saves the
-result. These are imported where they are used, so that a run without them does not load them.
+result. Each is imported where it is used: a run without a classifier loads no scikit-learn, and a classifier that is
+only asked loads no TensorFlow.
 """
-
-import tlmed.tensorflow_start
-
-from tlmed.heads.dense import attach_head, split_head
-
-__all__ = ["attach_head", "split_head"]

@@ -1,5 +1,7 @@
 """The layers on top of a backbone: pooling, and a classifier of class probabilities."""
 
+import tlmed.tensorflow_start
+
 import re
 
 import keras

@@ -31,21 +31,17 @@ from tlmed.inference.explained_images import (
     show_classes,
     show_labels,
 )
+from tlmed.inference.image_notes import describe_flat, join_notes, read_usual
 from tlmed.inference.panel import Panel, describe_panel, open_panel
+from tlmed.inference.panel_networks import PanelNetworks
 from tlmed.inference.scorer import BATCH_SIZE
-from tlmed.inference.unit_answers import answer_files, join_notes
+from tlmed.inference.unit_answers import answer_files
 from tlmed.inference.unlike_images import Jury, open_jury
 from tlmed.novelty import pool_judgements
-from tlmed.part_names import split_part
-from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
-from tlmed.slicing import VIEWS
 from tlmed.synthetic import describe_learned
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.voice import SILENT, Voice
-from tlmed.words import count, listed
-
-NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -53,7 +49,8 @@ class Answered:
     """What networks answered for loose images, and from what: a unit is an image, or a file where the run pools.
 
     Attributes:
-        panel: The networks.
+        panel: What answered.
+        networks: Its networks.
         names: The n samples, as they were read.
         files: Their pixels, by the rule of the first member.
         units: The m units.
@@ -66,6 +63,7 @@ class Answered:
     """
 
     panel: Panel
+    networks: PanelNetworks
     names: list[str]
     files: FileImages
     units: list[str]
@@ -121,6 +119,7 @@ def answer(
 ) -> Answered:
     """Return what `predict` gives, and what it was made from, for reports that say more; arguments are the same."""
     panel = open_panel(run)
+    networks = PanelNetworks(panel)
     old, settings, decision = panel.metrics, panel.recipe.data, panel.decision
     classes, several = old["classes"], read_task(old) == MULTI_LABEL
     if shown is not None:
@@ -142,12 +141,12 @@ def answer(
     pooling = panel.pooling
     if shown is not None:
         # Before scoring, so that a folder that cannot be used costs no time.
-        explainer, place = panel.scorer.explainer(shown.method, shown.block), Place(shown.folder, names, shown.force)
+        explainer, place = networks.scorer.explainer(shown.method, shown.block), Place(shown.folder, names, shown.force)
         if several:
             pictures = open_label_pictures(place, paths, explainer, classes, shown.labels or classes)
         else:
             open_pictures(place, paths, explainer)
-    scores, jury = _score(panel, views)
+    scores, jury = _score(networks, views)
     found = answer_files(panel, names, scores)
     units, members, chosen, calibrated = found.names, found.members, found.chosen, found.calibrated
     answers = Answers(chosen, found.scores, scores, members)
@@ -173,19 +172,19 @@ def answer(
         (name, *(choice.tolist() if several else [classes[choice]]), *row, note) for name, choice, row, note in lines
     ]
     columns = list_columns(classes, several, unusual is not None)
-    return Answered(panel, names, files, units, answers, calibrated, columns, rows, broken, unusual)
+    return Answered(panel, networks, names, files, units, answers, calibrated, columns, rows, broken, unusual)
 
 
-def _score(panel, views) -> tuple[np.ndarray, Jury]:
+def _score(networks, views) -> tuple[np.ndarray, Jury]:
     """Return class probabilities of the samples, and who judged how unlike the training images they are."""
-    jury = open_jury(panel)
+    jury = open_jury(networks.panel)
 
     def score(member, scorer):
         features = scorer.read(views[member.rule].batches(BATCH_SIZE))
         jury.note(member, features)
         return scorer.finish(features)
 
-    return panel.score(score), jury
+    return networks.score(score), jury
 
 
 def _read(panel, paths, skip_bad) -> tuple[list[str], dict[PixelRule, FileImages], list[tuple[str, str]]]:
@@ -205,36 +204,9 @@ def _read(panel, paths, skip_bad) -> tuple[list[str], dict[PixelRule, FileImages
     return [name for name in names if name in common], views, list(broken.items())
 
 
-def describe_flat(names: Sequence[str], channels: str, named: str = "") -> list[str]:
-    """Say which files are no volumes, where the run shows three planes of a volume as one image.
-
-    Args:
-        names: Of the samples.
-        channels: `data.channels` of the run.
-        named: What to call the only file, in place of a count with its name.
-
-    >>> describe_flat(["a.nii#views", "b.png"], "views")[0].partition(",")[0]
-    '1 of 2 images (b.png) is no volume'
-    """
-    flat = [name for name in names if not split_part(name)[1]] if channels == VIEWS else []
-    if not flat:
-        return []
-    verb, shows, its = ("is no volume", "shows", "its") if len(flat) == 1 else ("are no volumes", "show", "their")
-    whose = named or f"{len(flat):,} of {count(len(names), 'image')} ({listed(flat, NAMED)})"
-    return [
-        f"{whose} {verb}, and {shows} one plane where a volume shows three: {its} scores mean little, unless the run "
-        "learned from such images too."
-    ]
-
-
 def _describe_units(pooling, positive) -> list[str]:
     """Say what has one answer, where the run pools scores."""
     if not pooling.how:
         return []
     own = "; the run pools by group, which is not known here" if pooling.by != FILE else ""
     return [f"One row per file: {say_how(pooling, positive)}{own}."]
-
-
-def read_usual(run) -> dict[str, int] | None:
-    """Return how many values a run's training images usually have; None for runs that did not record it yet."""
-    return ENVIRONMENT_JSON.read(run, "data")["data"].get("values")

@@ -1,23 +1,17 @@
-"""What answers when a command is given RUN: one network, or several whose answers are averaged."""
-
-import tlmed.tensorflow_start
+"""What answers when a command is given RUN: one network, or several whose answers are averaged. None is loaded here."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from tlmed.backbones.recollection import find_cleared, recall
-from tlmed.data.learned import Learned
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, read_decision
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import Pooling, read_pooling
-from tlmed.identifiers import Identifiers
-from tlmed.inference.member_scores import average_scores, find_differences, read_member_scores
-from tlmed.inference.scorer import Scorer, load_scorer, name_files
+from tlmed.inference.member_scores import find_differences, read_member_scores
 from tlmed.inference.trained_runs import Trained, read_trained
 from tlmed.intact import check_intact
 from tlmed.members import Member, list_members, shorten
@@ -106,40 +100,12 @@ class Panel:
         """The runs of the members."""
         return [member.run for member in self.members]
 
-    def find_known(self, images: Identifiers) -> tuple[dict[str, Learned], list[str]]:
-        """Return what the runs know that gave the members' weights, as `tlmed.backbones.recollection.recall`."""
-        return recall(self.runs, images)
-
-    def find_cleared(self, images: Identifiers, sha256: Sequence[str], groups: Sequence[str] | None) -> np.ndarray:
-        """Tell which images these runs do not know although they cannot be read; as the function of the same name."""
-        return find_cleared(self.runs, images, sha256, groups)
-
     def count_training(self) -> list[int]:
         """Return how many training images of each class the members had, those of all added up."""
         counts = Counter(
             row["label"] for member in self.members for row in SPLITS_CSV.read(member.run) if row["split"] == "train"
         )
         return [counts[name] for name in self.first.classes]
-
-    @cached_property
-    def scorer(self) -> Scorer:
-        """What scores images for a single one: loaded once, whoever asks for it, as loading takes seconds."""
-        return load_scorer(self.first.run)
-
-    def score(self, score: Callable[[Trained, Scorer], np.ndarray]) -> np.ndarray:
-        """Return the weighted mean of the members' class probabilities, float [n, k]; those of one as they are.
-
-        The networks are loaded one after another, so that no more than one is in memory. A member without a weight is
-        not asked.
-
-        Args:
-            score: Scores the images with a member's network, by the rule by which this member reads images.
-        """
-        if self.is_single:
-            return score(self.first, self.scorer)
-        asked = np.flatnonzero(self.weights)
-        found = [score(self.members[number], load_scorer(self.members[number].run)) for number in asked]
-        return average_scores(np.stack(found).astype(float), self.weights[asked, None])
 
     def refuse_several(self, what: str) -> None:
         """Refuse several networks where a command needs one.
@@ -236,3 +202,9 @@ def describe_panel(panel: Panel) -> list[str]:
 def _name(panel) -> str:
     names = [member.run.path.name for member, weight in zip(panel.members, panel.weights, strict=True) if weight > 0]
     return join_names(names) if len(names) <= _NAMED else listed(names, _NAMED)
+
+
+def name_files(metrics: Mapping, *others: str) -> list[str]:
+    """Return the files of a run that give its scores, and others that a command reads; `metrics` tell a hybrid."""
+    hybrid = ["classifier.skops"] if "classifier" in metrics else []
+    return ["recipe.json", "metrics.json", *others, "model.keras", *hybrid]

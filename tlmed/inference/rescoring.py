@@ -26,6 +26,7 @@ from tlmed.evaluation.predictions import describe_ties
 from tlmed.evaluation.unusual_lines import describe_lack
 from tlmed.features.kept import Means, keep_features
 from tlmed.inference.panel import describe_panel, open_panel
+from tlmed.inference.panel_networks import PanelNetworks
 from tlmed.inference.prediction_files import score_file
 from tlmed.inference.scored_images import gather_others, gather_own
 from tlmed.inference.scorer import computing, make_samples
@@ -204,7 +205,7 @@ def _compute_scores(panel, chosen, voice, jury) -> np.ndarray:
             jury.note(member, found)
         return scorer.finish(found)
 
-    return panel.score(score)
+    return PanelNetworks(panel).score(score)
 
 
 def _check_pooling(pooling, table) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tlmed.backbones.recollection import HIDDEN, find_earlier, identify
+from tlmed.backbones.recollection import HIDDEN, find_cleared, find_earlier, identify, recall
 from tlmed.columns import Grouping, suggest_spelling
 from tlmed.data import ImageSet, load, open_source
 from tlmed.data.class_shares import classify
@@ -20,7 +20,7 @@ from tlmed.data.recorded import describe_changes, describe_columns, digest_colum
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.findings import TWO_LABELS
-from tlmed.inference.loose_images import read_usual
+from tlmed.inference.image_notes import read_usual
 from tlmed.inference.panel import Panel
 from tlmed.inference.seen_images import list_leaked, list_undecided
 from tlmed.inference.trained_runs import recall_images
@@ -96,7 +96,7 @@ def gather_others(panel: Panel, source: str, grouping: Grouping | None, skip_bad
     whole = open_source(source, _lay_out_like(trained, source, grouping))
     images = load(whole, trained.rule, None, trained.recipe.seed, skip_bad, known=trained.known)
     _check_classes(images.table.classes, trained.classes)
-    elsewhere, unsure = panel.find_known(images.table.identifiers)
+    elsewhere, unsure = recall(panel.runs, images.table.identifiers)
     there = identify(run)
     familiar = compare_with_run(images, panel.rows, elsewhere, there.pseudonyms, panel.name)
     named, images = images.table, regroup(images, familiar.images.table.groups)
@@ -112,7 +112,7 @@ def gather_others(panel: Panel, source: str, grouping: Grouping | None, skip_bad
     leaked = [paths[row] for row in rows if familiar.leaked[row]]
     hidden = familiar.undecided
     if unsure or gap:
-        cleared = panel.find_cleared(named.identifiers, images.sha256, named.groups)
+        cleared = find_cleared(panel.runs, named.identifiers, images.sha256, named.groups)
         hidden = ~familiar.leaked & (hidden | ~cleared | bool(gap))
         if unsure and cleared.any() and not (hidden & ~cleared).any():
             unsure = [HIDDEN]

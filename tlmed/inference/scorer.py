@@ -2,8 +2,8 @@
 
 import tlmed.tensorflow_start
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,17 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.backbones.own import register_layers
-from tlmed.backbones.saved import load_network, summarise
+from tlmed.backbones.saved import load_network
 from tlmed.data import ImageSet
-from tlmed.errors import InputError, RunFailed, TlmedError, recall_change
+from tlmed.errors import InputError
 from tlmed.evaluation.explanations import Explainer, make_explainer
 from tlmed.evaluation.predictions import Predictions, predict_classes
-from tlmed.heads import split_head
+from tlmed.heads.dense import split_head
+from tlmed.inference.finishing import clear_faults, load_finish, refuse_infinite
 from tlmed.recipe import from_json
 from tlmed.replicas import without_xla
 from tlmed.run_files import METRICS_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
-from tlmed.tasks import MULTI_LABEL, SINGLE_LABEL, read_task
+from tlmed.tasks import MULTI_LABEL, SINGLE_LABEL
 from tlmed.words import count
 
 BATCH_SIZE = 32
@@ -53,11 +54,17 @@ def make_samples(images: ImageSet, rows: np.ndarray, scores: np.ndarray, task: s
     )
 
 
-def load_model(run: RunDir) -> keras.Model:
-    """Load a run's network; a file that would run code is refused by Keras's safe mode."""
+def load_model(run: RunDir, compiled: bool = True) -> keras.Model:
+    """Load a run's network; a file that would run code is refused by Keras's safe mode.
+
+    Args:
+        run: The run.
+        compiled: Whether it is compiled as it was saved, which takes time; else it is for converting alone, because
+            `predict` would compute with XLA.
+    """
     recipe = from_json(RECIPE_JSON.read(run))
     register_layers(recipe.backbone)
-    network, size = load_network(run / "model.keras", compile=True), recipe.data.image_size
+    network, size = load_network(run / "model.keras", compile=compiled), recipe.data.image_size
     if network.input_shape[1:3] != size:
         raise InputError(
             f"`model.keras` must take images of the recipe's size, {size}. "
@@ -66,22 +73,9 @@ def load_model(run: RunDir) -> keras.Model:
     return network
 
 
-@contextlib.contextmanager
-def computing() -> Iterator[None]:
-    """Turn the errors of a network that scores images into one clear line."""
-    try:
-        yield
-    except TlmedError:
-        raise
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        raise RunFailed("Scoring must fit into memory. Received: a network or images that do not.") from error
-    except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
-        # An image changed while it was read; TensorFlow wraps our error of that into one of its own.
-        if changed := recall_change(error):
-            raise RunFailed(changed) from error
-        raise InputError(
-            f"The network of RUN must be able to score the images. Received: {summarise(error)}."
-        ) from error
+def computing() -> AbstractContextManager:
+    """Turn the errors of a network that scores images, in TensorFlow, into one clear line."""
+    return clear_faults((tf.errors.ResourceExhaustedError,), (tf.errors.OpError,))
 
 
 @dataclass(frozen=True)
@@ -123,9 +117,9 @@ class Scorer:
         return make_explainer(self.network, method, block, **options)
 
 
-def load_scorer(run: RunDir) -> Scorer:
-    """Load a run's network, with its head or with its classifier."""
-    network, result = load_model(run), METRICS_JSON.read(run)
+def load_scorer(run: RunDir, compiled: bool = True) -> Scorer:
+    """Load a run's network, with its head or with its classifier; see `load_model`."""
+    network, result = load_model(run, compiled), METRICS_JSON.read(run)
     classes = result["classes"]
     if "classifier" not in result:
         if network.output_shape[1] != len(classes):
@@ -134,37 +128,6 @@ def load_scorer(run: RunDir) -> Scorer:
                 f"Received: {run / 'model.keras'}, which gives {network.output_shape[1]}."
             )
         features, head = split_head(network)
-        finish = _finite(run, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0))
+        finish = refuse_infinite(run, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0))
         return Scorer(features, finish, network)
-    # Imported only for hybrids: scikit-learn's classifiers and skops take seconds.
-    from tlmed.heads.hybrid import predict_probabilities
-    from tlmed.heads.label_classifiers import predict_labels
-    from tlmed.heads.skops_files import load_classifier, load_classifiers
-
-    path = run / "classifier.skops"
-    if read_task(result) == MULTI_LABEL:
-        parts = load_classifiers(path, len(classes))
-        return Scorer(network, _finite(run, lambda found: predict_labels(parts, found)))
-    classifier = load_classifier(path)
-    return Scorer(network, _finite(run, lambda found: predict_probabilities(classifier, found, len(classes))))
-
-
-def _finite(run, finish: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from features to scores that refuses non-finite ones, which some classifiers would accept."""
-
-    def check(features: np.ndarray) -> np.ndarray:
-        scores = finish(features) if np.isfinite(features).all() else np.full((len(features), 1), np.nan)
-        if bad := int((~np.isfinite(scores).all(axis=1)).sum()):
-            raise InputError(
-                "The network of RUN must give finite features and scores. "
-                f"Received: {run.path}, which does not for {bad:,} of {count(len(scores), 'image')}."
-            )
-        return scores
-
-    return check
-
-
-def name_files(metrics: Mapping, *others: str) -> list[str]:
-    """Return the files of a run that give its scores, and others that a command reads; `metrics` tell a hybrid."""
-    hybrid = ["classifier.skops"] if "classifier" in metrics else []
-    return ["recipe.json", "metrics.json", *others, "model.keras", *hybrid]
+    return Scorer(network, load_finish(run))

@@ -1,6 +1,5 @@
 """What a run answers for files whose samples were scored: pooled scores, classes, and calibrated probabilities."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -48,24 +47,3 @@ def answer_files(panel: Panel, names: Sequence[str], scores: np.ndarray) -> File
     pooled = pool_scores(scores, members, pooling.how, main, task) if pooling.how else scores
     decision = panel.decision
     return FileAnswers(units, members, pooled, decision.calibrate(pooled), decision.choose(pooled, main, task))
-
-
-def join_notes(notes: Sequence[str], members: np.ndarray) -> list[str]:
-    """Return the notes of each unit, each once, and of how many of its samples where not of all.
-
-    Args:
-        notes: Of each of the n samples, "" for none.
-        members: The unit of each sample, int [n].
-
-    >>> join_notes(["dark", "", "dark", "dark"], np.array([0, 1, 0, 1]))
-    ['dark', 'dark (1 of 2)']
-    """
-    sizes = np.bincount(members).tolist()
-    found = [Counter() for _ in sizes]
-    for note, unit in zip(notes, members.tolist(), strict=True):
-        if note:
-            found[unit][note] += 1
-    return [
-        "; ".join(note if amount == size else f"{note} ({amount:,} of {size:,})" for note, amount in said.items())
-        for said, size in zip(found, sizes, strict=True)
-    ]

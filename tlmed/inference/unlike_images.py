@@ -1,7 +1,5 @@
 """How unlike the training images of a run, or of each of several, the images are that it scores."""
 
-import tlmed.tensorflow_start
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tlmed.data.patients import align_rows
 from tlmed.data.recorded import find_moved, read_made
-from tlmed.environment import name_family
+from tlmed.environment.processor import name_family
 from tlmed.environment_changes import find_code, find_software
 from tlmed.identifiers import read_identifiers
 from tlmed.lock.lock_json import read_rows

@@ -14,7 +14,7 @@ from tlmed.data.redivision import divide_again
 from tlmed.data.splits import assign_splits, list_rows
 from tlmed.data.table import Table
 from tlmed.digests import split_lines
-from tlmed.environment import describe_code, describe_environment
+from tlmed.environment.description import describe_code, describe_environment
 from tlmed.errors import InputError
 from tlmed.intensity import from_json
 from tlmed.lock.file import Lock

@@ -9,12 +9,11 @@ from PIL import Image
 
 from tlmed.data import ImageSet
 from tlmed.data.decode_and_resize import as_rule, find_intensity
-from tlmed.data.file_samples import cut_between_files
+from tlmed.data.file_samples import PARALLEL, cut_between_files
 from tlmed.data.parts import Content, Part
 from tlmed.data.readers import read_plane
 from tlmed.data.readers.plane import Plane
 from tlmed.data.reading import CHUNK, READ_ERRORS
-from tlmed.data.row_batches import PARALLEL
 from tlmed.data.showing import say_shown
 from tlmed.errors import CHANGED, RunFailed
 from tlmed.intensity import HOUNSFIELD, Intensity

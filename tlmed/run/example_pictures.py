@@ -25,7 +25,7 @@ from tlmed.evaluation.explanations.gradients import BATCH_SIZE
 from tlmed.evaluation.pooled_csv import read_samples, read_units
 from tlmed.evaluation.pooling import find_telling, read_pooling
 from tlmed.evaluation.predictions import Predictions
-from tlmed.inference import Scorer, load_scorer
+from tlmed.inference.scorer import Scorer, load_scorer
 from tlmed.label_vectors import write_labels
 from tlmed.metrics import positive_index
 from tlmed.plan.costs import count_flops

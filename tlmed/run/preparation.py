@@ -14,7 +14,8 @@ from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
 from tlmed.data import ImageSet, divide
 from tlmed.data.redivision import redivide
-from tlmed.environment import check_address_space, memory_limit
+from tlmed.environment.description import has_gpu
+from tlmed.environment.memory import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.evaluation.pooling import describe_pooling
 from tlmed.failures import refuse_size
@@ -290,7 +291,7 @@ def _plan(recipe, backbone, images, is_known) -> Prepared:
     plan = _make_plan(recipe, network, phases, len(images.used), is_known, **facts)
     needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.used))) if phases else 0
     check_address_space(needed)
-    if needed > memory_limit():
+    if needed > memory_limit(has_gpu()):
         raise refuse_size(recipe.data.batch_size, recipe.data.image_size)
     return Prepared(images, backbone, network, phases, plan)
 
@@ -301,7 +302,7 @@ def _describe_preparations(recipe) -> dict:
 
 
 def _check_memory(recipe, network, phases, images) -> None:
-    if phases and memory_needed(network, phases, min(recipe.data.batch_size, images)) > memory_limit():
+    if phases and memory_needed(network, phases, min(recipe.data.batch_size, images)) > memory_limit(has_gpu()):
         raise refuse_size(recipe.data.batch_size, recipe.data.image_size)
 
 

@@ -25,7 +25,8 @@ from tlmed.data.recorded import (
     to_rows,
 )
 from tlmed.data.tones import measure_usual
-from tlmed.environment import describe_code, describe_environment, peak_memory_mb
+from tlmed.environment.description import describe_code, describe_environment
+from tlmed.environment.memory import peak_memory_mb
 from tlmed.environment_changes import name_changes, name_code_change
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.identifiers import read_identifiers

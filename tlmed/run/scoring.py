@@ -20,7 +20,7 @@ from tlmed.evaluation.pooling import Pooled, Pooling, choose_pooling, number_uni
 from tlmed.evaluation.predictions import HALF, describe_ties
 from tlmed.evaluation.unit_labels import label_units
 from tlmed.features import feature_model
-from tlmed.inference import make_samples
+from tlmed.inference.scorer import make_samples
 from tlmed.inference.stated_costs import find_costs, find_rule
 from tlmed.label_vectors import write_labels
 from tlmed.run.job import Job

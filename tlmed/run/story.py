@@ -16,7 +16,7 @@ from tlmed.data import ImageSet
 from tlmed.environment.packages import check_installed
 from tlmed.errors import InputError
 from tlmed.failures import explained
-from tlmed.inference import load_model
+from tlmed.inference.scorer import load_model
 from tlmed.intact import check_intact, reading
 from tlmed.intensity import Intensity
 from tlmed.lock import write_lock

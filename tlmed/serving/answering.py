@@ -1,35 +1,32 @@
 """What a run answers for one uploaded image: what `tlmed predict` answers for the same file."""
 
-import tlmed.tensorflow_start
-
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.held_files import HeldImages, Limits, read_held
 from tlmed.data.readers import find_slice
 from tlmed.data.tones import note_tones
 from tlmed.errors import InputError
-from tlmed.evaluation.explanations import Explainer, overlay
 from tlmed.evaluation.pooling import find_telling
-from tlmed.features.engines import Engine
-from tlmed.inference.loose_images import describe_flat, read_usual
+from tlmed.inference.finishing import clear_faults
+from tlmed.inference.image_notes import describe_flat, join_notes
 from tlmed.inference.member_scores import average_scores
-from tlmed.inference.panel import Panel, open_panel
-from tlmed.inference.scorer import Scorer, computing, load_scorer
-from tlmed.inference.unit_answers import FileAnswers, answer_files, join_notes
-from tlmed.inference.unlike_images import Jury, open_jury
+from tlmed.inference.panel import Panel
+from tlmed.inference.unit_answers import FileAnswers, answer_files
+from tlmed.inference.unlike_images import Jury
 from tlmed.novelty import join_judgements, pool_judgements
 from tlmed.part_names import split_part
-from tlmed.rundir import RunDir
-from tlmed.serving.running_networks import MOST, compile_network
-from tlmed.slicing import Tiling
+from tlmed.serving.explaining import Explanations, Shown
+from tlmed.serving.graph_engines import MOST
 from tlmed.tasks import MULTI_LABEL, read_task
+
+if TYPE_CHECKING:
+    from tlmed.serving.converting import AnyNumber
+    from tlmed.serving.graph_engines import GraphEngine
 
 MOST_SAMPLES = 256  # of a file: planes of a volume
 _ONE_OF_SERIES = (
@@ -45,20 +42,21 @@ class Voter:
     Attributes:
         rule: How it sees images.
         share: Its part of the answer, above 0.
-        engine: Runs it: to d features and then class probabilities, or of a hybrid to features.
+        engine: Runs it: to d features and then class probabilities, or of a hybrid to features. It has a name and a
+            version.
         width: How many features there are, d.
         finish: Features to class probabilities; None where the engine gives them.
     """
 
     rule: PixelRule
     share: float
-    engine: Engine
+    engine: "GraphEngine | AnyNumber"
     width: int
     finish: Callable[[np.ndarray], np.ndarray] | None
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return features [n, d] and class probabilities [n, k] of uint8 [n, height, width, 3], n of any size."""
-        with computing():
+        with clear_faults():
             parts = [self.engine(images[start : start + MOST]) for start in range(0, len(images), MOST)]
         found = np.concatenate(parts)
         features = found[:, : self.width]
@@ -122,29 +120,24 @@ class Explained:
 
     Attributes:
         of: The class.
-        method: How it was found, such as "grad-cam, last block".
         sample: Which part of the file is shown.
-        image: A PNG of what the network sees.
-        overlay: A PNG of the same, with the evidence as colour.
-        empty: Whether nothing in the image speaks for the class.
+        shown: The pictures.
     """
 
     of: str
-    method: str
     sample: str
-    image: bytes
-    overlay: bytes
-    empty: bool
+    shown: Shown
 
 
 @dataclass(frozen=True, eq=False)
 class ServedRun:
-    """A run whose networks are in memory and compiled; nothing of its files is read any more.
+    """A run whose networks are in memory and compiled; its files are read no more, but for what explains answers.
 
     Attributes:
         panel: What answers.
         voters: The networks with a share.
         jury: What they know of their training images.
+        explanations: Show where the evidence lies; the only part that may still have to be loaded.
         limits: What of an upload is decoded.
         usual: How many values training images usually have; None where the run did not record it.
     """
@@ -152,6 +145,7 @@ class ServedRun:
     panel: Panel
     voters: tuple[Voter, ...]
     jury: Jury
+    explanations: Explanations
     limits: Limits
     usual: Mapping[str, int] | None
 
@@ -174,12 +168,6 @@ class ServedRun:
     def is_multi(self) -> bool:
         """Tell whether an image may have several labels."""
         return self.task == MULTI_LABEL
-
-    @cached_property
-    def explainer(self) -> Explainer:
-        """Return what shows where the evidence lies: Grad-CAM, or occlusion where the network allows no other."""
-        self.panel.refuse_several("`explain`")
-        return self.panel.scorer.explainer()
 
     def decode(self, content: bytes, name: str) -> Decoded:
         """Read an image as training images are read, with the same refusals.
@@ -251,62 +239,12 @@ class ServedRun:
         Raises:
             InputError: Several networks answer together, or the network allows no explanation.
         """
-        explainer = self.explainer
         label = self._choose(found) if of is None else list(self.classes).index(of)
         row = int(find_telling(scored.scores, found.members, np.full(len(found.names), label))[0])
-        pixels = image.views[self.panel.first.rule].pixels[row]
-        with computing():
-            heat = explainer(pixels[None], label)[0]
-        sample = split_part(image.first.names[row])[1]
-        pictures = _write_png(pixels), _write_png(overlay(pixels, heat))
-        return Explained(self.classes[label], explainer.name, sample, *pictures, not heat.any())
+        shown = self.explanations.show(image.views[self.panel.first.rule].pixels[row], label)
+        return Explained(self.classes[label], split_part(image.first.names[row])[1], shown)
 
     def _choose(self, found) -> int:
         if not self.is_multi:
             return int(found.chosen[0])
         return int(np.argmax(found.scores[0] - np.array(self.panel.decision.thresholds)))
-
-
-def open_served(run: RunDir, engine: str, limits: Limits, warn: Callable[[str], None]) -> ServedRun:
-    """Load the networks of a run, and compile them.
-
-    Args:
-        run: A complete run, a cross-validation or an ensemble.
-        engine: Of `tlmed.serving.running_networks.ENGINES`.
-        limits: What of an upload is decoded.
-        warn: Is told what cannot be checked.
-
-    Raises:
-        InputError: Its files are not as it wrote them, it cuts slides into tiles, or the engine cannot run it.
-    """
-    panel = open_panel(run)
-    if isinstance(panel.recipe.data.slicing, Tiling):
-        raise InputError(
-            "`tlmed serve` must have a run of images or volumes: slides are read from files, piece by piece; use "
-            f"`tlmed predict`. Received: {str(run.path)!r}, which cuts slides into tiles (`data.tile`)."
-        )
-    for sentence in panel.check_intact("environment.json", "plan.json"):
-        warn(sentence)
-    asked = [(member, float(share)) for member, share in zip(panel.members, panel.weights, strict=True) if share]
-    scorers = [panel.scorer if panel.is_single else load_scorer(member.run) for member, _ in asked]
-    with computing():
-        voters = tuple(
-            _make_voter(member.rule, share, scorer, engine)
-            for (member, share), scorer in zip(asked, scorers, strict=True)
-        )
-    jury = open_jury(panel)
-    for (member, _), voter in zip(asked, voters, strict=True):
-        # The first image would pay for what first use makes, and find what does not fit.
-        jury.note(member, voter(np.zeros((1, *voter.rule.size, 3), np.uint8))[0])
-    return ServedRun(panel, voters, jury, limits, read_usual(panel.first.run))
-
-
-def _make_voter(rule: PixelRule, share: float, scorer: Scorer, engine: str) -> Voter:
-    finish = None if scorer.network is not None else scorer.finish
-    return Voter(rule, share, compile_network(scorer.joint, engine), scorer.features.output_shape[-1], finish)
-
-
-def _write_png(pixels: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()

@@ -143,9 +143,13 @@ def _add_facts(app: FastAPI, service: Service) -> None:
 
 
 def _add_page(app: FastAPI, service: Service) -> None:
-    page = open_page(service.run, service.worth, service.limits)
+    page = open_page(service.run, service.worth, service.limits).encode()
 
-    app.add_api_route("/", _show(page.encode(), "text/html; charset=utf-8"), include_in_schema=False)
+    @app.get("/", include_in_schema=False)
+    async def show_page() -> Response:
+        service.expect_explanations()  # the page asks for them
+        return Response(page, media_type="text/html; charset=utf-8")
+
     for name, (content, kind) in FILES.items():
         app.add_api_route(f"/{name}", _show(content, kind), include_in_schema=False)
 

@@ -13,9 +13,9 @@ from tlmed.novelty import ALARM
 from tlmed.serving.answering import Decoded, Explained, Scored, ServedRun
 from tlmed.serving.batching import Batcher, Full, Stopped
 from tlmed.serving.counters import Counters, open_counters
+from tlmed.serving.graph_engines import MOST
 from tlmed.serving.refusals import MEGABYTE, HungUp, Refused, Upload, UploadLimits
 from tlmed.serving.replies import AnswerReply, ExplainedReply, PredictionReply
-from tlmed.serving.running_networks import MOST
 from tlmed.serving.uploads import Allowance, Receive, read_upload
 from tlmed.serving.worth import Worth, find_worth
 
@@ -49,6 +49,7 @@ class Service:
         counters: What is counted.
         batcher: Computes scores of what arrives together.
         threads: Decode images, and explain answers.
+        loading: The thread that loads what explanations need.
         allowance: Of bytes in memory.
         places: Of images that are read and not answered.
     """
@@ -59,6 +60,7 @@ class Service:
     counters: Counters
     batcher: Batcher
     threads: ThreadPoolExecutor
+    loading: ThreadPoolExecutor
     allowance: Allowance
     places: Allowance
 
@@ -92,9 +94,20 @@ class Service:
             scored = await self._score(receive, image)
             answer = await self._run(_answer, self, upload.name, image, scored)
             if asked.explain or asked.of is not None:
-                more = await self._run(_explain, self.run, image, scored, asked.of)
-                answer = answer.model_copy(update=more)
+                answer = answer.model_copy(update=await self._explain(image, scored, asked.of))
         return answer
+
+    async def _explain(self, image: Decoded, scored: Scored, of: str | None) -> dict:
+        """Wait for what explanations need, in no thread that others need, and explain."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self.loading, self.run.explanations.load)
+        except TlmedError as error:
+            return {"not_explained": str(error)}
+        return await self._run(_explain, self.run, image, scored, of)
+
+    def expect_explanations(self) -> None:
+        """Begin to load what explanations need, if it is not there: somebody is about to ask for one."""
+        self.loading.submit(self.run.explanations.load)
 
     async def _run(self, work: Callable, *arguments) -> object:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
@@ -121,6 +134,7 @@ class Service:
         """Answer what waits, and end the threads."""
         self.batcher.stop()
         self.threads.shutdown()
+        self.loading.shutdown(cancel_futures=True)
 
 
 def open_service(run: ServedRun, limits: UploadLimits, waiting: int = WAITING) -> Service:
@@ -134,9 +148,9 @@ def open_service(run: ServedRun, limits: UploadLimits, waiting: int = WAITING) -
     counters = open_counters()
     batcher = Batcher(run.score, MOST, waiting, counters.batches.observe)
     counters.waiting.set_function(lambda: len(batcher))
-    threads = ThreadPoolExecutor(_THREADS, "images")
+    threads, loading = ThreadPoolExecutor(_THREADS, "images"), ThreadPoolExecutor(1, "explanations")
     worth, held, places = find_worth(run.panel, run.jury), Allowance(HELD), Allowance(waiting)
-    return Service(run, worth, limits, counters, batcher, threads, held, places)
+    return Service(run, worth, limits, counters, batcher, threads, loading, held, places)
 
 
 async def _wait_for_end(receive: Receive) -> None:
@@ -193,5 +207,6 @@ def _explain(run: ServedRun, image: Decoded, scored: Scored, of: str | None) -> 
 
 
 def _write(explained: Explained) -> ExplainedReply:
-    pictures = {name: base64.b64encode(getattr(explained, name)).decode() for name in ("image", "overlay")}
-    return ExplainedReply(**{**asdict(explained), **pictures})
+    shown = explained.shown
+    pictures = {name: base64.b64encode(getattr(shown, name)).decode() for name in ("image", "overlay")}
+    return ExplainedReply(of=explained.of, method=shown.method, sample=explained.sample, empty=shown.empty, **pictures)

@@ -3,8 +3,6 @@
 A family that is added has a module beside this one and a place in `READERS`; all other modules ask the functions below.
 """
 
-import tlmed.tensorflow_start
-
 import contextlib
 import re
 from collections import Counter
