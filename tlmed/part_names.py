@@ -29,6 +29,16 @@ def split_part(path: str) -> tuple[str, str]:
     return (path[: found.start()], found[1]) if found else (path, "")
 
 
+def name_kind(path: str) -> str:
+    """Return what kind of part of a file a sample is; "image" for a whole file.
+
+    >>> [name_kind(path) for path in ("a.nii#plane=1", "a.svs#x=0,y=512", "a.png")]
+    ['plane', 'tile', 'image']
+    """
+    part = split_part(path)[1]
+    return "plane" if part.startswith("plane=") else "tile" if part.startswith("x=") else "image"
+
+
 _HALF = 32  # hexadecimal digits: 128 bits tell files apart
 
 

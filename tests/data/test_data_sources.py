@@ -187,6 +187,9 @@ def test_a_folder_level_too_high_or_too_low_is_named_with_the_right_one(tmp_path
     write(tmp_path / "download", "images/a/1.png", "images/b/1.png")
     assert f"Did you mean data={tmp_path}/download/images?" in faults(tmp_path / "download")[0]
     assert f"Did you mean data={tmp_path}/download/images?" in faults(tmp_path / "download" / "images" / "a")[0]
+    flat = write(tmp_path / "flat", "1.png", "2.png", "README.txt")
+    (flat / "labels.csv").write_text("path,label\n1.png,a\n2.png,b\n")
+    assert f"Did you mean data={flat}/labels.csv? Received: data={flat}, where 2 images" in faults(flat)[0]
     assert "Did you mean" not in " ".join(faults(write(tmp_path / "other", "x/p1/1.png", "y/p2/1.png")))
 
 

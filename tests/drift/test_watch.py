@@ -281,6 +281,9 @@ def test_dates_that_cannot_be_read_are_refused(run, tmp_path):
     long = write_answers(tmp_path / "long.csv", n=30, taken=["soon\n" * 50] * 30)[0]
     with pytest.raises(InputError, match=r"lines .*: 'soon\\nsoon[^ ]*\.\.\. \(302 characters\)\.$"):
         check_drift(run, long, date="taken")
+    empty, _ = write_answers(tmp_path / "empty.csv", n=2, taken=["2026-01-31", " "])
+    with pytest.raises(InputError, match=r"names? dates written as .*Received: .*line 3: it is empty\."):
+        check_drift(run, empty, date="taken")
     with pytest.raises(InputError, match=r"`--date` must name a column.*'day'"):
         check_drift(run, file, date="day")
     with pytest.raises(InputError, match="`--group` must name a column"):

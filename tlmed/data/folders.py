@@ -138,7 +138,10 @@ def _note_files(found: _Listing, folder: Path, prefix: str) -> None:
 
 
 def _find_level(root: Path, folders: dict[str, Path], found: _Listing) -> Path | None:
-    """Return the folder of class folders if the given folder is one level above or below it."""
+    """Return the table that lies beside images without class folders, or the folder of class folders one level away."""
+    tables = [file for file in found.others if file.suffix.lower() in (".csv", ".tsv")]
+    if found.astray and not folders and len(tables) == 1:
+        return tables[0]
     if len(folders) == 1 and all(found.patients):
         [inner] = folders.values()
         if sum(entry.is_dir() and _hold_image(visible_files(entry)) for entry in list_visible(inner)) > 1:

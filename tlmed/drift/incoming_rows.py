@@ -184,7 +184,8 @@ def _find_faults(rows: Rows, reading: Reading, scores: np.ndarray) -> list[Fault
     if reading.date is not None:
         bad = [read_month(text) is None for text in columns[reading.date]]
         if any(bad):
-            first = shorten(repr(columns[reading.date][bad.index(True)]), _SHOWN)
+            text = columns[reading.date][bad.index(True)]
+            first = shorten(repr(text), _SHOWN) if text.strip() else "it is empty"
             rule = f"`--date {reading.date}` must name dates written as 2026-01-31 or 20260131"
             faults += [(rule, f"{where}: {first}") for _, where in name_lines(rule, pick(rows.lines, bad))]
     if UNUSUAL in columns:

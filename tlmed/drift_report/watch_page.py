@@ -111,7 +111,8 @@ def _show_classes(content) -> Markup:
     for name, part in parts.items():
         shares = map(percent, part["classes"].values())
         rows.append((_unbroken(name), f"{part['n']:,}", *shares))
-    return render("table.html", table=Table(texts("") + numbers("Images", *content["classes"]), rows))
+    table = Table(texts("") + numbers("Images", *content["classes"]), rows)
+    return render("table.html", table=table, stacked=True)
 
 
 def _show_metrics(content) -> Markup:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlmed.part_names import split_part
+from tlmed.part_names import name_kind, split_part
 from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
 from tlmed.slicing import VIEWS
@@ -14,25 +14,30 @@ from tlmed.words import count, listed
 _NAMED = 3  # files that a sentence names; it counts the others
 
 
-def join_notes(notes: Sequence[str], members: np.ndarray) -> list[str]:
+def join_notes(notes: Sequence[str], names: Sequence[str], members: np.ndarray) -> list[str]:
     """Return the notes of each unit, each once, and of how many of its samples where not of all.
 
     Args:
         notes: Of each of the n samples, "" for none.
+        names: Of the samples, which say what they are, such as planes.
         members: The unit of each sample, int [n].
 
-    >>> join_notes(["dark", "", "dark", "dark"], np.array([0, 1, 0, 1]))
-    ['dark', 'dark (1 of 2)']
+    >>> names = ["a.nii#plane=0", "b.nii#plane=0", "a.nii#plane=1", "b.nii#plane=1"]
+    >>> join_notes(["dark", "", "dark", "dark"], names, np.array([0, 1, 0, 1]))
+    ['dark', 'dark (1 of 2 planes)']
     """
     sizes = np.bincount(members).tolist()
+    kinds = dict(zip(members.tolist(), map(name_kind, names), strict=True))
     found = [Counter() for _ in sizes]
     for note, unit in zip(notes, members.tolist(), strict=True):
         if note:
             found[unit][note] += 1
-    return [
-        "; ".join(note if amount == size else f"{note} ({amount:,} of {size:,})" for note, amount in said.items())
-        for said, size in zip(found, sizes, strict=True)
-    ]
+
+    def say(note: str, amount: int, unit: int) -> str:
+        size = sizes[unit]
+        return note if amount == size else f"{note} ({amount:,} of {count(size, kinds[unit])})"
+
+    return ["; ".join(say(*each, unit) for each in said.items()) for unit, said in enumerate(found)]
 
 
 def describe_flat(names: Sequence[str], channels: str, named: str = "") -> list[str]:

@@ -36,8 +36,7 @@ from tlmed.inference.panel import Panel, describe_panel, open_panel
 from tlmed.inference.panel_networks import PanelNetworks
 from tlmed.inference.scorer import BATCH_SIZE
 from tlmed.inference.unit_answers import answer_files
-from tlmed.inference.unlike_images import Jury, open_jury
-from tlmed.novelty import pool_judgements
+from tlmed.inference.unlike_images import Jury, open_jury, pool_rounded
 from tlmed.rundir import RunDir
 from tlmed.synthetic import describe_learned
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -156,7 +155,7 @@ def answer(
                 voice.say(line)
         else:
             show_classes(place, files, answers, explainer, old)
-    unusual = None if jury.reason else pool_judgements(jury.join(), members)
+    unusual = None if jury.reason else pool_rounded(jury, jury.join(), members)
     if unusual is not None:
         for warning in warn_of_unusual(units, unusual, FILE if pooling.how else IMAGE):
             voice.warn(warning)
@@ -166,7 +165,7 @@ def answer(
     about = (*describe_panel(panel), *_describe_units(pooling, old["positive"]))
     for line in (*about, *said, *describe_worse(old), *describe_lack(jury.reason)):
         voice.say(line)
-    notes = join_notes(note_tones(tones, usual), members)
+    notes = join_notes(note_tones(tones, usual), names, members)
     lines = zip(units, chosen, tables.tolist(), notes, strict=True)
     rows = [
         (name, *(choice.tolist() if several else [classes[choice]]), *row, note) for name, choice, row, note in lines

@@ -7,9 +7,11 @@ import numpy as np
 from tlmed.errors import InputError
 from tlmed.inference.panel import Panel
 from tlmed.inference.trained_runs import Trained
-from tlmed.novelty import Novelty, find_novelty, join_judgements
+from tlmed.novelty import Novelty, find_novelty, join_judgements, pool_judgements
 from tlmed.run_files import NOVELTY_JSON
 from tlmed.rundir import RunDir
+
+_DIGITS = 6  # of a mean of p-values: more say nothing
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -40,6 +42,19 @@ class Jury:
     def join(self) -> np.ndarray:
         """Return one p-value of each image, float [n]; there must be no reason against it."""
         return join_judgements([self.found[run] for run in self.known], [self.shares[run] for run in self.known])
+
+
+def pool_rounded(jury: Jury, p_values: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Return the p-value of each unit, float [m], rounded where it is a mean, of several samples or networks.
+
+    Args:
+        jury: Who judged.
+        p_values: Of the n samples.
+        members: The unit of each, int [n].
+    """
+    found = pool_judgements(p_values, members)
+    is_mean = (np.bincount(members) > 1) | (len(jury.known) > 1)
+    return np.where(is_mean, found.round(_DIGITS), found)
 
 
 def open_jury(panel: Panel) -> Jury:

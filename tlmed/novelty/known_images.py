@@ -8,6 +8,7 @@ import numpy as np
 from tlmed.metrics.proportions import proportion
 from tlmed.novelty.conformal import Calibration, calibrate, judge_halves, pool_judgements
 from tlmed.novelty.distances import ROOM, Measure, Nearest, fit_measure
+from tlmed.words import count
 
 ALARM = 0.05  # images with a lower p-value are called unusual
 LEAST = 20  # owners of held-out images: with 19 the least p-value is 1 / 20, which is not below ALARM
@@ -159,12 +160,18 @@ def check_alarms(novelty: Novelty, val: Seen, seed: int) -> dict:
         seed: Decides the halves.
 
     Returns:
-        `validation` and `test`, as `count_alarms`; the former only where each half has owners enough, the latter only
-        where there are test images.
+        `validation` and `test`, as `count_alarms`; where a half has too few owners, `validation_reason` in place of the
+        former; the latter only where there are test images.
     """
     found, known = {}, novelty.calibration
     if known.units >= 2 * LEAST:
         found["validation"] = count_alarms(*pool_files(judge_halves(known, seed), val.owners, val.files))
+    else:
+        what = "image" if known.units == len(known.scores) else "group"
+        found["validation_reason"] = (
+            f"validation has {count(known.units, what)} unknown to training; it takes {2 * LEAST} for each half to be "
+            "judged by the other one"
+        )
     if len(novelty.tested):
         found["test"] = count_alarms(novelty.tested, novelty.testers)
     return found

@@ -30,6 +30,7 @@ class Novelty(TypedDict, total=False):
     least: float  # the smallest p-value that an image can get
     alarm: float  # images with a lower p-value are called unusual
     validation: Alarms  # each half judged by the other one; only where both are large enough
+    validation_reason: str  # why it is not there; older versions did not say
     test: Alarms
 
 

@@ -17,8 +17,8 @@ from tlmed.inference.image_notes import describe_flat, join_notes
 from tlmed.inference.member_scores import average_scores
 from tlmed.inference.panel import Panel
 from tlmed.inference.unit_answers import FileAnswers, answer_files
-from tlmed.inference.unlike_images import Jury
-from tlmed.novelty import join_judgements, pool_judgements
+from tlmed.inference.unlike_images import Jury, pool_rounded
+from tlmed.novelty import join_judgements
 from tlmed.part_names import split_part
 from tlmed.serving.explaining import Explanations, Shown
 from tlmed.serving.graph_engines import MOST
@@ -211,10 +211,10 @@ class ServedRun:
             scored: What the networks said of it.
         """
         found = answer_files(self.panel, image.first.names, scored.scores)
-        notes = join_notes(note_tones(image.first.tones, self.usual), found.members)
+        notes = join_notes(note_tones(image.first.tones, self.usual), image.first.names, found.members)
         units = [None] * len(notes)
         if scored.unusual is not None:
-            units = pool_judgements(scored.unusual, found.members).tolist()
+            units = pool_rounded(self.jury, scored.unusual, found.members).tolist()
         return [self._say(found, row, *pair) for row, pair in enumerate(zip(notes, units, strict=True))], found
 
     def _say(self, found, row, note, unusual) -> Answer:
