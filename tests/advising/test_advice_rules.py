@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 import tlmed
-from tlmed.advising.advice_rules import apply_rules, choose_epochs, choose_folds, find_faults, find_preset
+from tlmed.advising.advice_rules import apply_rules, choose_folds, find_faults, find_preset
 from tlmed.advising.development_fingerprint import Fingerprint
+from tlmed.advising.epochs_rule import say_epochs
 from tlmed.advising.size_rule import ENOUGH, choose_size, estimate_passes
 from tlmed.recipe import override
 from tlmed.sections.augment_presets import PRESETS
@@ -161,9 +162,11 @@ def test_every_rule_has_a_source_and_settings_of_a_recipe():
 
 
 @pytest.mark.parametrize(
-    ("images", "batch_size", "epochs"), [(85, 32, 16), (360, 32, 16), (663, 32, 8), (663, 64, 16), (9000, 32, 8)]
+    ("images", "batch_size", "most", "fewest"),
+    [(85, 32, 16, 16), (400, 32, 16, 14), (663, 32, 16, 8), (663, 64, 16, 16), (1500, 32, 8, 8), (9000, 32, 8, 8)],
 )
-def test_few_images_are_passed_over_more_often(images, batch_size, epochs):
+def test_few_images_are_passed_over_more_often_and_where_time_is_short_less_often(images, batch_size, most, fewest):
     rule = find_rule("epochs", replace(PLAIN, images=images), batch_size=batch_size)
-    assert f"passes {epochs} times" in rule.says
-    assert choose_epochs(images, batch_size) == epochs
+    assert f"passes {most} times" in rule.says
+    assert (f"else {fewest} times" in rule.says) == (most != fewest)
+    assert f"passes {fewest} times" in say_epochs(images, batch_size, fewest)

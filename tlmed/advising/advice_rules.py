@@ -1,10 +1,10 @@
 """Rules: what follows from the fingerprint of images before anything is tried, each in a line with its source."""
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 from tlmed.advising.development_fingerprint import Fingerprint
+from tlmed.advising.epochs_rule import SOURCE, say_epochs
 from tlmed.advising.size_rule import choose_size
 from tlmed.class_order import are_numbers
 from tlmed.data.table import MANY_CLASSES
@@ -19,8 +19,7 @@ UNEVEN = 5  # the ratio of classes from which on the rarest of several was found
 FEW_UNITS = 100
 # Fields that decide how classes are weighed, or from which score on a class is predicted.
 _BALANCING = {"class_weight", "sampling", "threshold", "costs", "cost_ratio", "prevalence", "logit_adjustment"}
-_STEPS, _EPOCHS = 140, (8, 16)  # of what trains blocks of a network
-_TRAINING_SHARE = 0.8  # of development images, about: others validate, and a part judges what is tried
+EPOCHS = "epochs"
 _VIEWS = 4  # versions of a training image; each passes through the frozen part once
 _PAGE = "docs/imbalance.md of tlmed"
 
@@ -69,7 +68,7 @@ def apply_rules(
         _rule_size(fingerprint, budget, given),
         _rule_augmentation(fingerprint, given),
         _rule_decisions(fingerprint),
-        _rule_epochs(fingerprint, batch_size),
+        Rule(EPOCHS, say_epochs(fingerprint.images, batch_size), SOURCE),
         _rule_balance(fingerprint, given),
         _rule_patients(fingerprint, given),
         _rule_classes(fingerprint),
@@ -91,24 +90,6 @@ def choose_folds(units: int, fewest: int) -> tuple[KFold, tuple[int, ...]]:
     if units >= MANY_UNITS:
         return KFold(k), (1,)
     return KFold(k, repeats=_REPEATS), tuple(range(1, k + 1))
-
-
-def choose_epochs(images: int, batch_size: int) -> int:
-    """Return for how many epochs blocks of a network are trained: some 140 steps, in 8 epochs or more and 16 at most.
-
-    Args:
-        images: For development.
-        batch_size: Images of a step.
-
-    >>> choose_epochs(85, 32), choose_epochs(400, 32), choose_epochs(663, 32)
-    (16, 14, 8)
-    """
-    fewest, most = _EPOCHS
-    return min(most, max(fewest, round(_STEPS / _count_steps(images, batch_size))))
-
-
-def _count_steps(images, batch_size) -> int:
-    return math.ceil(images * _TRAINING_SHARE / batch_size)
 
 
 def find_faults(fingerprint: Fingerprint) -> list[str]:
@@ -210,17 +191,6 @@ def _rule_decisions(found: Fingerprint) -> Rule:
             "what is trained by one of them, which takes less time and leaves about twice the noise."
         )
     return Rule("decisions", says, "Varoquaux, NeuroImage 2018, 180:68; benchmarks/advice_rules.py of tlmed")
-
-
-def _rule_epochs(found: Fingerprint, batch_size) -> Rule:
-    epochs = choose_epochs(found.images, batch_size)
-    says = (
-        f"What trains blocks of the network passes {epochs} times over the images, in some "
-        f"{epochs * _count_steps(found.images, batch_size):,} steps. The aim is about {_STEPS} steps, "
-        f"in {_EPOCHS[0]} passes at least and {_EPOCHS[1]} at most: twice as many gained nothing on average, and fewer "
-        "were not enough."
-    )
-    return Rule("epochs", says, "benchmarks/advice_epochs.py of tlmed")
 
 
 def _rule_balance(found: Fingerprint, given) -> Rule:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tlmed.advising.attempts import THAWING, WHOLE, Attempt
+from tlmed.advising.epochs_rule import LONG, SHORT, choose_epochs, say_epochs
 from tlmed.advising.experience import PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
 from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
@@ -44,6 +45,28 @@ class Choice:
         return self.answer is self.judged
 
 
+def settle_epochs(work: Work, probe: Attempt, images: int) -> str:
+    """Note for how many epochs blocks are trained: more where there is time to try all layers so, and to train them.
+
+    Args:
+        work: The work; its `epochs` are set.
+        probe: Of the network that leads.
+        images: For development.
+
+    Returns:
+        What the rule says now.
+    """
+    size = work.base.data.batch_size
+    most, fewest = (choose_epochs(images, size, steps) for steps in (LONG, SHORT))
+    if "epochs" not in work.diary.done:
+        work.epochs = most
+        both, _ = time_trial(work, _begin_further(work, probe.network, WHOLE_KIND))
+        # As everywhere: what was never tried may take longer than its forecast.
+        work.diary.note(epochs=most if both * DOUBT <= work.left else fewest)
+    work.epochs = work.diary.done["epochs"]
+    return say_epochs(images, size, work.epochs)
+
+
 def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
     """Thaw the networks of some probes block by block; return the best attempt, which may be a probe.
 
@@ -79,7 +102,8 @@ def _hold(work, best, expect) -> float:
     if expected is None or expected.mean <= 0 or not is_promising(best):
         return 0.0
     both, alone = time_trial(work, _begin_further(work, best.network, WHOLE_KIND))
-    return next((seconds for seconds in (both, alone) if seconds <= work.left), 0.0)
+    # With its doubt, or the trial would be left out in the end: see `_is_tight`.
+    return next((seconds for seconds in (both * DOUBT, both, alone) if seconds <= work.left), 0.0)
 
 
 def _say_thawing(work, tried, best) -> str:

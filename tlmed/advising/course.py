@@ -8,11 +8,11 @@ from pathlib import Path
 from tlmed.advice_doubts import find_doubts
 from tlmed.advice_report import describe_advice, read_advice, say_left_out, say_took, write_advice_page
 from tlmed.advising import opening
-from tlmed.advising.advice_rules import LEAST_UNITS, apply_rules, choose_epochs, choose_folds, find_faults
+from tlmed.advising.advice_rules import EPOCHS, LEAST_UNITS, apply_rules, choose_folds, find_faults
 from tlmed.advising.attempts import Log
 from tlmed.advising.both_sides import say_apart, say_difference, say_parts_apart, weigh_parts
 from tlmed.advising.choosing import choose_networks, expect, read_others
-from tlmed.advising.climbing import Choice, climb, go_further, is_promising
+from tlmed.advising.climbing import Choice, climb, go_further, is_promising, settle_epochs
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation, warn_of_copies
 from tlmed.advising.development_fingerprint import Fingerprint, count_units, describe_development
 from tlmed.advising.diary import ANSWER, DECISION_MADE, LOOK, open_diary, refuse_among
@@ -199,8 +199,7 @@ def _begin(story, team, screen) -> Work:
     log = Log(request.folder / TRIED, story.diary.stamp(LOOK))
     draws = story.data["draws"]
     sides = None if found["task"] == MULTI_LABEL else (found["fewest"], found["units"] - found["fewest"])
-    epochs = choose_epochs(found["images"], base.data.batch_size)
-    return Work(request, story.diary, team, screen, log, base, thawing, division, folds, further, sides, draws, epochs)
+    return Work(request, story.diary, team, screen, log, base, thawing, division, folds, further, sides, draws)
 
 
 def _recall(story) -> None:
@@ -234,6 +233,7 @@ def _decide(work: Work, story: Story) -> dict:
     expected = functools.partial(expect, rows, story.fingerprint, work.metric)
     try:
         chosen = probe_all(work, networks)
+        _settle_epochs(work, story, chosen[0])
         best = climb(work, chosen, expected)
         choice = go_further(work, best, expected)
         if choice.is_tried and is_promising(choice.answer):
@@ -257,6 +257,16 @@ def _decide(work: Work, story: Story) -> dict:
         "fingerprint": story.fingerprint,
     }
     return opening.seal(work, choice.answer, text, facts)
+
+
+def _settle_epochs(work, story, probe) -> None:
+    """Say for how many epochs blocks are trained, now that the speed of this machine is known."""
+    says = settle_epochs(work, probe, story.fingerprint["images"])
+    before = next(rule for rule in story.rules if rule["name"] == EPOCHS)
+    if says != before["says"]:
+        work.screen.say(f"Rule, {EPOCHS}: {says}")
+    story.rules = [{**rule, "says": says} if rule is before else rule for rule in story.rules]
+    work.diary.note(rules=story.rules)
 
 
 def _open(work: Work, story: Story, decision: dict) -> None:

@@ -56,7 +56,7 @@ class Work:
         further: Folds that are added one after the other where those leave it open which of two is better.
         sides: How many groups, or images on their own, the rarest class has and all others have; None: not known.
         draws: Whether validation images can be drawn anew; where the data gives them, they cannot.
-        epochs: For how many blocks of a network are trained.
+        epochs: For how many blocks of a network are trained; 0 until the probes have shown how fast this machine is.
     """
 
     request: Request
@@ -71,7 +71,7 @@ class Work:
     further: tuple[int, ...]
     sides: tuple[int, int] | None
     draws: bool
-    epochs: int
+    epochs: int = 0
 
     @property
     def metric(self) -> str:
