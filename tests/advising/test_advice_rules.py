@@ -1,5 +1,6 @@
 """Each rule decides one way on one side of its threshold, and the other way on the other side."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -68,7 +69,7 @@ def test_many_images_without_a_budget_have_a_smaller_size():
 def test_what_was_asked_for_is_not_decided():
     given = ("data.image_size", "augment.flip", "logit_adjustment")
     found = replace(PLAIN, counts={"a": 200, "b": 100, "c": 20}, ratio=5.0, modality="ct")
-    assert [name for rule in apply_rules(found, given=given) for name in {**rule.settings, **rule.thawing}] == []
+    assert [name for rule in apply_rules(found, given=given) for name in rule.settings] == []
 
 
 @pytest.mark.parametrize(("task", "word"), [("multi-label", "several"), ("ordinal", "grades"), ("single-label", "one")])
@@ -82,21 +83,23 @@ def test_names_that_are_numbers_may_be_grades():
     assert "ordinal" not in find_rule("task", replace(PLAIN, counts={"0": 9, "1": 9, "x": 9})).says
 
 
-def test_each_modality_has_a_preset_that_a_recipe_takes():
-    recipe = tlmed.load_recipe("fine_tuning")
+def test_each_modality_has_a_preset_and_the_rule_says_how_to_ask_for_it():
+    recipe = tlmed.load_recipe("lp_ft")
     for modality in MODALITIES:
         for part in (*BODY_PARTS, None):
             assert find_preset(modality, part) in PRESETS
         rule = find_rule("augmentation", replace(PLAIN, modality=modality))
         assert rule.settings == {}
-        changed = override(recipe, (), dict(rule.thawing))
+        asked = re.findall(r"--set (\S+?)[ `]", rule.says)
+        changed = override(recipe, asked)
         assert changed.augment == replace(type(changed.augment).preset(find_preset(modality, None)), views=4)
 
 
-def test_images_of_an_unknown_kind_are_not_changed():
+def test_images_are_not_changed_by_themselves():
     rule = find_rule("augmentation")
-    assert rule.thawing == {}
-    assert "data.modality" in rule.says
+    assert rule.settings == {}
+    assert "None" in rule.says
+    assert "--set" not in rule.says
 
 
 def test_decisions_rest_on_all_folds_below_500_units_and_on_one_from_there_on():

@@ -4,12 +4,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 from tlmed.advising.development_fingerprint import Fingerprint
-from tlmed.advising.epochs_rule import SOURCE, say_epochs
+from tlmed.advising.epochs_rule import MOST, SOURCE, say_epochs
 from tlmed.advising.size_rule import choose_size
 from tlmed.class_order import are_numbers
 from tlmed.data.table import MANY_CLASSES
 from tlmed.sections import KFold
-from tlmed.sections.augment_presets import preset_values
 from tlmed.tasks import MULTI_LABEL, ORDINAL
 from tlmed.words import count, listed
 
@@ -20,7 +19,7 @@ FEW_UNITS = 100
 # Fields that decide how classes are weighed, or from which score on a class is predicted.
 _BALANCING = {"class_weight", "sampling", "threshold", "costs", "cost_ratio", "prevalence", "logit_adjustment"}
 EPOCHS = "epochs"
-_VIEWS = 4  # versions of a training image; each passes through the frozen part once
+_VERSIONS = 4  # of a training image, on which a head can still be solved
 _PAGE = "docs/imbalance.md of tlmed"
 
 
@@ -33,14 +32,12 @@ class Rule:
         says: What was decided, and why, in a sentence or two.
         source: A paper, or where tlmed measured it.
         settings: Fields of a recipe, by their dotted names, and their values.
-        thawing: The same, for steps that train blocks of the network, and for these alone.
     """
 
     name: str
     says: str
     source: str
     settings: Mapping[str, object] = field(default_factory=dict)
-    thawing: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict:
         """Return it as plain JSON."""
@@ -158,22 +155,16 @@ def find_preset(modality: str | None, body_part: str | None) -> str | None:
 
 
 def _rule_augmentation(found: Fingerprint, given) -> Rule:
-    source = "Garcea et al., Computers in Biology and Medicine 2023, 152:106391; the guide on augmentation"
     if any(name.partition(".")[0] == "augment" for name in given):
         return Rule("augmentation", "As was asked for.", "the command")
-    name = find_preset(found.modality, found.body_part)
-    if name is None:
-        says = (
-            "None: nothing says how the images were made, and a wrong change (a mirrored heart) harms. "
-            "`--set data.modality=...` says it."
-        )
-        return Rule("augmentation", says, source)
     says = (
-        f"The preset {name!r}, in steps that train blocks of the network: {_VIEWS} versions of each image, which are "
-        "made once, so that a head can still be solved on them. Probes do without."
+        f"None: in {MOST} passes or fewer a network does not come to an end with changed images, and a solved head is "
+        "worse on them."
     )
-    changes = {**preset_values(name), "from_preset": name, "views": _VIEWS}
-    return Rule("augmentation", says, source, thawing={f"augment.{key}": value for key, value in changes.items()})
+    if name := find_preset(found.modality, found.body_part):
+        asked = f"--set augment.preset={name} --set augment.views={_VERSIONS}"
+        says += f" For longer trainings there is a preset for such images: `{asked}`."
+    return Rule("augmentation", says, SOURCE)
 
 
 def _rule_decisions(found: Fingerprint) -> Rule:

@@ -130,7 +130,7 @@ def _climb_one(work, current: Attempt, best: Attempt, expect: Expect) -> Attempt
     for degree in range(1, blocks + 1):
         short = current.network.slug
         name = f"thaw{degree}-{short}"
-        recipe = make_thawed(work.thawing, current.network, work.epochs, degree)
+        recipe = make_thawed(work.base, current.network, work.epochs, degree)
         changes, held = _name_thawed(degree, blocks), _hold(work, best, expect)
         each = attempt(
             work, Attempt(THAWING, name, current.network, changes, work.make_trial(name, recipe)), best, held=held
@@ -263,7 +263,7 @@ def _trust(work, each, best, expected) -> Choice:
 def _begin_further(work, network, kind) -> Attempt:
     make, title, changes = _FURTHER[kind]
     name = f"{title}-{network.slug}"
-    return Attempt(WHOLE, name, network, changes, work.make_trial(name, make(work.thawing, network, work.epochs)))
+    return Attempt(WHOLE, name, network, changes, work.make_trial(name, make(work.base, network, work.epochs)))
 
 
 def _find_reason(work, best, kind, expected) -> str:

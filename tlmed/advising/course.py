@@ -193,13 +193,13 @@ def say_fingerprint(found: Mapping) -> str:
 
 def _begin(story, team, screen) -> Work:
     request, found = story.request, story.fingerprint
-    base, thawing = _apply_rules(request, story.rules)
+    base = _apply_rules(request, story.rules)
     division, folds = choose_folds(found["units"], found["fewest"])
     further = tuple(fold for fold in range(1, 1 + min(_MOST, division.k)) if fold not in folds)
     log = Log(request.folder / TRIED, story.diary.stamp(LOOK))
     draws = story.data["draws"]
     sides = None if found["task"] == MULTI_LABEL else (found["fewest"], found["units"] - found["fewest"])
-    return Work(request, story.diary, team, screen, log, base, thawing, division, folds, further, sides, draws)
+    return Work(request, story.diary, team, screen, log, base, division, folds, further, sides, draws)
 
 
 def _recall(story) -> None:
@@ -208,20 +208,15 @@ def _recall(story) -> None:
     story.fingerprint, story.rules = done["fingerprint"], done["rules"]
 
 
-def _apply_rules(request, rules) -> tuple[Recipe, Recipe]:
-    """Return the recipe with what the rules decided: for probes, and for what trains blocks of a network."""
+def _apply_rules(request, rules) -> Recipe:
+    """Return the recipe with what the rules decided."""
     settings = {"data.split_seed": request.recipe.split_seed}
     settings |= {name: value for rule in rules for name, value in rule["settings"].items()}
     if request.goal.threshold is not None:
         settings["threshold"] = request.goal.threshold
-    thawing = {name: value for rule in rules for name, value in rule["thawing"].items()}
-    base = override(request.recipe, (), _as_tuples(settings))
-    return base, override(base, (), _as_tuples(thawing))
-
-
-def _as_tuples(settings) -> dict:
-    """Return settings as a recipe holds them: what JSON has as lists are tuples there."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    # What JSON has as lists are tuples in a recipe.
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    return override(request.recipe, (), plain)
 
 
 def _decide(work: Work, story: Story) -> dict:

@@ -50,7 +50,6 @@ class Work:
         screen: Where to say what happens.
         log: What was tried.
         base: The recipe with what the rules decided; networks and schedules are put into it.
-        thawing: The same for what trains blocks of a network, where rules decided more, such as augmentation.
         division: How the development images are divided.
         folds: The folds that a training is judged on; probes are judged on all.
         further: Folds that are added one after the other where those leave it open which of two is better.
@@ -65,7 +64,6 @@ class Work:
     screen: Screen
     log: Log
     base: Recipe
-    thawing: Recipe
     division: KFold
     folds: tuple[int, ...]
     further: tuple[int, ...]
