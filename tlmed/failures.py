@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from tlmed.rundir import RunDir
 
 _ONEDNN_MEMORY = "received an exception:Status: 1,"  # oneDNN's dnnl_out_of_memory, in an AbortedError
 _NO_THREAD = "can't start new thread"  # there is no room for its stack
+NO_ROOM = "The disk must have room for the run."
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -65,8 +67,30 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
             f"Received: {_first_line(error)}"
         )
     if _is_full_disk(error):
-        return RunFailed(f"The disk must have room for the run. Received: no space left for {run.path}.")
+        return RunFailed(f"{NO_ROOM} Received: no space left for {run.path}.")
     return None
+
+
+@contextlib.contextmanager
+def writing(folder: Path, option: str = "--out") -> Iterator[None]:
+    """Say in one line that a directory cannot be written to, where that ends the block: its disk is full, or read-only.
+
+    Args:
+        folder: The directory.
+        option: What it was given as. The same command has to go on from there.
+
+    Raises:
+        RunFailed: If nothing can be written there any more.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if not _is_full_disk(error) and getattr(error, "errno", None) != errno.EROFS:
+            raise
+        raise RunFailed(
+            f"`{option}` must be on a disk that can be written to and has room; the same command goes on once it is. "
+            f"Received: {folder}: {error}."
+        ) from error
 
 
 def refuse_size(batch_size: int, image_size: tuple[int, int]) -> RunFailed:

@@ -1,7 +1,9 @@
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,12 +12,12 @@ import pytest
 import tlmed
 from tests.advice_report.samples import COMPLETE, write_sample
 from tests.gate.made_evidence import make_evidence
-from tlmed.advising import course, diary, first_look
+from tlmed.advising import course, diary, first_look, team
 from tlmed.advising.at_hand import read_networks
 from tlmed.advising.development_fingerprint import Fingerprint
 from tlmed.advising.diary import open_diary
 from tlmed.advising.request import Request
-from tlmed.errors import InputError
+from tlmed.errors import InputError, RunFailed
 from tlmed.recipe import load_recipe
 from tlmed.run_files.advice_files import read_advice_json, seal_decision
 from tlmed.run_files.advice_seal import now, read_seal
@@ -184,6 +186,41 @@ def test_an_advice_may_lie_beside_the_folders_of_images(tmp_path):
     table = make_evidence(("scans/ill/1.png", "scans/well/2.png"), root=tmp_path).table
     diary.refuse_among(tmp_path / "scans" / "advice", first_look.list_places(table))
     assert first_look.list_places(make_evidence(("train/1", "train/2")).table) == []  # of an archive
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_ends_an_advice_in_one_line_and_the_same_command_goes_on(
+    number, tmp_path, monkeypatch
+):
+    request, full, write = Request(load_recipe("feature_extractor"), tmp_path / "out"), [], diary.write_state
+
+    def write_state(folder, content):
+        if full:
+            raise OSError(number, os.strerror(number))
+        write(folder, content)
+
+    def tell(story, screen, voice):
+        story.diary.note(images={})
+        full.append(True)
+        story.diary.note(gate={})
+
+    monkeypatch.setattr(diary, "write_state", write_state)
+    monkeypatch.setattr(course, "_tell", tell)
+    for _ in range(2):  # the second time nothing at all can be written
+        with pytest.raises(RunFailed) as failed:
+            course.make_advice(request, Silent(), None)
+        (said,) = failed.value.faults
+        assert "must be on a disk that can be written to and has room; the same command goes on once it is" in said
+        assert os.strerror(number) in said
+    full.clear()
+    with open_diary(request) as opened:
+        assert opened.done == {"images": {}}
+
+
+def test_a_trial_that_a_full_disk_ended_decides_nothing():
+    with pytest.raises(RunFailed, match=r"left for /tmp/x\. The advice goes on with the same command\."):
+        team._refuse_full_disk("The disk must have room for the run. Received: no space left for /tmp/x.")
+    assert team._refuse_full_disk("The loss is NaN.") == "The loss is NaN."
 
 
 @pytest.mark.parametrize("budget", ["2m", 0, -5])

@@ -37,6 +37,7 @@ from tlmed.advising.stories import Story, write_all
 from tlmed.advising.team import Team
 from tlmed.advising.work import Work, count_validation, find_auc, read_results
 from tlmed.errors import InputError, TlmedError
+from tlmed.failures import writing
 from tlmed.recipe import Recipe, from_json, override
 from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import (
@@ -75,7 +76,7 @@ def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "
     Raises:
         InputError: If the images or the directory cannot be used, or the budget is too small.
         CheckFailed: If the gate found errors that were not accepted.
-        RunFailed: If what was decided cannot be trained.
+        RunFailed: If what was decided cannot be trained, or the disk is full.
         Interrupted, Terminated: If it was asked to stop; the same request goes on.
     """
     done = is_complete_advice(request.folder)
@@ -90,7 +91,7 @@ def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "
                 "it: ask in another --out."
             )
         request = dataclasses.replace(request, budget=own)
-    with open_diary(request) as diary:
+    with writing(request.folder), open_diary(request) as diary:
         story = Story(request, diary, command)
         try:
             _tell(story, screen, voice)

@@ -9,6 +9,7 @@ import psutil
 
 from tlmed.advising.trials import is_complete
 from tlmed.errors import RunFailed
+from tlmed.failures import NO_ROOM
 from tlmed.recipe import Cell
 from tlmed.screen import Bar, Screen
 from tlmed.studies.cell_forecasts import Forecasts, forecast_all
@@ -95,6 +96,9 @@ def train_cells(
         deadline: As `time.monotonic` gives it: what runs then is stopped.
         together: How many may be trained at a time.
         report: Write the pages of the runs, which takes about a second for each.
+
+    Raises:
+        RunFailed: If the disk is full.
     """
     left = [cell for cell in cells if not is_complete(folder / cell.name)]
     if not left:
@@ -108,7 +112,7 @@ def train_cells(
                 for cell, answer in _hear(pool):
                     del running[cell.name]
                     if answer["state"] != COMPLETE:
-                        return answer["reason"]
+                        return _refuse_full_disk(answer["reason"])
                     bar.move(bar.done + 1)
                 while left and (worker := pool.find_idle(len(left))) is not None:
                     cell = left.pop(0)
@@ -125,6 +129,17 @@ def train_cells(
             if running:  # also where the advice is asked to stop: they save what they have
                 team.close()
     return ""
+
+
+def _refuse_full_disk(reason) -> str:
+    """Return why a run could not be trained; that the disk is full says nothing of what was tried, and decides nothing.
+
+    Raises:
+        RunFailed: If the disk is full.
+    """
+    if NO_ROOM in reason:
+        raise RunFailed(f"{reason.rstrip('.')}. The advice goes on with the same command.")
+    return reason
 
 
 def _hear(pool) -> list[tuple[Cell, dict]]:
