@@ -370,6 +370,14 @@ def test_the_phase_that_answers_is_said_where_it_is_not_the_last():
     assert say_answer(make(content))[1].startswith("The result of 2 networks of it is that of the phase 'head'")
 
 
+def test_a_step_ends_with_what_a_later_one_replaced():
+    content = copy.deepcopy(COMPLETE)
+    first = next(each for each in content["steps"][1]["tried"] if each["decision"] == "kept")
+    tried = [{**first, "name": f"thaw{degree}-A", "decision": "replaced"} for degree in (1, 2)]
+    content["steps"][1]["tried"] = [*tried, {**first, "name": "thaw3-A", "decision": "dropped"}]
+    assert [row[1] for row in tabulate_course(make(content)).rows][1] == "thaw2-A"
+
+
 def test_what_was_kept_without_a_trial_is_no_nothing():
     content = copy.deepcopy(COMPLETE)
     trusted = {**content["steps"][-1]["tried"][0], "name": "whole-A", "score": None, "gain": None, "decision": "kept"}

@@ -182,7 +182,7 @@ def test_blocks_are_thawed_for_as_long_as_each_gains_more_than_its_noise(script)
     best = climbing.climb(made, [probe], expected(None))
     assert best.name == "thaw2-MobileNetV2"
     assert scripted.tried[1:] == [f"thaw{degree}-MobileNetV2" for degree in (1, 2, 3)]
-    assert [each.decision for each in made.log.of(THAWING)] == ["kept", "kept", "dropped"]
+    assert [each.decision for each in made.log.of(THAWING)] == ["replaced", "kept", "dropped"]
 
 
 def test_a_probe_stays_where_nothing_is_better_and_guessing_is_not_thawed(script):
@@ -211,7 +211,7 @@ def test_all_layers_are_tried_unless_experience_expects_nothing_of_them(script, 
     assert found.answer.name == best
     assert scripted.tried[3:] == tried
     decisions = {each.name: each.decision for each in made.log.attempts}
-    assert decisions["thaw1-MobileNetV2"] == ("kept" if best.startswith("thaw1") else "dropped")
+    assert decisions["thaw1-MobileNetV2"] == ("kept" if best.startswith("thaw1") else "replaced")
     assert decisions["whole-MobileNetV2"] == ("not tried" if not tried else "kept")
 
 

@@ -51,7 +51,7 @@ def put(content, place, value):
         (
             "steps.0.tried.0.decision",
             "kept?",
-            "decision of 'VGG16' is none of kept, dropped, not tried, stopped: 'kept?'",
+            "decision of 'VGG16' is none of kept, replaced, dropped, not tried, stopped: 'kept?'",
         ),
         ("steps.0.tried.0.score.value", "high", "steps.0.tried.0.score.value is 'high'"),
         ("steps.1.tried.0.gain", 0.02, "steps.1.tried.0.gain is 0.02"),

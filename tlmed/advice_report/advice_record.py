@@ -12,6 +12,7 @@ from tlmed.run_files.advice_files import (
     COMPLETE,
     KEPT,
     RECIPE_PY,
+    REPLACED,
     AdviceContent,
     digest_decision,
     read_advice_json,
@@ -59,6 +60,11 @@ class Candidate:
     def is_kept(self) -> bool:
         """Whether it was kept, and has a score."""
         return self.entry["decision"] == KEPT and self.score is not None
+
+    @property
+    def was_replaced(self) -> bool:
+        """Whether it was kept until something better was found."""
+        return self.entry["decision"] == REPLACED and self.score is not None
 
     @property
     def is_trusted(self) -> bool:

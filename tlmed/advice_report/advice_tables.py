@@ -179,7 +179,8 @@ def tabulate_course(record: AdviceRecord) -> Table:
     rows, candidates = [], record.candidates
     for step in record.content["steps"]:
         own = [one for one in candidates if one.step == step["step"]]
-        best = find_best(own) or next((one for one in own if one.is_trusted), None)
+        # What the step ended with may have been replaced in a later one.
+        best = find_best(own) or next((one for one in reversed(own) if one.is_trusted or one.was_replaced), None)
         name, score = (best.entry["name"], best.score) if best else ("nothing", None)
         shown = f"{number(score['value'])}{say_ends(score)}" if score else "not tried" if best else _NONE
         rows.append((step["step"], name, shown, _number(step.get("seconds"), 1)))

@@ -25,7 +25,7 @@ class Attempt:
         gain: How much better than another attempt.
         seconds: Of training, all runs together; of what was stopped, until then.
         ended: When it ended, in seconds of the work.
-        decision: "kept", "dropped", "not tried" or "stopped".
+        decision: "kept", "replaced", "dropped", "not tried" or "stopped".
         reason: Of the decision.
         members: How many networks answer together; 1 except for an ensemble.
     """

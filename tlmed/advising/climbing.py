@@ -13,7 +13,7 @@ from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_
 from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
 from tlmed.advising.trials import AUC
 from tlmed.advising.work import CHANCE, DOUBT, Work, attempt, compare, say_folds, say_score, time_trial
-from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
+from tlmed.run_files.advice_files import DROPPED, KEPT, REPLACED, UNTRIED
 from tlmed.words import count, join_names
 
 # As the table of experience calls them: all layers after a solved head are trained by the shipped recipe.
@@ -87,6 +87,7 @@ def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
             continue  # two probes: the better one leads, as the probes on all folds decided
         other, best = compare(work, other, best, held)
         if other.gain.is_real:
+            _replace(work, best, other)
             best = other
         elif other.step == THAWING:
             _drop(work, other, f"not better than {best.name} by more than the noise")
@@ -141,6 +142,7 @@ def _climb_one(work, current: Attempt, best: Attempt, expect: Expect) -> Attempt
         each, current = _judge(work, each, current, held=held)
         if each.decision != KEPT:
             break
+        _replace(work, current, each)
         current = best = each
     return current
 
@@ -184,6 +186,12 @@ def _drop(work, each: Attempt, reason: str) -> None:
     work.log.add(each.decide(DROPPED, reason))
 
 
+def _replace(work, each: Attempt, better: Attempt) -> None:
+    """Note that something took the place of an attempt; a probe stays what all others began with."""
+    if each.step in (THAWING, WHOLE):
+        work.log.add(each.decide(REPLACED, f"{better.name} took its place"))
+
+
 def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
     """Train all layers, or adapters, if experience expects a gain and the budget has the time; return what is best.
 
@@ -213,8 +221,7 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
             continue
         each, best = _judge(work, each, best, expected)
         if each.decision == KEPT:
-            if best.step in (THAWING, WHOLE):
-                _drop(work, best, f"{each.name} took its place")
+            _replace(work, best, each)
             best = each
     _say_further(work, _say_tried(work.log.of(WHOLE), best))
     return Choice(best, best)

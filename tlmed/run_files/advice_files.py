@@ -13,8 +13,9 @@ from tlmed.rundir import RunDir
 from tlmed.whole_files import atomic
 
 COMPLETE, STOPPED = "complete", "stopped"  # states of an advice
-KEPT, DROPPED, UNTRIED, UNDECIDED = "kept", "dropped", "not tried", ""  # decisions on what was tried; or `STOPPED`
-DECISIONS = (KEPT, DROPPED, UNTRIED, STOPPED, UNDECIDED)
+# Decisions on what was tried; or `STOPPED`. What was kept until something better was found is replaced.
+KEPT, REPLACED, DROPPED, UNTRIED, UNDECIDED = "kept", "replaced", "dropped", "not tried", ""
+DECISIONS = (KEPT, REPLACED, DROPPED, UNTRIED, STOPPED, UNDECIDED)
 LEARNABLE, NOT_LEARNABLE, UNSURE = "yes", "no", "unsure"  # verdicts
 RUN, ENSEMBLE = "run", "ensemble"  # what was advised, which is also its folder
 TRIED = "tried"  # the folder of what was tried on development images
