@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.cli.test_cli import here as run_command
 from tests.serving.conftest import LIMITS
 from tlmed.cache import Store, cache_limit, caching_in
 from tlmed.data.held_files import Limits
@@ -109,6 +111,11 @@ def test_a_later_start_answers_the_same_to_the_bit(kept, cache, finished, upload
     assert served.explanations.scorer is None  # no network of Keras is in memory
     wanted = load_scorer(RunDir(finished.path)).network.predict(served.decode(upload, "x.png").first.pixels, verbose=0)
     assert ask(served, upload)[1].scores == pytest.approx(wanted, abs=1e-6)
+
+
+def test_graphs_are_listed_with_the_features(cache, monkeypatch):
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(cache))
+    assert re.search(r" - +\S+, the network of `tlmed serve` +openvino float32", run_command("cache", "list")[1])
 
 
 def test_answers_are_explained_after_a_start_without_keras(cache, finished, service, upload, no_conversion):
@@ -213,9 +220,9 @@ def test_others_are_answered_while_explanations_are_loaded(cache, finished, uplo
     monkeypatch.setattr(type(served.explanations), "load", wait)
     service = open_service(served, LIMITS)
     try:
-        waiting = [run_apart(service, upload, Asked(explain=True)) for _ in range(3)]
+        waiting = [Request(service, upload, Asked(explain=True)) for _ in range(3)]
         assert begun.wait(30)
-        assert run_apart(service, upload, Asked()).join_for().explained is None
+        assert Request(service, upload, Asked()).join_for().explained is None
         assert not any(one.found for one in waiting)
         done.set()
         assert all(one.join_for().explained.of for one in waiting)
@@ -224,7 +231,7 @@ def test_others_are_answered_while_explanations_are_loaded(cache, finished, uplo
         service.stop()
 
 
-class run_apart(threading.Thread):
+class Request(threading.Thread):
     """A request in a thread of its own."""
 
     def __init__(self, service, upload, asked):

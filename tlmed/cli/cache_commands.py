@@ -37,6 +37,10 @@ def _describe_entry(about) -> tuple[str, str]:
     return name, f"{engine} {precision}"
 
 
+def _count_images(entry) -> str:
+    return f"{entry.count:,}" if entry.about.get("images", entry.count) else "-"
+
+
 @cache.command("list")
 @debug
 def list_cache():
@@ -47,7 +51,7 @@ def list_cache():
         entries = store.entries()
     rows = [
         (
-            *(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)), show_size(entry.size), f"{entry.count:,}"),
+            *(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)), show_size(entry.size), _count_images(entry)),
             *_describe_entry(entry.about),
         )
         for entry in entries

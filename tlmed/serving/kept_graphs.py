@@ -33,12 +33,12 @@ class Shelf:
 
     Attributes:
         key: Of the store; "" where nothing is kept.
-        about: The same for people.
+        about: The same for people; rows are of no images, but parts of the graph.
         found: The parts of what is there; nothing where it is not, or was damaged.
     """
 
     key: str = ""
-    about: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, str | int] = field(default_factory=dict)
     found: tuple[tuple[bytes, ...], ...] = ()
 
     def keep(self, parts: tuple[bytes, ...]) -> None:
@@ -72,7 +72,8 @@ def open_shelf(run: RunDir, engine: str, warn: Callable[[str], None]) -> Shelf:
         return Shelf()
     rules = {"format": FORMAT, "tlmed": __version__, "most": MOST}
     key = address({"graph of": digest, "engine": engine, "versions": versions | _find_optional(), **rules})
-    about = {"name": f"{run.path.name}, the network of `tlmed serve`", "engine": engine, "engine_precision": "float32"}
+    name = f"{run.path.name}, the network of `tlmed serve`"
+    about = {"name": name, "engine": engine, "engine_precision": "float32", "images": 0}
     return Shelf(key, about, tuple(_find(key, warn)))
 
 
