@@ -1,13 +1,18 @@
 """A run that is served inside of the process of the tests."""
 
+import io
+from dataclasses import dataclass
+
 import pytest
 from starlette.testclient import TestClient
 
 from tlmed.data.held_files import Limits
 from tlmed.rundir import RunDir
+from tlmed.serving import conversions
 from tlmed.serving.answering import MOST_SAMPLES
 from tlmed.serving.application import make_application
 from tlmed.serving.conversions import Preparation
+from tlmed.serving.converting import convert_runs
 from tlmed.serving.guarding import Rules
 from tlmed.serving.refusals import UploadLimits
 from tlmed.serving.served_runs import open_served
@@ -33,3 +38,29 @@ def service(served):
 def client(service):
     with TestClient(make_application(service, Rules()), base_url="http://localhost:8000") as client:
         yield client
+
+
+@dataclass
+class Here:
+    """In place of the process that converts, which takes seconds."""
+
+    stdout: io.BytesIO
+
+    def kill(self):
+        pass
+
+    wait = kill
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Convert in the process of the tests."""
+
+    def begin(command, *words):
+        engine, *runs = command[4:]
+        stream = io.BytesIO()
+        convert_runs(engine, runs, stream)
+        stream.seek(0)
+        return Here(stream)
+
+    monkeypatch.setattr(conversions, "start_leashed", begin)

@@ -22,6 +22,7 @@ from tlmed.recipe import override
 from tlmed.rundir import RunDir
 from tlmed.serving.answering import MOST_SAMPLES
 from tlmed.serving.application import make_application
+from tlmed.serving.conversions import preparing
 from tlmed.serving.guarding import Rules
 from tlmed.serving.served_runs import open_served
 from tlmed.serving.service import open_service
@@ -35,14 +36,16 @@ def train(recipe, settings, data, out):
     return RunDir(tlmed.train(override(tlmed.load_recipe(recipe), [*SMALL, *settings]), out, data).path)
 
 
-@pytest.fixture
-def open_client():
-    """Give a function that serves a run, and returns it with a client."""
+@pytest.fixture(params=["keras", "openvino"])
+def open_client(request, here):
+    """Give a function that serves a run, and returns it with a client; from graphs that an earlier start has kept."""
     services = []
 
     def start(run):
         said = []
-        served = open_served(run, KERAS, Limits(10**6, MOST_SAMPLES), said.append)
+        for _ in range(2):
+            with preparing(run, request.param, said.append) as prepared:
+                served = open_served(run, prepared, Limits(10**6, MOST_SAMPLES), said.append)
         services.append(open_service(served, LIMITS))
         return served, TestClient(make_application(services[-1], Rules()), base_url="http://localhost:8000")
 
@@ -157,10 +160,14 @@ def test_a_volume_has_one_answer_where_the_run_pools_and_one_for_each_plane_wher
 
 def test_a_run_that_is_deleted_meanwhile_is_answered_by_as_before(open_client, finished, images, tmp_path):
     shutil.copytree(finished.path, tmp_path / "run")
-    _, client = open_client(RunDir(tmp_path / "run"))
+    served, client = open_client(RunDir(tmp_path / "run"))
     shutil.rmtree(tmp_path / "run")
     reply = post(client, pick(images)[0].read_bytes(), explain=True)
-    assert (reply.status_code, reply.json()["explained"]["method"]) == (200, "grad-cam, last block")
+    assert (reply.status_code, len(reply.json()["answers"])) == (200, 1)
+    if served.explanations.scorer is None:  # Keras has not loaded the network
+        assert "`model.keras` must be there as it was when the server started" in reply.json()["not_explained"]
+    else:
+        assert reply.json()["explained"]["method"] == "grad-cam, last block"
     assert client.get("/model").status_code == 200
 
 

@@ -1,13 +1,11 @@
 """Starts of a server that find the graphs of its networks in the cache, and what they load later."""
 
 import asyncio
-import io
 import re
 import shutil
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -24,7 +22,7 @@ from tlmed.rundir import NETWORK, RunDir
 from tlmed.serving import conversions
 from tlmed.serving.answering import MOST_SAMPLES
 from tlmed.serving.conversions import Preparation, preparing
-from tlmed.serving.converting import convert_network, convert_runs
+from tlmed.serving.converting import convert_network
 from tlmed.serving.kept_graphs import open_shelf
 from tlmed.serving.served_runs import open_served
 from tlmed.serving.service import Asked, open_service
@@ -58,32 +56,6 @@ def no_conversion(monkeypatch):
         raise AssertionError("Nothing has to be converted.")
 
     monkeypatch.setattr(conversions, "start_leashed", refuse)
-
-
-@dataclass
-class Here:
-    """In place of the process that converts, which takes seconds."""
-
-    stdout: io.BytesIO
-
-    def kill(self):
-        pass
-
-    wait = kill
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """Convert in the process of the tests."""
-
-    def begin(command, *words):
-        engine, *runs = command[4:]
-        stream = io.BytesIO()
-        convert_runs(engine, runs, stream)
-        stream.seek(0)
-        return Here(stream)
-
-    monkeypatch.setattr(conversions, "start_leashed", begin)
 
 
 @pytest.fixture(scope="module")
