@@ -181,7 +181,7 @@ def test_a_whole_session(images, tmp_path, monkeypatch):
 
     assert EXPLANATIONS == METHODS
     words = ("predict", run, images / "normal", "--out", tmp_path / "p.csv", "--explain", tmp_path / "maps")
-    with mock.patch("tlmed.inference.panel.load_scorer", side_effect=load_scorer) as loaded:
+    with mock.patch("tlmed.inference.panel_networks.load_scorer", side_effect=load_scorer) as loaded:
         status, _, err = here(*words)
     assert (status, err, loaded.call_count) == (0, say_worse(run), 1)
     assert len(list((tmp_path / "maps").glob("*.grad-cam.png"))) == 20
