@@ -14,6 +14,7 @@ _HOMES = {
     "check_evaluation_folder": "evaluation_files",
     "evaluate": "rescoring",
     "load_scorer": "scorer",
+    "make_samples": "scorer",
     "predict": "loose_images",
     "write_evaluation": "evaluation_files",
 }
