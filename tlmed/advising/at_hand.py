@@ -52,6 +52,9 @@ class Network:
 def list_at_hand(image_size: tuple[int, int]) -> list[Network]:
     """Return the networks whose weights are on this machine and that take images of a size, the smallest first.
 
+    Those of handwritten digits are a poor start, and few images may choose them by luck: they count where no
+    others are.
+
     Args:
         image_size: Height and width, in pixels.
     """
@@ -66,7 +69,12 @@ def list_at_hand(image_size: tuple[int, int]) -> list[Network]:
             if resolve(find(name), weights, image_size).path is not None:
                 share = float(name.partition(":")[2] or 1) ** 2  # parameters grow with the square of the width
                 found.append(Network(name, weights, round(entry.parameters * share)))
-    return sorted(found, key=lambda network: network.parameters)
+    taught = [network for network in found if not _is_of_digits(network)]
+    return sorted(taught or found, key=lambda network: network.parameters)
+
+
+def _is_of_digits(network) -> bool:
+    return network.weights.partition("/")[0] == DIGITS
 
 
 def _list_candidates(entries) -> Iterator[tuple[str, str]]:
@@ -96,7 +104,7 @@ def say_untaught(networks: list[Network]) -> str:
     >>> say_untaught([Network("LeNet5", "digits/tlmed")]).partition(":")[0]
     'No weights of ImageNet are on this machine'
     """
-    if any(network.weights.partition("/")[0] != DIGITS for network in networks):
+    if not all(map(_is_of_digits, networks)):
         return ""
     return (
         f"No weights of ImageNet are on this machine: {join_names([network.name for network in networks])} knows "

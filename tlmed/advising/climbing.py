@@ -22,8 +22,7 @@ _FURTHER = {
     WHOLE_KIND: (make_whole, "whole", "all layers trained after the head"),
     ADAPTERS: (make_adapted, "adapters", "low-rank adapters"),
 }
-
-
+_JUDGING = 5.0  # seconds that a trial takes after its trainings, which would be missing then
 Expect = Callable[[str, str], ExpectedGain | None]
 
 
@@ -104,7 +103,8 @@ def _hold(work, best, expect) -> float:
         return 0.0
     both, alone = time_trial(work, _begin_further(work, best.network, WHOLE_KIND))
     # With its doubt, or the trial would be left out in the end: see `_is_tight`.
-    return next((seconds for seconds in (both * DOUBT, both, alone) if seconds <= work.left), 0.0)
+    held = next((seconds for seconds in (both * DOUBT, both, alone) if seconds <= work.left), 0.0)
+    return held + _JUDGING if held else 0.0
 
 
 def _say_thawing(work, tried, best) -> str:
