@@ -11,7 +11,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.advice_report.pasted_commands import parse_command
-from tests.advice_report.samples import COMPLETE, EVIL, ONE_BACKBONE, OPENING, PROBES, SAMPLES, change, write_sample
+from tests.advice_report.samples import (
+    AFTER_PROBES,
+    AT_GATE,
+    COMPLETE,
+    EVIL,
+    ONE_BACKBONE,
+    OPENING,
+    PROBES,
+    SAMPLES,
+    change,
+    write_sample,
+)
 from tests.report.test_report import Reader
 from tlmed.advice_report import advice_page, describe_advice, read_advice, write_advice_page
 from tlmed.advice_report.advice_page import make_advice_page
@@ -32,6 +43,7 @@ from tlmed.advice_report.advice_sentences import (
     say_verdict,
 )
 from tlmed.advice_report.advice_tables import tabulate_course
+from tlmed.advice_report.advice_times import say_took
 from tlmed.pages.figures import Picture
 from tlmed.screen import to_lines
 from tlmed.tabulation import Table
@@ -300,6 +312,25 @@ def test_a_stopped_advice_says_what_is_missing_and_how_to_go_on(folders, pages):
     cut = copy.deepcopy(PROBES)
     cut["tried"][3]["decision"] = "stopped"
     assert say_stopped(make(own | {"steps": [cut]}))[-1].startswith("Missing: the rest of probes, thawing,")
+
+
+def test_a_budget_that_is_spent_is_not_offered_again():
+    spent = AT_GATE | {"seconds": 927.0, "budget": 240.0, "command": "tlmed advise --data a --out b --budget 4m"}
+    says, command = list_commands(make(spent))[0]
+    assert (says, command) == (
+        "Mend the errors first. To go on in spite of them:",
+        "tlmed advise --data a --out b --budget 20m --accept",
+    )
+    assert "The check of the data alone took longer" in say_took(spent)
+    untried = copy.deepcopy(PROBES)
+    for one in untried["tried"]:
+        one |= {"score": None, "decision": "not tried"}
+    stopped = AFTER_PROBES | {"steps": [untried], "seconds": 927.0, "budget": 240.0, "command": "tlmed advise --data a"}
+    assert "probes" in say_stopped(make(stopped))[-1]
+    assert "probes" not in say_stopped(make(stopped))[-2]
+    says, command = list_commands(make(stopped))[0]
+    assert says == "The same command, with a longer budget, goes on where it stopped:"
+    assert command.endswith("--data a --budget 20m")
 
 
 def test_an_advice_that_does_not_go_on_gives_the_command_that_asks_again(tmp_path):

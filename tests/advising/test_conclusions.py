@@ -227,7 +227,7 @@ def test_of_what_was_not_tried_no_score_is_claimed():
     assert "What was decided was not tried" in sure
     assert "thaw2-A had AUC 0.800" in sure
     verdict = judge_learnable(found, bounds(0.85, 0.75, 0.95), "thaw2-A")
-    assert "on the development images (of thaw2-A) and" in verdict["says"][0]
+    assert "on 100 development images (of thaw2-A) and" in verdict["says"][0]
     assert "that of thaw2-A was" in judge_learnable(found, bounds(0.6, 0.4, 0.8), "thaw2-A")["says"][0]
     (said,) = judge_learnable(bounds(0.5, 0.4, 0.6), found, "thaw2-A")["says"]
     assert "the AUC of thaw2-A is 0.500" in said

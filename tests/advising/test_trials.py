@@ -163,6 +163,7 @@ def script(monkeypatch, tmp_path):
         monkeypatch.setattr(work.Work, "left", left)
         monkeypatch.setattr(climbing, "attempt", scripted.attempt)
         monkeypatch.setattr(climbing, "compare", scripted.compare)
+        monkeypatch.setattr(climbing, "count_heads", lambda work, each: 0)
         screen = type("Screen", (), {"say": staticmethod(lambda line: None)})()
         base = load_recipe("feature_extractor")
         made = work.Work(None, None, None, screen, Log(tmp_path), base, KFold(5), (1,), (2, 3), (300, 300), True, 16)
@@ -258,6 +259,16 @@ def test_what_was_begun_and_stopped_is_not_called_untried():
     trusted = dataclasses.replace(stopped, seconds=None, decision="kept", reason="others gained")
     log = Log(Path(), attempts=[trusted])
     assert reasons._explain_phases(log, trusted) == "Taken without a trial: all layers trained: others gained."
+
+
+def test_a_trial_says_where_the_head_was_kept_and_what_stayed_open(script, monkeypatch):
+    _, made, probe = script({"probe-MobileNetV2": 0.80, "thaw1-MobileNetV2": 0.79}, noise=0.02)
+    monkeypatch.setattr(climbing, "count_heads", lambda work, each: 1)
+    climbing.climb(made, [probe], expected(None))
+    (thawed,) = made.log.of(THAWING)
+    assert "not better than probe-MobileNetV2 by more than the noise; the budget had no time" in thawed.reason
+    assert "on 1 of 1 part the validation images kept the head alone" in thawed.reason
+    assert thawed.reason in reasons._explain(thawed)
 
 
 def test_thawing_leaves_time_for_all_layers_where_these_promise_more(script):

@@ -1,13 +1,14 @@
 """How far an advice got, and the commands that go on: in sentences that its page and a terminal share."""
 
+import math
 import shlex
 
 from tlmed.advice_report.advice_record import AdviceRecord
 from tlmed.advice_report.advice_sentences import say_ends
-from tlmed.advice_report.asked_options import LENIENT, change_out, keep_options, name_beside
+from tlmed.advice_report.asked_options import LENIENT, change_option, keep_options, name_beside
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import number
-from tlmed.run_files.advice_files import LEARNABLE, NOT_LEARNABLE, RECIPE_PY, RUN, STOPPED
+from tlmed.run_files.advice_files import KEPT, LEARNABLE, NOT_LEARNABLE, RECIPE_PY, RUN, STOPPED
 from tlmed.run_files.advice_seal import say_opening
 from tlmed.words import count, join_names
 
@@ -50,7 +51,7 @@ def _list_parts(record) -> tuple[list[str], list[str]]:
         "the check of the data": bool(gate),
         "the fingerprint": bool(content.get("fingerprint")),
         "the rules": bool(content.get("rules")),
-        **{STEPS[name]: name in steps for name in STEPS},
+        **{STEPS[name]: name in steps and any(map(_is_made, steps[name]["tried"])) for name in STEPS},
         "the decision": bool(content.get("sealed")),
         "the score on test images": bool(content.get("answer")),
     }
@@ -58,6 +59,11 @@ def _list_parts(record) -> tuple[list[str], list[str]]:
     reached = max((place for place, part in enumerate(parts, 1) if has[part]), default=0)
     cut = [f"the rest of {STEPS.get(name, name)}" for name, step in steps.items() if _is_cut(step)]
     return [part for part in parts[:reached] if has[part]], [*cut, *parts[reached:]]
+
+
+def _is_made(one) -> bool:
+    """Tell whether something was scored, or decided for without a trial."""
+    return one["score"] is not None or one["decision"] == KEPT
 
 
 def _is_cut(step) -> bool:
@@ -70,7 +76,16 @@ def say_command(record: AdviceRecord) -> str:
     needs = gate.get("errors") and not gate["accepted"]
     if not command:
         return _write_call(record.folder, ", accept=True" if needs else "")
+    if _is_spent(record):
+        minutes = math.ceil((record.content["seconds"] + record.content["budget"]) / 60)
+        command = change_option(command, "--budget", f"{minutes}m")
     return f"{command} --accept" if needs and "--accept" not in shlex.split(command) else command
+
+
+def _is_spent(record) -> bool:
+    """Tell whether the time is over before anything was decided, so that the same command could not go on."""
+    budget = record.content.get("budget")
+    return budget is not None and record.content["seconds"] >= budget and not record.content.get("sealed")
 
 
 def _write_call(folder, more="") -> str:
@@ -88,7 +103,8 @@ def list_commands(record: AdviceRecord) -> list[tuple[str, str]]:
         which = "command" if record.content.get("command") else "call in Python, with the same arguments,"
         if gate.get("errors") and not gate["accepted"]:
             return [("Mend the errors first. To go on in spite of them:", say_command(record))]
-        return [(f"The same {which} goes on where it stopped:", say_command(record))]
+        longer = ", with a longer budget," if _is_spent(record) else ""
+        return [(f"The same {which}{longer} goes on where it stopped:", say_command(record))]
     learnable = record.content["verdict"]["learnable"]
     used = [] if learnable == NOT_LEARNABLE else _use(record)
     return used if learnable == LEARNABLE else [*used, *_look(record)]
@@ -123,4 +139,4 @@ def _look(record) -> list[tuple[str, str]]:
 def _ask_again(record) -> str:
     """Return the command that asks for the same with another directory."""
     command, again = record.content.get("command"), name_beside(record.folder, "again")
-    return change_out(command, again) if command else _write_call(again)
+    return change_option(command, "--out", again) if command else _write_call(again)

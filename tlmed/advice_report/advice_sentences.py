@@ -263,7 +263,11 @@ def _say_used(experience) -> str:
     said = f"What was tried first follows from {results} on other data"
     if nearest := experience.get("nearest"):
         said += f", of which {join_names(nearest)} {'is' if len(nearest) == 1 else 'are'} most alike"
-    return f"{said}."
+    return (
+        f"{said}. (If your images are of one of these sets, its results are not of other data.)"
+        if nearest
+        else f"{said}."
+    )
 
 
 def _say_uncompared(experience) -> str:

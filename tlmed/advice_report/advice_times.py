@@ -40,7 +40,7 @@ def _list_parts(ended, total) -> Iterator[str]:
 
 
 def _explain(ended, budget) -> str:
-    if ended.get("look", 0) > budget:
+    if ended.keys() <= {"look"} or ended.get("look", 0) > budget:
         return "The check of the data alone took longer than the budget."
     if "decision" not in ended or ended["decision"] > budget:
         return "What was tried took longer than was expected."

@@ -23,15 +23,20 @@ def keep_options(command: str, names: dict[str, bool]) -> list[str]:
     return [word for name, words in _list_options(command) if name in names for word in words[: 1 + names[name]]]
 
 
-def change_out(command: str, out: str) -> str:
-    """Return a command with another `--out`.
+def change_option(command: str, option: str, value: str) -> str:
+    """Return a command with another value of an option that takes one; at its end if it had none.
 
-    >>> change_out("tlmed advise --out=x --data 'a b'", "my advice-again")
+    >>> change_option("tlmed advise --out=x --data 'a b'", "--out", "my advice-again")
     "tlmed advise --out 'my advice-again' --data 'a b'"
+    >>> change_option("tlmed advise --data images", "--budget", "1h")
+    'tlmed advise --data images --budget 1h'
     """
+    options = list(_list_options(command))
+    if option not in [name for name, _ in options]:
+        return shlex.join([*shlex.split(command), option, value])
     changed = list(itertools.takewhile(lambda word: not word.startswith("--"), shlex.split(command)))
-    for name, words in _list_options(command):
-        changed += ["--out", out, *words[2:]] if name == "--out" else words
+    for name, words in options:
+        changed += [option, value, *words[2:]] if name == option else words
     return shlex.join(changed)
 
 

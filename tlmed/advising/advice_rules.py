@@ -174,7 +174,8 @@ def _rule_decisions(found: Fingerprint) -> Rule:
         few = f" With fewer than {FEW_UNITS}, expect wide intervals." if found.units < FEW_UNITS else ""
         says = (
             f"{found.units:,} {kind} for development, fewer than {MANY_UNITS}: probes are judged by {division.folds} "
-            f"folds ({division.k}, divided {division.repeats} times), what is trained by {len(folds)}.{few}"
+            f"folds ({division.k}, divided {division.repeats} times; once where time is short), what is trained by "
+            f"{len(folds)}.{few}"
         )
     else:
         says = (

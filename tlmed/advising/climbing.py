@@ -12,7 +12,7 @@ from tlmed.advising.experience import PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
 from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
 from tlmed.advising.trials import AUC
-from tlmed.advising.work import CHANCE, DOUBT, Work, attempt, compare, say_folds, say_score, time_trial
+from tlmed.advising.work import CHANCE, DOUBT, Work, attempt, compare, count_heads, say_folds, say_score, time_trial
 from tlmed.run_files.advice_files import DROPPED, KEPT, REPLACED, UNTRIED
 from tlmed.words import count, join_names
 
@@ -165,7 +165,8 @@ def _judge(work, each: Attempt, current: Attempt, expected=None, held: float = 0
     """
     each, current = compare(work, each, current, held)
     better = each.gain.is_real
-    reason = f"{'' if better else 'not '}better than {current.name} by more than the noise"
+    worse = each.gain.is_measured and each.gain.value < -each.gain.noise
+    reason = f"{'better' if better else 'worse' if worse else 'not better'} than {current.name} by more than the noise"
     if not each.gain.is_measured:
         reason = f"how much better than {current.name} it is could not be measured"
     elif expected is not None:
@@ -177,6 +178,11 @@ def _judge(work, each: Attempt, current: Attempt, expected=None, held: float = 0
         )
     if better and not is_promising(each):
         better, reason = False, "it is not above guessing by more than its noise"
+    if each.gain.is_open and len(each.trial.folds) < len({*work.folds, *work.further}):
+        reason += "; the budget had no time for further parts, which might decide otherwise"
+    if heads := count_heads(work, each):
+        whole = count(len(each.trial.folds), "part")
+        reason += f"; on {heads:,} of {whole} the validation images kept the head alone, which is the probe's"
     each = each.decide(KEPT if better else DROPPED, reason)
     work.screen.say(f"{say_score(work, each)}: {each.decision}")
     return work.log.add(each), current

@@ -121,7 +121,7 @@ def _judge_scores(found, tested, untried) -> dict:
         )
         return {"learnable": UNSURE, "says": [said]}
     whose = f" (of {untried})" if untried else ""
-    both = f"{show_score(found)} on the development images{whose} and {shown} on the test images"
+    both = f"{show_score(found)} on {count(found['n'], 'development image')}{whose} and {shown} on the test images"
     return {"learnable": LEARNABLE, "says": [f"The AUC is {both}; both intervals lie above 0.5, which is guessing."]}
 
 
@@ -284,7 +284,7 @@ def _say_computing(tried) -> list[dict]:
     unscored = [each for each in tried if each["decision"] in (UNTRIED, STOPPED) or each["score"] is None]
     late = [each for each in unscored if "budget" in each["reason"]]
     if late:
-        names = ", ".join(each["name"] for each in late[:3])
+        names = ", ".join(each["name"] for each in late)
         text = f"A larger --budget, in another --out, would try what this one had no time for: {names}."
         return [{"what": "computing", "says": text}]
     gains = [each for each in tried if each["gain"] is not None and each["gain"]["value"] is not None]

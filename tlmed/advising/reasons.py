@@ -49,7 +49,8 @@ def _explain_phases(log, best) -> str:
 def _explain(each) -> str:
     if each.gain is None or not each.gain.is_measured:
         return f"{each.changes}: {each.decision}, {each.reason}"
-    return f"{each.changes} {each.gain.value:+.3f} over {each.gain.over} (noise {each.gain.noise:.3f}): {each.decision}"
+    gain = f"{each.gain.value:+.3f} over {each.gain.over} (noise {each.gain.noise:.3f})"
+    return f"{each.changes} {gain}: {each.decision}, {each.reason}"
 
 
 def tell_story(story, choice: Choice) -> list[str]:
@@ -65,8 +66,8 @@ def tell_story(story, choice: Choice) -> list[str]:
     had = "it had" if choice.is_tried else f"it was not tried, and {judged.name} had"
     said = [
         f"Advice for {source}: {best.network.name}, {best.changes}.",
-        f"Decided on {count(story.data['development'], 'development image')}, where {had} "
-        f"{describe_score(judged.score)}; the test images {apart}. Every setting may be changed.",
+        f"Decided on {count(story.data['development'], 'development image')}; on {judged.score.n:,} of them {had} "
+        f"{describe_score(judged.score)}. The test images {apart}. Every setting may be changed.",
         shlex.join(["tlmed", "train", str(story.request.folder / RECIPE_PY)]),
     ]
     if best.members > 1:

@@ -248,6 +248,13 @@ def count_validation(work: Work, each: Attempt) -> int:
     return round(statistics.median(sum(row["split"] == "val" for row in rows) for rows in runs))
 
 
+def count_heads(work: Work, each: Attempt) -> int:
+    """Return in how many runs of an attempt the first phase was kept, in which the head alone is trained."""
+    head = each.trial.recipe.phases[0].name
+    kept = [METRICS_JSON.read(run).get("kept") or {} for run in each.trial.list_runs(work.log.folder)]
+    return sum(each.get("name") == head for each in kept)
+
+
 def find_auc(work: Work, each: Attempt) -> Score:
     """Return the AUC of an attempt on development images, whatever metric decides."""
     return average_scores(read_results(work, each), AUC, work.division, work.sides)
