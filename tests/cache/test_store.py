@@ -262,7 +262,7 @@ def test_a_damaged_file_is_deleted_when_it_is_opened(store, shelves, damage):
     path.write_bytes(damage(path.read_bytes(), other.read_bytes()))
     found, (note,) = read(store, "key")
     assert [rows.entry.path for rows in found] == [beside]
-    assert "damaged and are computed again" in note
+    assert "damaged and is computed again" in note
     assert str(path) in note
     assert files(store) == sorted([beside, other])
     assert [rows.entry.path for rows in read(store, "other")[0]] == [other]
@@ -350,7 +350,7 @@ def test_a_forged_file_whose_hashes_are_right_is_damaged(store, change):
     assert [entry.shape for entry in store.entries()] in ([], [(10, 10)], [(316,)], [(200,)])
     found, (note,) = read(store)
     assert (found, entry.path.exists()) == ([], False)
-    assert "damaged and are computed again" in note
+    assert "damaged and is computed again" in note
 
 
 @pytest.mark.slow

@@ -69,7 +69,9 @@ def _doubt_default(classes) -> str:
     name, other = classes[main], classes[1 - main]
     if sounds_healthy(name):
         return "sounds like the healthy one"
-    return "says that what the other one has is missing" if denies(name, other) else ""
+    # What is not healthy is what one looks for.
+    lacks = denies(name, other) and not sounds_healthy(other)
+    return "says that what the other one has is missing" if lacks else ""
 
 
 def describe_default(classes: Sequence[str], positive: str | None, option: str = "--positive") -> list[str]:
