@@ -261,12 +261,12 @@ def _say_used(experience) -> str:
     if experience.get("compared") == []:
         return f"The {results} on other data compare none of these networks with each other, and decided no order."
     said = f"What was tried first follows from {results} on other data"
-    if nearest := experience.get("nearest"):
-        said += f", of which {join_names(nearest)} {'is' if len(nearest) == 1 else 'are'} most alike"
+    nearest = experience.get("nearest")
+    if not nearest:
+        return f"{said}."
     return (
-        f"{said}. (If your images are of one of these sets, its results are not of other data.)"
-        if nearest
-        else f"{said}."
+        f"{said}, of which {join_names(nearest)} {'is' if len(nearest) == 1 else 'are'} most alike. (If your images "
+        "are of one of these sets, its results are not of other data.)"
     )
 
 
