@@ -1,15 +1,21 @@
 """Scores of an advice that were edited are not taken for those that were measured."""
 
 import json
+import re
 import shutil
+import zipfile
 
 import pytest
 
-from tests.advice_report.samples import COMPLETE, change, write_sample
-from tlmed.advice_doubts import check_measured, find_doubts
+from tests.advice_report.samples import COMPLETE, change, write_notes, write_sample
+from tests.cli.test_cli import here
+from tests.report.test_report import Reader
+from tlmed.advice_doubts import check_measured, find_changes, find_doubts
+from tlmed.advice_report import describe_advice as describe_terminal
 from tlmed.advice_report import read_advice
+from tlmed.advice_report.advice_page import make_advice_page
 from tlmed.errors import InputError
-from tlmed.run_files.advice_files import read_advice_json, write_advice, write_state
+from tlmed.run_files.advice_files import read_advice_json, write_advice
 from tlmed.rundir import RunDir
 from tlmed.status import describe_advice
 
@@ -25,7 +31,7 @@ def folder(finished, tmp_path):
     content["answer"]["metrics"] = found["metrics"]
     write_advice(tmp_path / "advice", content)
     (tmp_path / "advice" / "run").mkdir()
-    for name in ("recipe.json", "metrics.json", "predictions.csv", "lock.json"):
+    for name in ("recipe.py", "recipe.json", "metrics.json", "predictions.csv", "model.keras", "lock.json"):
         shutil.copy(finished.path / name, tmp_path / "advice" / "run")
     return tmp_path / "advice"
 
@@ -52,12 +58,7 @@ def test_the_score_without_copies_of_development_images_is_a_part_of_the_status(
 
 
 def note(folder, **noted):
-    """Write what `advice.json` says of the seal as the notes of `state.json`, with some of them changed."""
-    sealed = read_advice_json(folder)["sealed"]
-    names = {"sealed": "sha256", "decided": "at", "opening": "opening_began_at", "opened": "test_scored_at"}
-    done = {name: sealed.get(said) for name, said in names.items()} | noted
-    done = {name: value for name, value in done.items() if value is not None}
-    write_state(folder, {"asked": {}, "seconds": 5.0, "done": done})
+    write_notes(folder, read_advice_json(folder), **noted)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,72 @@ def test_a_file_of_the_run_that_was_edited_is_refused_and_doubted(folder, name):
     (doubt,) = read_advice(folder).doubts
     assert name in doubt
     assert doubt.startswith("The test scores may not be those that were measured.")
+
+
+def status_of(folder):
+    """Return what `tlmed status` prints before the answer, and after it."""
+    status, out, err = here("status", folder)
+    assert (status, err) == (0, "")
+    before, _, after = " ".join(out.split()).partition(f"{folder}: an advice: complete")
+    return before.strip(), after.partition("test images. ")[2]
+
+
+def test_what_lies_in_a_complete_advice_as_it_was_written_is_not_remarked(folder):
+    assert find_changes(folder, read_advice_json(folder)) == []
+    assert status_of(folder) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("run/model.keras", "`run/model.keras` is gone: the network that has these scores cannot be used any more."),
+        ("tried/VGG16-fold02", "1 of 2 runs of VGG16 in `tried` is gone or not complete."),
+        ("tried", "`tried` is gone, with the runs of 6 scores on development images."),
+        ("state.json", "`state.json` is gone: `advice.json` alone says when it was decided"),
+    ],
+)
+def test_a_part_of_a_complete_advice_that_is_gone_is_said(folder, name, said):
+    (folder / name).rename(folder.parent / "elsewhere")
+    before, after = status_of(folder)
+    assert (before.startswith(f"Warning: {said}"), before.count("Warning"), after) == (True, 1, "")
+    record = read_advice(folder)
+    assert record.doubts == ()
+    assert record.changes[0] in " ".join(describe_terminal(record)[1:3])
+    lead = make_advice_page(record).partition("<nav")[0]
+    assert record.changes[0].replace("`", "") in re.sub("<[^>]+>", "", lead)
+    assert "that nothing was decided by" in lead
+
+
+def test_another_network_and_other_scores_of_a_trial_are_remarked(folder):
+    model = folder / "run" / "model.keras"
+    with zipfile.ZipFile(model) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(model, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content.replace(b"Dropout", b"Dropped"))
+    scores = folder / "tried" / "VGG16-fold01" / "metrics.json"
+    scores.write_text(scores.read_text().replace("0.871", "0.891"))
+    network, trial = find_changes(folder, read_advice_json(folder))
+    assert network.startswith("The network may not be the one that was scored.")
+    assert "where model.keras is not as recorded" in network
+    assert trial == (
+        "The score of VGG16 on development images is 0.881 in its runs in `tried`, and was 0.871 when all was decided."
+    )
+    scores.write_text("{}")
+    assert find_changes(folder, read_advice_json(folder))[1].startswith("The score of VGG16 cannot be read")
+
+
+def test_who_edits_the_recipe_reads_which_recipe_was_scored_and_no_warning(folder):
+    file = folder / "recipe.py"
+    file.write_text("# mine\n")
+    said = "`recipe.py` differs from the one that was decided; the scores are of `run/recipe.py`."
+    assert status_of(folder) == ("", said)
+    record = read_advice(folder)
+    assert (record.edited, record.doubts, record.changes) == (said, (), ())
+    assert said.replace("`", "") in Reader(make_advice_page(record)).text.replace("\n", " ")
+    file.unlink()
+    assert status_of(folder) == ("", "`recipe.py` is gone; the scores are of `run/recipe.py`.")
+    write_advice(folder, {**read_advice_json(folder), "state": "stopped", "answer": None})
+    assert describe_advice(folder)[1] == (
+        "`recipe.py` is gone; the advice goes on only if the one that was decided is put back."
+    )

@@ -1,18 +1,35 @@
-"""What makes the test scores of an advice doubtful: a seal that does not fit, or scores that were edited."""
+"""What makes an advice doubtful: a seal that does not fit, edited scores, or files that changed or are gone."""
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.intact import check_intact
 from tlmed.members import list_members
+from tlmed.regular_files import sha256
 from tlmed.run_files import METRICS_JSON
-from tlmed.run_files.advice_files import ADVICE_JSON, COMPLETE, STATE_JSON, AdviceContent, digest_decision
+from tlmed.run_files.advice_files import (
+    ADVICE_JSON,
+    COMPLETE,
+    ENSEMBLE,
+    RECIPE_PY,
+    RUN,
+    STATE_JSON,
+    TRIED,
+    AdviceContent,
+    digest_decision,
+    name_fold,
+    read_decision,
+)
 from tlmed.run_files.advice_seal import find_contradictions, read_seal
 from tlmed.rundir import RunDir
+from tlmed.words import count, tell_apart
 
 _PROVEN = ("predictions.csv", "metrics.json")
+_NETWORK = "model.keras"
+_ROUNDING = 1e-6  # of a mean over folds
 _PARTS = ("value", "low", "high", "method")
 
 
@@ -31,16 +48,106 @@ def find_doubts(folder: Path, content: AdviceContent) -> list[str]:
     ]
 
 
-def check_measured(run: RunDir) -> None:
-    """Refuse a run or an ensemble whose predictions or metrics are not as they were written.
+def find_changes(folder: Path, content: AdviceContent) -> list[str]:
+    """Return in sentences what of a complete advice changed or is gone, and doubts no test score; nothing elsewhere.
+
+    No network is loaded: weights are compared by the digests of a run's lock, and trials by their scores.
+
+    Args:
+        folder: The directory of the advice.
+        content: Its `advice.json`.
+    """
+    if content.get("state") != COMPLETE:
+        return []
+    return [*_list_state(folder), *_list_network(folder, content["answer"]), *_list_trials(folder, content["steps"])]
+
+
+def say_edited(folder: Path, sealed: Mapping | None, is_complete: bool) -> str:
+    """Return that `recipe.py` is not the one that was decided, which is no fault; "" where it is, or nothing tells.
+
+    Args:
+        folder: The directory of the advice.
+        sealed: What `advice.json` says of the decision.
+        is_complete: Whether the advice was finished.
+    """
+    file, own = folder / RECIPE_PY, f"{RUN}/{RECIPE_PY}"
+    if not sealed or digest_decision(folder) != sealed["sha256"]:
+        return ""
+    decided = read_decision(folder).get("recipe_sha256")
+    if file.is_file() and decided in (None, sha256(file)):
+        return ""
+    said = f"`{RECIPE_PY}` {'differs from the one that was decided' if file.is_file() else 'is gone'}"
+    if not is_complete:
+        return f"{said}; the advice goes on only if the one that was decided is put back."
+    return f"{said}; the scores are of {f'`{own}`' if (folder / own).is_file() else 'the one that was decided'}."
+
+
+def check_measured(run: RunDir, names: Collection[str] = _PROVEN) -> None:
+    """Refuse a run or an ensemble with files that are not as they were written.
+
+    Args:
+        run: The run; of an ensemble, its members.
+        names: The files; by default predictions and metrics.
 
     Raises:
-        InputError: If they were edited, or are of another run.
+        InputError: If one was edited, or is of another run.
     """
     if run.is_ensemble:
-        list_members(run, _PROVEN)
+        list_members(run, names)
     else:
-        check_intact(run, _PROVEN, "A run of an advice")
+        check_intact(run, names, "A run of an advice")
+
+
+def _list_state(folder) -> list[str]:
+    if (folder / STATE_JSON.name).is_file():
+        return []
+    return [
+        f"`{STATE_JSON.name}` is gone: `{ADVICE_JSON.name}` alone says when it was decided and when the test images "
+        "were opened, and the same command does not go on here."
+    ]
+
+
+def _list_network(folder, answer) -> list[str]:
+    """Return what is wrong with the network that has the scores; that its run is gone is said elsewhere."""
+    run = RunDir(folder / answer["path"])
+    if not run.complete:
+        return []
+    if answer["path"] != ENSEMBLE and not (run / _NETWORK).exists():
+        return [f"`{answer['path']}/{_NETWORK}` is gone: the network that has these scores cannot be used any more."]
+    try:
+        check_measured(run, (_NETWORK,))
+    except InputError as error:
+        return [f"The network may not be the one that was scored. {' '.join(error.faults)}"]
+    return []
+
+
+def _list_trials(folder, steps) -> list[str]:
+    """Return which scores on development images are not those of the runs that they are of."""
+    tried = [each for step in steps for each in step["tried"]]
+    scored = [each for each in tried if each.get("score") and each["score"]["value"] is not None]
+    if scored and not (folder / TRIED).is_dir():
+        return [f"`{TRIED}` is gone, with the runs of {count(len(scored), 'score')} on development images."]
+    return [said for each in scored for said in _compare_trial(folder / TRIED, each["name"], each["score"])]
+
+
+def _compare_trial(folder, name, score) -> Iterator[str]:
+    runs = [RunDir(folder / name_fold(name, fold)) for fold in range(1, 1 + (score.get("folds") or 1))]
+    if missing := sum(not run.complete for run in runs):
+        are = "is" if missing == 1 else "are"
+        yield f"{missing:,} of {count(len(runs), 'run')} of {name} in `{TRIED}` {are} gone or not complete."
+        return
+    try:
+        values = [METRICS_JSON.read(run)["metrics"][score["metric"]]["value"] for run in runs]
+        found = statistics.fmean(values)
+    except (InputError, KeyError, TypeError):  # the last two: a metric that is missing, or not defined
+        yield f"The score of {name} cannot be read from its runs in `{TRIED}`."
+        return
+    if abs(found - score["value"]) > _ROUNDING:
+        here, there = tell_apart(found, score["value"])
+        yield (
+            f"The score of {name} on development images is {here} in its runs in `{TRIED}`, and was {there} when all "
+            "was decided."
+        )
 
 
 def _doubt_seal(folder, sealed: Mapping | None) -> list[str]:

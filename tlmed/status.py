@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tlmed.advice_doubts import find_doubts
+from tlmed.advice_doubts import find_changes, find_doubts, say_edited
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
@@ -123,14 +123,15 @@ def describe_advice(folder: Path) -> list[str]:
     """
     is_complete = is_complete_advice(folder)
     content = read_advice_json(folder) if is_complete else {"sealed": read_seal(folder)}
-    doubts = [f"Warning: {doubt}" for doubt in find_doubts(folder, content)]
+    doubts = [f"Warning: {doubt}" for doubt in (*find_doubts(folder, content), *find_changes(folder, content))]
+    edited = list(filter(None, [say_edited(folder, content["sealed"], is_complete)]))
     if is_complete:
         said = f"complete after {describe_seconds(content['seconds'])} of work"
-        return [*doubts, f"{folder}: an advice: {said}; {_say_answer(folder, content['answer'])}."]
+        return [*doubts, f"{folder}: an advice: {said}; {_say_answer(folder, content['answer'])}.", *edited]
     now = f"{describe_seconds(read_state(folder).get('seconds', 0.0))} of work"
     runs = [*find_runs(folder / TRIED), *find_runs(folder)]
     said = f"{folder}: an advice: not complete, {now}. {say_opening(content['sealed'])}"
-    return [*doubts, said, *list_status(runs)]
+    return [*doubts, said, *edited, *list_status(runs)]
 
 
 def _say_answer(folder, answer) -> str:

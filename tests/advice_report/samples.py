@@ -3,7 +3,8 @@
 import copy
 import hashlib
 
-from tlmed.run_files.advice_files import seal_decision, write_advice
+from tlmed.run_files.advice_files import name_fold, read_state, seal_decision, write_advice, write_state
+from tlmed.whole_files import write_json
 
 RECIPE = '"""Fine-tuning, advised by tlmed."""\n\nfrom tlmed.recipe import Recipe  # <b>not HTML</b>\n'
 METHOD, FOLD_METHOD = "DeLong, logit", "sandwich over folds"
@@ -12,7 +13,7 @@ METHOD, FOLD_METHOD = "DeLong, logit", "sandwich over folds"
 def score(value, half=0.03, metric="auc"):
     return {
         **{"metric": metric, "value": value, "low": round(value - half, 4), "high": round(value + half, 4)},
-        **{"method": FOLD_METHOD, "n": 663, "folds": 10},
+        **{"method": FOLD_METHOD, "n": 663, "folds": 2},
     }
 
 
@@ -321,7 +322,7 @@ SAMPLES = {
 
 
 def write_sample(folder, content):
-    """Write an advice with its recipe and its decision, whose SHA-256 it names."""
+    """Write an advice with its recipe, the scores of what it tried, and its decision, whose SHA-256 it names."""
     folder.mkdir(parents=True, exist_ok=True)
     content = copy.deepcopy(content)
     if content.get("sealed"):
@@ -329,5 +330,26 @@ def write_sample(folder, content):
         digest = hashlib.sha256(RECIPE.encode()).hexdigest()
         decision = {"version": "0.1.0", "at": content["sealed"]["at"], "path": "run", "recipe_sha256": digest}
         seal_decision(folder, decision, lambda digest: content["sealed"].update(sha256=digest))
+    if not read_state(folder):
+        write_notes(folder, content)
+    if content["state"] == "complete":
+        _write_trials(folder / "tried", content)
     write_advice(folder, content)
     return folder
+
+
+def write_notes(folder, content, **noted):
+    """Write what an advice says of its seal as `state.json` notes it, with some of that changed; None leaves out."""
+    names = {"sealed": "sha256", "decided": "at", "opening": "opening_began_at", "opened": "test_scored_at"}
+    done = {name: (content.get("sealed") or {}).get(said) for name, said in names.items()} | noted
+    done = {name: value for name, value in done.items() if value is not None}
+    write_state(folder, {"asked": {}, "seconds": 5.0, "done": done})
+
+
+def _write_trials(folder, content):
+    for one in (one for step in content["steps"] for one in step["tried"] if one["score"]):
+        for fold in range(1, 1 + one["score"]["folds"]):
+            run = folder / name_fold(one["name"], fold)
+            run.mkdir(parents=True, exist_ok=True)
+            found = {part: one["score"][part] for part in ("value", "low", "high", "method")}
+            write_json(run / "metrics.json", {"classes": [], "metrics": {one["score"]["metric"]: found}})

@@ -74,7 +74,7 @@ def plain(monkeypatch):
 
 
 def make(content, recipe=""):
-    return AdviceRecord(advice_page.Path("advice"), content, recipe, False, ())
+    return AdviceRecord(advice_page.Path("advice"), content, recipe)
 
 
 def read_page(content):
@@ -280,16 +280,6 @@ def test_the_score_without_copies_of_development_images_stands_beside_the_score(
     assert said.endswith(", and each of these images repeats a development image.")
 
 
-def test_a_recipe_that_was_edited_is_no_doubt_but_said(tmp_path):
-    folder = write_sample(tmp_path / "edited", COMPLETE)
-    assert not read_advice(folder).is_edited
-    (folder / "recipe.py").write_text("# mine\n")
-    record = read_advice(folder)
-    assert record.is_edited
-    assert record.doubts == ()
-    assert "This file was changed after the run was trained" in make_advice_page(record)
-
-
 def test_a_stopped_advice_says_what_is_missing_and_how_to_go_on(folders, pages):
     record = read_advice(folders["after-probes"])
     assert say_stopped(record) == [
@@ -367,7 +357,7 @@ def test_commands_of_a_page_work_when_they_are_pasted(learnable):
     asked = ["--data", source, "--out", str(folder), "--set", "data.label_column=a b", "--skip-bad", "--backbones", "A"]
     content = change(COMPLETE, source=source, command=shlex.join(["tlmed", "advise", *asked]))
     content |= {"verdict": {"learnable": learnable, "says": []}}
-    parsed = [parse_command(line) for _, line in list_commands(AdviceRecord(folder, content, "", False, ()))]
+    parsed = [parse_command(line) for _, line in list_commands(AdviceRecord(folder, content, ""))]
     assert len(parsed) == {"yes": 3, "no": 2, "unsure": 5}[learnable]
     if learnable != "yes":
         shown, again = parsed[-2:]

@@ -88,7 +88,8 @@ def _show_lead(record) -> Markup:
         stopped=say_stopped(record),
         best="" if record.is_complete else say_best(record),
         commands=[] if record.is_complete else list_commands(record),
-        doubts=record.doubts,
+        doubts=[*record.doubts, *record.changes],
+        doubted=bool(record.doubts),
         apart=verdict.get("apart", []),
         warnings=verdict.get("warnings", []),
         positive=content["data"].get("positive_doubts", []),
@@ -199,6 +200,6 @@ def _show_sure(record) -> Markup:
 
 
 def _show_recipe(record) -> Markup:
-    if not record.recipe:
+    if not record.recipe and not record.edited:
         return Markup()
-    return render("advice/recipe.html", recipe=record.recipe, edited=record.is_edited)
+    return render("advice/recipe.html", recipe=record.recipe, edited=record.edited)

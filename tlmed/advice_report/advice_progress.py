@@ -96,7 +96,7 @@ def list_commands(record: AdviceRecord) -> list[tuple[str, str]]:
     """Return commands that use an advice, each after what it does; or the one command that goes on."""
     gate = record.content.get("gate") or {}
     if not record.is_complete:
-        if record.doubts or record.is_edited:
+        if record.doubts or record.edited:
             return [
                 ("This advice goes on only if what was sealed is put back. To ask again instead:", _ask_again(record))
             ]

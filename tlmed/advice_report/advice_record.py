@@ -1,12 +1,11 @@
 """An advice as its files say it: what was found, what was tried, and whether its seal still fits."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlmed.advice_doubts import find_doubts
+from tlmed.advice_doubts import find_changes, find_doubts, say_edited
 from tlmed.regular_files import read_regular
 from tlmed.run_files.advice_files import (
     COMPLETE,
@@ -14,9 +13,7 @@ from tlmed.run_files.advice_files import (
     RECIPE_PY,
     REPLACED,
     AdviceContent,
-    digest_decision,
     read_advice_json,
-    read_decision,
 )
 
 PROBES = "probes"
@@ -80,15 +77,17 @@ class AdviceRecord:
         folder: Its directory.
         content: `advice.json`.
         recipe: The text of `recipe.py`; "" where there is none yet.
-        is_edited: Whether `recipe.py` is not what was trained and scored.
+        edited: That `recipe.py` is not the one that was decided; "" where it is.
         doubts: What makes the test scores doubtful, such as a seal that does not fit, or edited scores.
+        changes: What else changed or is gone.
     """
 
     folder: Path
     content: AdviceContent
     recipe: str
-    is_edited: bool
-    doubts: tuple[str, ...]
+    edited: str = ""
+    doubts: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -138,10 +137,7 @@ def read_advice(folder: Path) -> AdviceRecord:
             SHA-256 is the one that was sealed.
     """
     content, file = read_advice_json(folder), folder / RECIPE_PY
-    recipe = read_regular(file) if file.is_file() else b""
-    sealed = content.get("sealed")
-    doubts, is_edited = find_doubts(folder, content), False
-    if sealed and recipe and digest_decision(folder) == sealed["sha256"]:
-        trained = read_decision(folder).get("recipe_sha256")
-        is_edited = trained not in (None, hashlib.sha256(recipe).hexdigest())
-    return AdviceRecord(folder, content, recipe.decode("utf-8", "replace"), is_edited, tuple(doubts))
+    recipe = read_regular(file).decode("utf-8", "replace") if file.is_file() else ""
+    edited = say_edited(folder, content.get("sealed"), content["state"] == COMPLETE)
+    doubts, changes = find_doubts(folder, content), find_changes(folder, content)
+    return AdviceRecord(folder, content, recipe, edited, tuple(doubts), tuple(changes))

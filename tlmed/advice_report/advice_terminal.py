@@ -50,7 +50,7 @@ def _warn(record) -> list[str]:
     gate, positive = record.content.get("gate") or {}, record.content["data"].get("positive_doubts", ())
     verdict = record.content.get("verdict") or {}
     apart = [" ".join(said)] if (said := verdict.get("apart")) else []
-    learnt = [*record.doubts, *apart, *verdict.get("warnings", ())]
+    learnt = [*record.doubts, *record.changes, *apart, *verdict.get("warnings", ())]
     shortcuts = [f"Warning: a shortcut: {text}" for text in list_shortcuts(record)]
     accepted = gate.get("errors") and gate["accepted"]
     errors = [f"Warning: {count(gate['errors'], 'error')} of the data accepted by `--accept`."] if accepted else []

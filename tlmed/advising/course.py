@@ -5,7 +5,7 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from tlmed.advice_doubts import find_doubts
+from tlmed.advice_doubts import find_changes, find_doubts
 from tlmed.advice_report import describe_advice, read_advice, say_left_out, say_took, write_advice_page
 from tlmed.advising import opening
 from tlmed.advising.advice_rules import EPOCHS, LEAST_UNITS, apply_rules, choose_folds, find_faults
@@ -82,7 +82,7 @@ def make_advice(request: Request, screen: Screen, voice: Voice, command: str = "
     done = is_complete_advice(request.folder)
     if done:  # what is complete keeps its own budget
         content = read_advice_json(request.folder)
-        for doubt in find_doubts(request.folder, content):
+        for doubt in (*find_doubts(request.folder, content), *find_changes(request.folder, content)):
             screen.say(f"Warning: {doubt}")
         own = content.get("budget")
         if own is not None and (request.budget is None or request.budget > own):

@@ -13,6 +13,7 @@ from tlmed.metrics.areas import newcombe
 from tlmed.metrics.fold_means import average_folds
 from tlmed.recipe import Cell, Recipe
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
+from tlmed.run_files.advice_files import name_fold
 from tlmed.rundir import RunDir, find_run
 from tlmed.sections import KFold
 
@@ -43,7 +44,7 @@ class Trial:
     def list_cells(self) -> list[Cell]:
         """Return what is trained: a run for each fold, in which the test images take no part."""
         return [
-            Cell(f"{self.name}-fold{fold:02d}", self._divide(fold), self.name, {}, self.recipe.seed, fold)
+            Cell(name_fold(self.name, fold), self._divide(fold), self.name, {}, self.recipe.seed, fold)
             for fold in self.folds
         ]
 

@@ -14,12 +14,12 @@ from tlmed.screen import Screen
 @debug
 def status(run):
     """Show how far RUN is, while it trains or after it was stopped; or an advice, a study or a folder of runs."""
-    from tlmed.run_files.advice_files import read_state
+    from tlmed.run_files.advice_files import is_advice, read_state
     from tlmed.run_files.study_files import is_study
     from tlmed.rundir import RunDir, find_run
     from tlmed.status import describe_advice, describe_status, describe_study, find_runs, list_status
 
-    if read_state(run):
+    if read_state(run) or is_advice(run):
         Screen(sys.stdout).show(describe_advice(run))
         return
     if is_study(run):

@@ -264,6 +264,15 @@ class AdviceState(TypedDict, total=False):
     done: Required[dict[str, object]]  # steps to what came of them
 
 
+def name_fold(trial: str, fold: int) -> str:
+    """Return what the run of a fold of a trial is called, in `TRIED`.
+
+    >>> name_fold("probe-VGG16", 3)
+    'probe-VGG16-fold03'
+    """
+    return f"{trial}-fold{fold:02d}"
+
+
 def is_advice(folder: Path) -> bool:
     """Tell whether a folder holds an advice."""
     return (folder / ADVICE_JSON.name).is_file()
