@@ -101,9 +101,10 @@ def test_the_noise_of_several_folds_is_that_of_their_images_or_of_their_spread()
     found = join_gains("probe", [difference(*pair) for pair in zip(values, halves, strict=True)], 0.25)
     assert found.value == pytest.approx(0.02)
     assert found.noise == pytest.approx(math.sqrt(sum((half / 1.96) ** 2 for half in halves)) / 3)
-    wide = [-0.2, 0.2, -0.1, 0.1, 0.0]
-    spread = join_gains("probe", [difference(value, 0.001) for value in wide], 0.25)
-    assert spread.noise == pytest.approx(statistics.stdev(wide) * math.sqrt(1 / 5 + 0.25))
+    for wide in ([-0.2, 0.2, -0.1, 0.1, 0.0], [-0.0088, 0.0276, 0.0252], [0.0, 0.1]):
+        spread = join_gains("probe", [difference(value, 0.001) for value in wide], 0.25)
+        assert spread.noise == pytest.approx(statistics.stdev(wide) * math.sqrt(1 / len(wide) + 0.25))
+    assert join_gains("probe", [difference(0.1, 0.0196)], 0.25).noise == pytest.approx(0.01)
 
 
 def entry(value, low, high):

@@ -223,8 +223,8 @@ def join_gains(over: str, differences: Sequence[dict], test_share: float) -> Gai
     """Return the mean of differences on several folds, with its standard error.
 
     Folds have no image in common, so that the errors which their images cause add up like those of independent means.
-    From five folds on, the standard error of the corrected resampled t (Nadeau & Bengio 2003) counts where it is
-    larger; that of fewer folds says little.
+    What training varies is not in them: the standard error of the corrected resampled t (Nadeau & Bengio 2003), from
+    the spread of the folds, counts where it is larger. That of fewer than five folds says too little to count alone.
 
     Args:
         over: The name of what is compared with.
@@ -241,7 +241,9 @@ def join_gains(over: str, differences: Sequence[dict], test_share: float) -> Gai
     known = []
     if None not in noises:
         known.append(math.hypot(*noises) / len(gains))
-    if len(gains) >= _MANY_FOLDS:  # also where a fold has too few images for an interval of its own
+    # Two folds have one degree of freedom, but as the larger of two their spread can do no harm except to hide a gain:
+    # `benchmarks/advice_noise.py` counts how often. From five on it counts where no fold has an interval, too.
+    if len(gains) >= _MANY_FOLDS or (known and len(gains) > 1):
         known.append(statistics.stdev(values) * math.sqrt(1 / len(gains) + test_share))
     return Gain(over, statistics.fmean(values), max(known, default=None))
 
