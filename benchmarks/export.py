@@ -17,8 +17,8 @@ from result_tables import replace_block, table
 
 from tlmed.conversion import FORMATS, Request, export_run
 from tlmed.conversion.export_graph import IMAGES
+from tlmed.conversion.format_runs import open_litert
 from tlmed.conversion.quantization_loss import say_loss
-from tlmed.conversion.runtimes import open_litert
 from tlmed.errors import CheckFailed
 from tlmed.whole_files import write_text
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from tlmed.conversion import reference_reader as alone
 from tlmed.conversion.absorbed_constants import absorb_constants, find_links
 from tlmed.conversion.export_graph import Graph
 from tlmed.conversion.quantization_loss import check_loss, describe_loss
+from tlmed.conversion.short_numbers import find_needed
 from tlmed.data.decode_and_resize import PixelRule, decode_resized
 from tlmed.ensembles import write_ensemble
 from tlmed.errors import CheckFailed, InputError, RunFailed
@@ -387,6 +389,18 @@ def test_a_litert_file_scales_and_shifts_whole_rows_at_once(tmp_path):
     pixels = draw_pixels()[:, :, :8]
     found = FORMATS["litert"].open(tmp_path / "model.tflite")(pixels)["scores"]
     np.testing.assert_allclose(found, network.predict(pixels.astype("float32"), verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("wanted", [kept for size in range(6) for kept in itertools.combinations("abcde", size)])
+def test_layers_stay_in_single_precision_only_where_scores_need_it(wanted):
+    tried = []
+
+    def measure(kept):
+        tried.append(kept)
+        return 1 + 0.1 * len(set(wanted).difference(kept))
+
+    assert find_needed("abcde", measure) == list(wanted)
+    assert len(tried) == 2 or wanted, "one trial is enough where no layer matters"
 
 
 @pytest.mark.slow

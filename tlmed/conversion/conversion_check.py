@@ -3,8 +3,9 @@
 import numpy as np
 
 from tlmed.conversion.export_graph import CALIBRATED, SCORES, Graph
+from tlmed.conversion.format_runs import BATCH_SIZE, Run
 from tlmed.conversion.reference_reader import calibrate
-from tlmed.conversion.runtimes import BATCH_SIZE, Format, Run
+from tlmed.conversion.runtimes import Format
 from tlmed.conversion.tested_images import Tested
 from tlmed.errors import CheckFailed
 from tlmed.evaluation.decisions import Decision

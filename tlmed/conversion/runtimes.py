@@ -1,17 +1,24 @@
-"""The formats that a run's model can be given in: who writes each, and who runs it."""
+"""The formats that a run's model can be given in, and who writes each."""
 
 import importlib.util
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tlmed.conversion.absorbed_constants import absorb_constants
-from tlmed.conversion.export_graph import IMAGES, SCORES, Graph
+from tlmed.conversion.export_graph import IMAGES, Graph
+from tlmed.conversion.format_runs import (
+    OPENVINO_SETTINGS,
+    Run,
+    open_keras,
+    open_litert,
+    open_onnx,
+    open_openvino,
+    open_saved_model,
+)
 from tlmed.conversion.hybrid_graph import join_classifier
 from tlmed.conversion.litert_graph import widen_constants
 from tlmed.conversion.short_numbers import write_float16, write_int8
@@ -21,12 +28,8 @@ from tlmed.rundir import RunDir
 from tlmed.words import join_names
 
 EXTRA = "export"
-BATCH_SIZE = 32
 _OPSET = 18  # the newest that tf2onnx writes
-# A file cannot ask for it, and processors that can compute in bfloat16 do so by default.
-_OPENVINO_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
 INT8, FLOAT16 = QUANTIZED = ("int8", "float16")
-Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -83,27 +86,12 @@ class Format:
             )
 
 
-def _in_batches(run: Callable[[np.ndarray], Mapping[str, np.ndarray]], size: int = BATCH_SIZE) -> Run:
-    """Return a function that runs images in batches of some size, the last one as it is."""
-
-    def run_all(images: np.ndarray) -> dict[str, np.ndarray]:
-        parts = [run(images[start : start + size]) for start in range(0, len(images), size)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    return run_all
-
-
 def _write_saved_model(graph: Graph, path: Path) -> None:
     module = tf.Module()
     module.network = graph.network
     spec = tf.TensorSpec((None, *graph.size, 3), tf.uint8, name=IMAGES)
     module.serve = tf.function(graph.run, input_signature=[spec])
     tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
-
-
-def _open_saved_model(path: Path) -> Run:
-    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
-    return _in_batches(lambda images: {n: out.numpy() for n, out in serve(**{IMAGES: tf.constant(images)}).items()})
 
 
 def _write_onnx(graph: Graph, path: Path) -> None:
@@ -133,32 +121,9 @@ def _make_onnx(graph: Graph):
     return model
 
 
-def _open_onnx(path: Path) -> Run:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return _in_batches(lambda images: dict(zip(names, session.run(names, {IMAGES: images}), strict=True)))
-
-
 def _write_litert(graph: Graph, path: Path) -> None:
     made = tf.lite.TFLiteConverter.from_concrete_functions([graph.trace(1)], tf.Module()).convert()
     path.write_bytes(widen_constants(made))
-
-
-def open_litert(path: Path, threads: int | None = None) -> Run:
-    """Return what runs a LiteRT file, one image after another.
-
-    Args:
-        path: The file.
-        threads: How many compute; None: one for each core that this process may use.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path), num_threads=threads or len(os.sched_getaffinity(0)))
-    interpreter.allocate_tensors()
-    runner = interpreter.get_signature_runner()
-    return _in_batches(lambda images: {name: out.copy() for name, out in runner(**{IMAGES: images}).items()}, 1)
 
 
 def _write_openvino(graph: Graph, path: Path, is_short: bool = False) -> None:
@@ -172,28 +137,16 @@ def _write_openvino_float16(graph: Graph, path: Path, images: np.ndarray) -> dic
     return {}
 
 
-def _open_openvino(path: Path) -> Run:
-    openvino = import_openvino()
-    model = openvino.Core().compile_model(path, "CPU", _OPENVINO_SETTINGS)
-    names = [output.get_any_name() for output in model.outputs]
-    return _in_batches(lambda images: dict(zip(names, model(images).values(), strict=True)))
-
-
 def _write_keras(graph: Graph, path: Path) -> None:
     graph.network.save(path)
-
-
-def _open_keras(path: Path) -> Run:
-    network = keras.saving.load_model(path, safe_mode=True, compile=False)
-    return _in_batches(lambda images: {SCORES: np.asarray(network(images.astype("float32"), training=False))})
 
 
 FORMATS = {
     form.name: form
     for form in (
-        Format("saved-model", "saved_model", (), _write_saved_model, _open_saved_model),
+        Format("saved-model", "saved_model", (), _write_saved_model, open_saved_model),
         Format(
-            *("onnx", "model.onnx", ("tf2onnx", "onnx", "onnxruntime", "skl2onnx"), _write_onnx, _open_onnx),
+            *("onnx", "model.onnx", ("tf2onnx", "onnx", "onnxruntime", "skl2onnx"), _write_onnx, open_onnx),
             write_hybrid=_write_onnx_hybrid,
         ),
         Format(
@@ -202,10 +155,10 @@ FORMATS = {
             shorter={INT8: write_int8, FLOAT16: write_float16},
         ),
         Format(
-            *("openvino", "model.xml", ("openvino",), _write_openvino, _open_openvino),
+            *("openvino", "model.xml", ("openvino",), _write_openvino, open_openvino),
             shorter={FLOAT16: _write_openvino_float16},
-            settings=_OPENVINO_SETTINGS,
+            settings=OPENVINO_SETTINGS,
         ),
-        Format("keras", "model.keras", (), _write_keras, _open_keras, dtype="float32", calibrates=False),
+        Format("keras", "model.keras", (), _write_keras, open_keras, dtype="float32", calibrates=False),
     )
 }
