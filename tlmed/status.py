@@ -10,7 +10,7 @@ from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
 from tlmed.run_files.advice_files import TRIED, is_complete_advice, read_advice_json, read_state
-from tlmed.run_files.advice_scores import find_without_copies
+from tlmed.run_files.advice_scores import count_test, find_without_copies
 from tlmed.run_files.advice_seal import read_seal, say_opening
 from tlmed.run_files.owner_files import GRACE_SECONDS, find_age, read_owners
 from tlmed.run_files.search_files import is_finished, is_search, read_candidates, read_search_json
@@ -137,7 +137,7 @@ def describe_advice(folder: Path) -> list[str]:
 def _say_answer(folder, answer) -> str:
     """Return the score of an answer, and whether the network that has it is still there."""
     path = folder / answer["path"]
-    said = f"{answer['metric']} {_say_score(answer)} on {count(answer['n'], 'test image')}"
+    said = f"{answer['metric']} {_say_score(answer)} on {count_test(answer)}"
     if (found := find_without_copies(answer)) is not None:
         name, entry = found
         left = answer["without_copies"]["n"]

@@ -493,6 +493,21 @@ def test_what_could_not_be_measured_is_left_open(plain):
     assert [one.number for one in find_timed(make(part).candidates)] == [1, 2, 3, 5, 8]
 
 
+def test_the_headline_says_of_how_many_patients_the_test_images_are(plain):
+    answer = {**ONE_BACKBONE["answer"], "n": 15, "groups": 9}
+    record = make(change(ONE_BACKBONE, verdict={"learnable": "yes"}, answer=answer))
+    assert say_answer(record)[0].startswith("Use MobileNetV2: on 15 test images of 9 patients that nothing was decided")
+    assert "<small>of 9 patients; they decided nothing</small>" in make_advice_page(record)
+    copied = make(change(record.content, answer={**answer, "copies": ["1 of 15 test images repeats an image."]}))
+    assert "<small>of 9 patients</small>" in make_advice_page(copied)
+
+
+@pytest.mark.parametrize(("modality", "said"), [("ct", "CT images"), ("sonography", "ultrasound images")])
+def test_what_images_are_taken_to_be_is_said_as_people_write_it(modality, said):
+    facts = change(COMPLETE, fingerprint={"modality": modality})
+    assert say_data(make(facts))[-1] == f"The images are taken to be {said}."
+
+
 def test_what_the_verdict_says_is_not_said_twice():
     said = ["There is something to learn: the AUC on the test images is 0.913.", "The goal auc>=0.9 is reached."]
     record = make(change(COMPLETE, verdict={"says": said}, goal={"text": "auc>=0.9", "least": 0.9}))

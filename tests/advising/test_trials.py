@@ -3,6 +3,7 @@ import math
 import statistics
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -270,6 +271,20 @@ def test_a_trial_says_where_the_head_was_kept_and_what_stayed_open(script, monke
     assert "not better than probe-MobileNetV2 by more than the noise; the budget had no time" in thawed.reason
     assert "on 1 of 1 part the validation images kept the head alone" in thawed.reason
     assert thawed.reason in reasons._explain(thawed)
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        (0, "The test images took no part. Every setting may be changed."),
+        (72, "72 errors of the data were accepted, though: if a test image repeats a development image, that one took"),
+    ],
+)
+def test_a_recipe_says_plainly_whether_test_images_took_part(errors, said):
+    judged = Attempt(THAWING, "thaw1", NETWORK, "a block thawed", make_trial(), Score("auc", 0.9, 0.8, 1.0, "", 40, 1))
+    request = SimpleNamespace(recipe=load_recipe("feature_extractor"), folder=Path("advice"))
+    story = SimpleNamespace(gate={"errors": errors}, request=request, data={"development": 40})
+    assert said in " ".join(reasons.tell_story(story, climbing.Choice(judged, judged)))
 
 
 def test_thawing_leaves_time_for_all_layers_where_these_promise_more(script):

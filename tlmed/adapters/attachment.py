@@ -18,7 +18,7 @@ from tlmed.blocks import Block
 from tlmed.errors import InputError
 from tlmed.frozen import leaves
 from tlmed.sections import Phase
-from tlmed.sections.adaptation import BITFIT, LORA, RANK, SSF
+from tlmed.sections.adaptation import BITFIT, LORA, NONE_FITS, RANK, RANK_TOO_HIGH, SSF
 from tlmed.seeds import derive
 from tlmed.words import listed
 
@@ -48,7 +48,7 @@ def find_adapters(thawed: Iterable[Block], phase: Phase) -> tuple[Adapter, ...]:
     found = [it for it in found if all(uses[id(weight)] == 1 for weight in (*it.targets, *it.trained))]
     if not found:
         raise InputError(
-            f"`adapt` must be None where no thawed block has {_WANTED[phase.adapt]}. "
+            f"{NONE_FITS} {_WANTED[phase.adapt]}. "
             f"Received: adapt={phase.adapt!r} with thaw={phase.thaw!r} in phase {phase.name!r}."
         )
     if phase.adapt == LORA:
@@ -74,7 +74,7 @@ def _check_rank(adapters, phase) -> None:
     if small:
         named = [f"{it.layer.path} {tuple(it.layer.kernel.shape)}" for it in small]
         raise InputError(
-            f"`rank` must be at most {min(small[0].size)}, the smaller side of the smallest kernel that LoRA adapts. "
+            f"{RANK_TOO_HIGH} {min(small[0].size)}, the smaller side of the smallest kernel that LoRA adapts. "
             f"Received: rank={rank} in phase {phase.name!r}, with the kernels of {listed(named, 3)}."
         )
 

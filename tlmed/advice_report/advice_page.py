@@ -39,7 +39,7 @@ from tlmed.pages.templating import make_page, render
 from tlmed.run_files.advice_scores import find_without_copies
 from tlmed.source_forms import is_path
 from tlmed.whole_files import write_text
-from tlmed.words import begin_sentence
+from tlmed.words import begin_sentence, count
 
 ADVICE_HTML = "advice.html"
 
@@ -89,7 +89,7 @@ def _show_lead(record) -> Markup:
         best="" if record.is_complete else say_best(record),
         commands=[] if record.is_complete else list_commands(record),
         doubts=[*record.doubts, *record.changes],
-        doubted=bool(record.doubts),
+        tested=_say_tested(record),
         apart=verdict.get("apart", []),
         warnings=verdict.get("warnings", []),
         positive=content["data"].get("positive_doubts", []),
@@ -97,6 +97,15 @@ def _show_lead(record) -> Markup:
         page=gate.get("page") or "",
         cost=say_cost(record),
     )
+
+
+def _say_tested(record) -> str:
+    """Return what stands below the number of test images: of how many patients, and that they decided nothing."""
+    answer = record.content.get("answer") or {}
+    patients = f"of {count(answer['groups'], 'patient')}" if answer.get("groups") else ""
+    is_apart = answer and not record.doubts and "copies" not in answer
+    apart = f"{'it' if answer['n'] == 1 else 'they'} decided nothing" if is_apart else ""
+    return "; ".join(filter(None, [patients, apart]))
 
 
 def _show_parts(record) -> dict[str, Markup]:

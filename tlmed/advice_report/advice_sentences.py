@@ -8,8 +8,9 @@ from tlmed.advice_report.advice_times import say_took
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import join, number
 from tlmed.run_files.advice_files import ENSEMBLE, LEARNABLE, NOT_LEARNABLE, UNSURE
-from tlmed.run_files.advice_scores import find_without_copies
+from tlmed.run_files.advice_scores import count_test, find_without_copies
 from tlmed.run_files.advice_seal import has_begun, is_scored, say_opening, say_time
+from tlmed.sections.image_attributes import name_images
 from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
 from tlmed.words import count, join_names, span, tell_apart
 
@@ -71,7 +72,7 @@ def say_answer(record: AdviceRecord) -> list[str]:
     metric, name = _name_metric(record), _name_answer(answer)
     copies = answer.get("copies", [])
     sealed = "" if record.doubts or copies else " that nothing was decided by"
-    where = f"on {count(answer['n'], 'test image')}{sealed}"
+    where = f"on {count_test(answer)}{sealed}"
     worth = f"{number(answer['value'])}{say_ends(answer, '95 % interval ')}{_say_without_copies(answer)}"
     learnable = (record.content.get("verdict") or {}).get("learnable")
     if learnable == NOT_LEARNABLE:
@@ -206,7 +207,7 @@ def say_data(record: AdviceRecord) -> list[str]:
         tone = {True: ", gray", False: ", in colour", None: ""}[facts.get("gray")]
         said.append(f"A typical image has {facts['height']:,g} x {facts['width']:,g} pixels (height x width){tone}.")
     if facts.get("modality"):
-        said.append(f"The images are taken for {facts['modality']}.")
+        said.append(f"The images are taken to be {name_images(facts['modality'])}.")
     return said
 
 

@@ -9,6 +9,7 @@ from tlmed.pages.amounts import flatten, interval_of, join, number
 from tlmed.pages.entries import list_notes, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.run_files.advice_files import KEPT
+from tlmed.sections.image_attributes import name_images
 from tlmed.tabulation import STRONG, Table, numbers, say, texts
 from tlmed.words import begin_sentence, count, name_start, percent, shorten
 
@@ -150,6 +151,8 @@ def _say_fact(name, value) -> str:
         return ", ".join(f"{size} pixels: {percent(share)}" for size, share in value.items()) or "unknown"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} ({amount})" for key, amount in value.items()) or "unknown"
+    if name == "modality" and value is not None:
+        return name_images(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

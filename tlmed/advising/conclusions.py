@@ -10,6 +10,7 @@ from tlmed.advising.work import CHANCE
 from tlmed.metrics.names import name_inline
 from tlmed.metrics.proportions import read_freedom
 from tlmed.run_files.advice_files import DROPPED, LEARNABLE, NOT_LEARNABLE, STOPPED, UNSURE, UNTRIED
+from tlmed.run_files.advice_scores import count_test
 from tlmed.tasks import MULTI_LABEL
 from tlmed.words import begin_sentence, count, span, thousandths
 
@@ -240,19 +241,30 @@ def _say_images(curve, answer, parts) -> list[dict]:
             f"{thousandths(later['auc'])} for a linear head{_say_whose(curve)} with {later['times']} times as many "
             f"{kind} ({interval}), now {thousandths(now['auc'])}"
         )
-        further = " The answer was trained further than such a head, and may gain more or less."
-        text = f"{_say_help(now, later)}: the learning curve expects an AUC of {expected}."
+        above = _find_score_above(answer, now)
+        already = "" if above is None else f" and is above this already (AUC {thousandths(above)})"
+        further = f" The answer was trained further than such a head{already}: it may gain more or less."
+        text = f"{_say_help(now, later, above is not None)}: the learning curve expects an AUC of {expected}."
         said.append({"what": "images", "says": f"{text}{further if answer.get('trained') else ''}"})
     if answer["low"] is not None and answer["high"] - answer["low"] > _WIDE:
         said.append({"what": "images", "says": _say_width(answer, parts)})
     return said
 
 
-def _say_help(now, later) -> str:
-    """Say whether more images help: for sure only where the interval of what is expected allows nothing else."""
-    if later["high"] - now["auc"] < _WORTH:
+def _find_score_above(answer, now) -> float | None:
+    """Return the AUC of an answer that was trained further than the learning curve's head and is above it; or None."""
+    found = answer.get("metrics", {}).get("auc", {}).get("value")
+    return found if answer.get("trained") and found is not None and found > now["auc"] else None
+
+
+def _say_help(now, later, is_left_behind) -> str:
+    """Say whether more images help: for sure only where the interval of what is expected allows nothing else.
+
+    What the curve expects of a head is not known of an answer that has left the curve behind.
+    """
+    if later["high"] - now["auc"] < _WORTH and not is_left_behind:
         return "More images of the same kind would add little"
-    if later["low"] > now["auc"] and later["auc"] - now["auc"] >= _WORTH:
+    if later["low"] > now["auc"] and later["auc"] - now["auc"] >= _WORTH and not is_left_behind:
         return "More images would help"
     return "More images may help, or add little"
 
@@ -260,14 +272,13 @@ def _say_help(now, later) -> str:
 def _say_width(answer, parts) -> str:
     """Say what would make the interval of the answer narrower; by how much only where that is known."""
     kind, units = ("image", answer["n"]) if answer["groups"] is None else ("patient", answer["groups"])
-    of = "" if answer["groups"] is None else f" of {count(units, kind)}"
     methods = [answer.get("method"), *(part["test"]["method"] for part in parts)]
     freedoms = [freedom for freedom in map(read_freedom, methods) if freedom is not None]
     halved = ""
     if min([units, *freedoms]) >= _LEAST_FREEDOM and answer["low"] > 0 and answer["high"] < 1:
         halved = f", and four times as many {kind}s would about halve it"
     return (
-        f"More test {kind}s would make the answer surer: with {count(answer['n'], 'test image')}{of}, the interval is "
+        f"More test {kind}s would make the answer surer: with {count_test(answer)}, the interval is "
         f"{answer['high'] - answer['low']:.2f} wide{halved}."
     )
 
@@ -308,7 +319,7 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
     """
     compared = [each for each in _list_tried(steps) if each["score"] is not None]
     score = f"{name_inline(found['metric'])} {thousandths(found['value'])}"
-    said = [f"The score of the answer rests on {count(answer['n'], 'test image')}."]
+    said = [f"The score of the answer rests on {count_test(answer)}."]
     if untried:
         return [
             *said,
@@ -322,7 +333,7 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
         *said,
         f"{count(len(compared), 'option')} were compared on the development images. The score there of the one that "
         f"was chosen ({score}) is a little too high by luck, because it was chosen by it; that on the test images is "
-        f"{'too high by copies at most' if answer.get('copies') else 'not'}.",
+        f"not{', but may be too high because some of them repeat development images' if answer.get('copies') else ''}.",
         "An option takes the place of a simpler one only if it is better by more than one standard error of their "
         "difference, or, of all layers, if what was measured and other images together let expect a gain. A smaller "
         "true gain can be missed.",

@@ -61,13 +61,17 @@ def tell_story(story, choice: Choice) -> list[str]:
         choice: What was decided.
     """
     errors = story.gate["errors"]
-    apart = "took no part" if not errors else f"took no part, unless by the {count(errors, 'error')} that were accepted"
+    accepted = (
+        f" {count(errors, 'error')} of the data {'was' if errors == 1 else 'were'} accepted, though: if a test image "
+        "repeats a development image, that one took part."
+    )
     source, best, judged = story.request.recipe.data.source, choice.answer, choice.judged
     had = "it had" if choice.is_tried else f"it was not tried, and {judged.name} had"
     said = [
         f"Advice for {source}: {best.network.name}, {best.changes}.",
         f"Decided on {count(story.data['development'], 'development image')}; on {judged.score.n:,} of them {had} "
-        f"{describe_score(judged.score)}. The test images {apart}. Every setting may be changed.",
+        f"{describe_score(judged.score)}. The test images took no part.{accepted if errors else ''} Every setting may "
+        "be changed.",
         shlex.join(["tlmed", "train", str(story.request.folder / RECIPE_PY)]),
     ]
     if best.members > 1:

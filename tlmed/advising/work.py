@@ -28,6 +28,7 @@ from tlmed.run_files.advice_files import DROPPED, STOPPED, UNTRIED
 from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.sections import KFold
+from tlmed.sections.adaptation import NONE_FITS, RANK_TOO_HIGH
 from tlmed.status import describe_seconds
 from tlmed.words import count, span, thousandths
 
@@ -113,7 +114,7 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
         return _judge(work, each, cells)
     expected, fault = work.team.expect(cells, work.together)
     if fault:
-        return work.log.add(each.decide(UNTRIED, f"it cannot be trained: {fault}"))
+        return work.log.add(each.decide(UNTRIED, _say_unfit(fault)))
     own = _time_answer(expected / len(cells))
     free = work.left * share
     if expected + max(own, work.reserve(best), held) > free:
@@ -128,6 +129,17 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     if problem == LATE:
         return work.log.add(each.decide(STOPPED, problem))
     return work.log.add(each.decide(DROPPED, f"it could not be trained: {problem}"))
+
+
+def _say_unfit(fault: str) -> str:
+    """Return why something cannot be trained; of adapters, whose fields the advice chose itself, without these.
+
+    >>> _say_unfit(f"{RANK_TOO_HIGH} 4. Received: rank=8.")
+    'this network has no layers that low-rank adapters fit'
+    """
+    if NONE_FITS in fault or RANK_TOO_HIGH in fault:
+        return "this network has no layers that low-rank adapters fit"
+    return f"it cannot be trained: {fault}"
 
 
 def _time_answer(seconds: float, doubt: float = 1.0) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Required, TypedDict
 
 from tlmed.run_files.json_files import Entry
+from tlmed.words import count
 
 
 class DevelopmentScore(TypedDict, total=False):
@@ -56,3 +57,13 @@ def find_without_copies(answer: Mapping) -> tuple[str, Mapping] | None:
     metrics = answer.get("without_copies", {}).get("metrics", {})
     name = next((name for name in (answer["metric"], "auc") if name in metrics), None)
     return None if name is None else (name, metrics[name])
+
+
+def count_test(answer: Mapping) -> str:
+    """Return how many test images an answer was scored on, and of how many patients where these are known.
+
+    >>> count_test({"n": 15, "groups": 9}), count_test({"n": 1, "groups": None})
+    ('15 test images of 9 patients', '1 test image')
+    """
+    of = f" of {count(answer['groups'], 'patient')}" if answer.get("groups") else ""
+    return f"{count(answer['n'], 'test image')}{of}"

@@ -3,6 +3,8 @@
 LORA, SSF, BITFIT = "lora", "ssf", "bitfit"
 ADAPTERS = (LORA, SSF, BITFIT)
 RANK = 8  # of LoRA, where a phase says none
+# How the faults of a network begin whose layers take no adapter, or none of the rank that was asked for.
+NONE_FITS, RANK_TOO_HIGH = "`adapt` must be None where no thawed block has", "`rank` must be at most"
 
 
 def find_adapter_conflicts(phase, path: str) -> list[str]:

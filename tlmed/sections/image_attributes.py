@@ -29,3 +29,19 @@ SYNONYMS = {
     **dict.fromkeys(("cell", "tissue"), "specimen"),
     **{"retina": "eye", "bowel": "colon", "teeth": "tooth", "whole body": "entire body", "human": "patient"},
 }
+
+_IMAGES = {
+    **{"endoscopy": "endoscopic images", "ct": "CT images", "mammography": "mammograms"},
+    **{"microscopy": "images of a microscope", "mri": "MRI images", "oct": "OCT images", "pet": "PET images"},
+    **{"photography": "photographs", "sonography": "ultrasound images", "spect": "SPECT images"},
+    **{"x-ray": "X-ray images"},
+}
+
+
+def name_images(modality: str) -> str:
+    """Return how people write images of a modality.
+
+    >>> name_images("ct"), name_images("photography"), set(_IMAGES) == set(MODALITIES)
+    ('CT images', 'photographs', True)
+    """
+    return _IMAGES.get(modality, f"{modality} images")
