@@ -17,6 +17,7 @@ from tlmed.errors import InputError
 def test_a_goal_names_what_decides_and_what_has_to_be_reached(text, metric, least, target, threshold):
     goal = read_goal(text)
     assert (goal.metric, goal.least, goal.target, goal.threshold) == (metric, least, target, threshold)
+    assert read_goal(f" {text.upper().replace('>=', ' >=  ')} ") == goal  # the same command goes on
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,8 @@ def test_a_goal_names_what_decides_and_what_has_to_be_reached(text, metric, leas
         ("average_precision", "`--goal` must be one of auc"),
         ("auc>=1.5", "above 0 and up to 1"),
         ("auc>=0", "above 0 and up to 1"),
-        ("auc>0.9", "a least value only, after >=, such as auc>=0.9. Received"),
+        ("auc>0.9", "after >=, not after >: auc>=0.9. Received: 'auc>0.9'"),
+        ("Sensitivity > 0.95", "after >=, not after >: sensitivity>=0.95. Received"),
         ("sensitivity<=0.9", "a least value only, after >=, such as sensitivity>=0.9. Received: 'sensitivity<=0.9'"),
         ("Specificity = 0.9", "a least value only"),
         ("auc=>0.9", "a least value only"),

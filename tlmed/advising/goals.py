@@ -10,6 +10,7 @@ KAPPA = "quadratic_kappa"  # of grades alone
 _METRICS = ("auc", "accuracy", "f1", KAPPA)
 _SIDES = ("sensitivity", "specificity")
 _GOAL = re.compile(r"([a-z_0-9]+)\s*(?:>=\s*([0-9.]+))?")
+_ABOVE = re.compile(rf"({'|'.join((*_METRICS, *_SIDES))})\s*>\s*([0-9.]+)")
 _OTHER = re.compile(rf"({'|'.join((*_METRICS, *_SIDES))})\s*(?!>=)[<>=≤≥].*")  # sensitivity<=0.9
 _FORMS = (
     f"one of {', '.join(_METRICS)}, also with a least value such as auc>=0.9, or sensitivity>=0.95 or specificity>=0.95"
@@ -21,7 +22,7 @@ class Goal:
     """What an advice aims at.
 
     Attributes:
-        text: As a user wrote it.
+        text: As a user wrote it, in small letters and without spaces.
         metric: By which options are compared.
         least: What `target` has to reach; None: as much as possible.
         target: The metric that has to reach it.
@@ -49,8 +50,17 @@ def read_goal(text: str) -> Goal:
 
     >>> read_goal("auc>=0.9").least, read_goal("sensitivity>=0.95").metric
     (0.9, 'auc')
+    >>> read_goal("AUC >= 0.9") == read_goal("auc>=0.9")
+    True
+    >>> read_goal("auc > 0.9")
+    Traceback (most recent call last):
+    tlmed.errors.InputError: `--goal` takes a least value after >=, not after >: auc>=0.9. Received: 'auc > 0.9'.
     """
     words = text.strip().lower()
+    if above := _ABOVE.fullmatch(words):
+        raise InputError(
+            f"`--goal` takes a least value after >=, not after >: {above[1]}>={above[2]}. Received: {text!r}."
+        )
     if other := _OTHER.fullmatch(words):
         raise InputError(
             f"`--goal` can ask for a least value only, after >=, such as {other[1]}>=0.9. Received: {text!r}."
@@ -63,9 +73,8 @@ def read_goal(text: str) -> Goal:
         near = did_you_mean(name, (*_METRICS, *_SIDES))
         raise InputError(f"`--goal` must be {_FORMS}.{near} Received: {text!r}.")
     value = None if least is None else _read_share(least, text)
-    if name in _SIDES:
-        return Goal(text, "auc", value, name, f"{name}>={least}")
-    return Goal(text, name, value, name)
+    plain = name if least is None else f"{name}>={least}"
+    return Goal(plain, "auc", value, name, plain) if name in _SIDES else Goal(plain, name, value, name)
 
 
 def _read_share(text: str, whole: str) -> float:
