@@ -1,11 +1,13 @@
 """Starts of a server that find the graphs of its networks in the cache, and what they load later."""
 
 import asyncio
+import io
 import re
 import shutil
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -83,6 +85,21 @@ def test_a_later_start_answers_the_same_to_the_bit(kept, cache, finished, upload
     assert served.explanations.scorer is None  # no network of Keras is in memory
     wanted = load_scorer(RunDir(finished.path)).network.predict(served.decode(upload, "x.png").first.pixels, verbose=0)
     assert ask(served, upload)[1].scores == pytest.approx(wanted, abs=1e-6)
+
+
+def test_who_waits_for_a_conversion_is_told(cache, finished, tmp_path, monkeypatch):
+    nothing = SimpleNamespace(kill=lambda: None, wait=lambda: None, stdout=io.BytesIO())
+    monkeypatch.setattr(conversions, "start_leashed", lambda *words: nothing)
+
+    def say_begun():
+        with preparing(RunDir(finished.path), "openvino", print) as prepared:
+            return prepared.say_begun()
+
+    assert say_begun() == ""
+    with caching_in(tmp_path / "empty"):
+        assert say_begun() == "Converting the network; later starts take the kept graph."
+        monkeypatch.setattr(conversions, "open_shelf", lambda *words: conversions.Shelf())
+        assert say_begun() == "Converting the network."
 
 
 def test_graphs_are_listed_with_the_features(cache, monkeypatch):

@@ -56,7 +56,7 @@ def list_cache():
         )
         for entry in entries
     ]
-    table = Table(texts("last used") + numbers("size", "images") + texts("features of", "computed by"), rows)
+    table = Table(texts("last used") + numbers("size", "images") + texts("of what", "computed by"), rows)
     screen, folder = Screen(sys.stdout), store.folder.parent
     notes = [
         f"{show_size(sum(path.stat().st_size for path in paths))}: {what}"

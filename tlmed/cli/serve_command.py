@@ -51,6 +51,8 @@ def serve(run, port, host, token, names, engine, most_megabytes, most_megapixels
         from tlmed.serving.listening import open_socket
 
         taken = stack.enter_context(contextlib.closing(open_socket(host, port)))
+        if begun := prepared.say_begun():
+            screen.say(begun)
         from tlmed.serving.web_server import Offer, serve_run
 
         if not is_loopback(host) or names:

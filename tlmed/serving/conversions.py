@@ -52,6 +52,14 @@ class Preparation:
         if missing:
             self._start(missing)
 
+    def say_begun(self) -> str:
+        """Return that networks are being converted, which takes seconds; "" where none is."""
+        if not self._waited:
+            return ""
+        what, graphs = ("network", "graph") if len(self._waited) == 1 else ("networks", "graphs")
+        is_kept = all(self._shelves[path].key for path in self._waited)
+        return f"Converting the {what}{f'; later starts take the kept {graphs}' if is_kept else ''}."
+
     def open(self, run: RunDir, fits: Fits) -> GraphEngine:
         """Return the network of a run, ready to run: from its kept graph, or from one that is converted now.
 
