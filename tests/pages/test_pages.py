@@ -9,6 +9,7 @@ import pytest
 
 from tests.report.test_report import Reader
 from tlmed import pages
+from tlmed.pages.entries import list_entries
 from tlmed.pages.glossary import TERMS, explain, find_terms
 from tlmed.pages.templating import make_page, render
 from tlmed.tabulation import CODE, EMPHASIS, STRONG, WHOLE, Table, numbers, say, texts
@@ -69,6 +70,12 @@ def test_an_interval_is_drawn_where_it_lies_between_0_and_1():
     assert show(0, 1)["circle"]["cx"] == "60.0"
     assert "svg" not in show(-0.1, 0.9)
     assert "svg" not in show(0.1, 1.1)
+
+
+def test_an_interval_of_a_single_image_is_marked_where_it_stands():
+    entry = {"value": 1.0, "low": 0.207, "high": 1.0, "method": "Wilson"}
+    single = entry | {"note": "It rests on 1 group not predicted as class 'ill'."}
+    assert ["of 1 group" in " ".join(list_entries({"npv": each}).lines()) for each in (entry, single)] == [False, True]
 
 
 def test_of_a_table_the_first_column_and_texts_stand_on_the_left():

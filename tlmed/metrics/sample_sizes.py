@@ -1,5 +1,6 @@
 """How many images or groups a metric rests on, and whether they are enough for an interval."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ AGREEMENT = ("mcc", "kappa", "quadratic_kappa")
 TOGETHER = frozenset({"accuracy", "log_loss", "brier", "ece", *AGREEMENT})
 MOST_NAMED = 5  # classes in a sentence; the others are counted
 NO_INTERVAL = "from which no interval follows."
+_ONE = re.compile(r"\bIt rests on (1 (?:image|group))\b")  # as `note_few` says it
 
 
 SHARES = ("sensitivity", "specificity", "ppv", "npv", "f1")  # of some of the images
@@ -219,3 +221,13 @@ def note_few(case: Case, classes: Sequence[str], owners: np.ndarray | None, scop
         small = sum(size < FEW_UNITS for size in sizes)
         return f"{small} of {len(sizes)} classes have fewer than {FEW_UNITS} {name_units(owners)}."
     return f"It rests on {units} {name_unit(owners) if units == 1 else name_units(owners)}{which}."
+
+
+def read_single_unit(note: str | None) -> str:
+    """Return the one image or group that a metric rests on, as its note says it; "" where there are more.
+
+    >>> [read_single_unit(f"It rests on {units} of class 'ill'.") for units in ("1 image", "12 images")]
+    ['1 image', '']
+    """
+    found = _ONE.search(note or "")
+    return found[1] if found else ""

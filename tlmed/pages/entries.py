@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.metrics.names import find_base, name_entry, name_metric
+from tlmed.metrics.sample_sizes import read_single_unit
 from tlmed.pages.amounts import EMPTY, number, says_nothing
 from tlmed.pages.glossary import explain
 from tlmed.tabulation import EMPHASIS, SCALE, Cell, Table, numbers, say, texts
@@ -135,6 +136,8 @@ def _draw_interval(entry, end) -> str | Cell:
 
 
 def _show_interval(entry, below=(), **shown) -> Cell:
-    """Return an interval for a narrow cell, marked below where it says nothing."""
-    below = (*below, *((say(EMPTY, mark=EMPHASIS),) if says_nothing(entry) else ()))
+    """Return an interval for a narrow cell, marked below where it says nothing, or where one image or group decides."""
+    single = read_single_unit(entry.get("note"))
+    marks = [*([EMPTY] if says_nothing(entry) else []), *([f"of {single}"] if single else [])]
+    below = (*below, *(say(mark, mark=EMPHASIS) for mark in marks))
     return say(span(entry["value"], entry["low"], entry["high"]), below=below, **shown)
