@@ -2,6 +2,8 @@
 
 import importlib
 
+from tlmed.late_names import import_late
+
 __version__ = "0.1.0"
 
 # Where each public name lives. They are imported when first used: `import tlmed` loads no TensorFlow.
@@ -20,16 +22,13 @@ _MODULES = (
 )
 _WITHOUT_KERAS = ("load_recipe", "metrics", "recipe", "sweep")
 __all__ = sorted(_HOMES)
+_find = import_late(__name__, _HOMES)
 
 
 def __getattr__(name):
-    if name not in _MODULES and name not in _HOMES:
-        raise AttributeError(f"module 'tlmed' has no attribute {name!r}")
-    if name not in _WITHOUT_KERAS:
+    if (name in _MODULES or name in _HOMES) and name not in _WITHOUT_KERAS:
         importlib.import_module("tlmed.quiet").import_tensorflow()
-    if name in _MODULES:
-        return importlib.import_module(f"tlmed.{name}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return importlib.import_module(f"tlmed.{name}") if name in _MODULES else _find(name)
 
 
 def __dir__():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # OpenVINO's frontend and CPU plugin raise RuntimeError for whatever they cannot do. The other errors come from an
 # installation without its libraries, or from an old one.
 OPENVINO_ERRORS = (RuntimeError, ValueError, TypeError, NotImplementedError, ImportError, AttributeError)
+OPSET = 18  # of graphs in ONNX: the newest that tf2onnx writes
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 

@@ -23,12 +23,11 @@ from tlmed.conversion.hybrid_graph import join_classifier
 from tlmed.conversion.litert_graph import widen_constants
 from tlmed.conversion.short_numbers import write_float16, write_int8
 from tlmed.errors import InputError
-from tlmed.graph_runs import import_openvino
+from tlmed.graph_runs import OPSET, import_openvino
 from tlmed.rundir import RunDir
 from tlmed.words import join_names
 
 EXTRA = "export"
-_OPSET = 18  # the newest that tf2onnx writes
 INT8, FLOAT16 = QUANTIZED = ("int8", "float16")
 
 
@@ -99,7 +98,7 @@ def _write_onnx(graph: Graph, path: Path) -> None:
 
 
 def _write_onnx_hybrid(graph: Graph, path: Path, run: RunDir, temperature: float) -> None:
-    _save_onnx(join_classifier(_make_onnx(graph), run, temperature, _OPSET), path)
+    _save_onnx(join_classifier(_make_onnx(graph), run, temperature, OPSET), path)
 
 
 def _save_onnx(model, path: Path) -> None:
@@ -115,7 +114,7 @@ def _make_onnx(graph: Graph):
 
     patch_tf2onnx()  # as `keras.Model.export` does: tf2onnx 1.17 does not know NumPy 2
     spec = tf.TensorSpec((None, *graph.size, 3), tf.uint8, name=IMAGES)
-    model, _ = tf2onnx.convert.from_function(tf.function(graph.run), input_signature=[spec], opset=_OPSET)
+    model, _ = tf2onnx.convert.from_function(tf.function(graph.run), input_signature=[spec], opset=OPSET)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     return model

@@ -4,24 +4,19 @@
 `panel_networks` load networks. `rescoring` and `loose_images` are the commands `evaluate` and `predict`.
 """
 
-import importlib
+from tlmed.late_names import import_late
 
 # Where each public name lives. They are imported when first used: whoever needs `panel` alone loads no TensorFlow.
 _HOMES = {
-    "Answered": "loose_images",
-    "Pictures": "explained_images",
-    "answer": "loose_images",
-    "check_evaluation_folder": "evaluation_files",
-    "evaluate": "rescoring",
-    "load_scorer": "scorer",
-    "make_samples": "scorer",
-    "predict": "loose_images",
-    "write_evaluation": "evaluation_files",
+    "Answered": "tlmed.inference.loose_images",
+    "Pictures": "tlmed.inference.explained_images",
+    "answer": "tlmed.inference.loose_images",
+    "check_evaluation_folder": "tlmed.inference.evaluation_files",
+    "evaluate": "tlmed.inference.rescoring",
+    "load_scorer": "tlmed.inference.scorer",
+    "make_samples": "tlmed.inference.scorer",
+    "predict": "tlmed.inference.loose_images",
+    "write_evaluation": "tlmed.inference.evaluation_files",
 }
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tlmed.inference' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"tlmed.inference.{_HOMES[name]}"), name)
+__getattr__ = import_late(__name__, _HOMES)

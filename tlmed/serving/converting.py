@@ -20,12 +20,10 @@ import tensorflow as tf
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.errors import TlmedError
 from tlmed.features.engines import OpenVino, TensorFlow
-from tlmed.graph_runs import OPENVINO_ERRORS, CannotConvert, import_openvino
+from tlmed.graph_runs import OPENVINO_ERRORS, OPSET, CannotConvert, import_openvino
 from tlmed.inference.scorer import computing, load_scorer
 from tlmed.rundir import RunDir
 from tlmed.serving.graph_engines import MOST, ONNX_ERRORS, OPENVINO
-
-_OPSET = 18  # the newest that tf2onnx writes
 
 
 class AnyNumber(TensorFlow):
@@ -145,5 +143,5 @@ def _write_onnx(network, copies: str) -> tuple[bytes, ...]:
     spec = tf.TensorSpec((None, *network.input_shape[1:]), tf.uint8, name="images")
     traced = tf.function(run, autograph=False).get_concrete_function(spec)
     names = [traced.inputs[0].name], [output.name for output in traced.outputs]
-    model, _ = tf2onnx.convert.from_graph_def(traced.graph.as_graph_def(), None, *names, opset=_OPSET)
+    model, _ = tf2onnx.convert.from_graph_def(traced.graph.as_graph_def(), None, *names, opset=OPSET)
     return (model.SerializeToString(),)

@@ -3,7 +3,7 @@
 The process that coordinates a study loads no TensorFlow; those that train its cells do (`cell_worker`).
 """
 
-import importlib
+from tlmed.late_names import import_late
 
 # Where each name lives. They are imported when first used: the processes that train need no Optuna and no database.
 _HOMES = {
@@ -13,9 +13,4 @@ _HOMES = {
     "show_plan": "tlmed.studies.sweeping",
 }
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tlmed.studies' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = import_late(__name__, _HOMES)
