@@ -509,3 +509,15 @@ def test_a_mean_over_classes_needs_two_images_of_each_but_many_classes_add_up(k,
     assert (found["sensitivity"]["low"] is not None) is bounded
     if not bounded:
         assert found["sensitivity"]["note"].startswith("A class has a single image, from which no interval follows.")
+
+
+def test_a_share_that_one_patient_has_half_of_says_so_however_many_patients_there_are():
+    labels, guess = np.repeat([0, 1], 40), np.repeat([0, 1], [29, 51])
+    groups = ["one"] * 20 + [f"p{place}" for place in range(60)]
+    scores = np.eye(2)[guess] * 0.8 + 0.1
+    found = evaluate(labels, scores, guess, ["well", "ill"], positive="ill", groups=groups)["metrics"]
+    assert found["specificity"]["note"] == "One group has 20 of the 40 images outside class 'ill'."
+    assert found["npv"]["note"] == "One group has 20 of the 29 images not predicted as class 'ill'."
+    assert all(found[name]["low"] is not None for name in ("specificity", "npv"))
+    assert "note" not in found["sensitivity"]
+    assert "note" not in found["ppv"]

@@ -43,6 +43,7 @@ from tlmed.metrics.sample_sizes import (
     count_units,
     find_counted,
     name_units,
+    note_dominant,
     note_few,
     say_absent,
     say_few,
@@ -308,7 +309,8 @@ def _explain(tables, case: Case, classes, owners):
             if entry["value"] is None:
                 entry["reason"] = _find_reason(case, classes, own, name, present)
                 continue
-            notes = [entry.get("note", ""), note_few(case, classes, owners, scope, name)]
+            few, dominant = (note(case, classes, owners, scope, name) for note in (note_few, note_dominant))
+            notes = [entry.get("note", ""), few or dominant]
             if own is None and absent and name not in TOGETHER:
                 notes.insert(0, say_absent(absent))
             if said := " ".join(filter(None, notes)):

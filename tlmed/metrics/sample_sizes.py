@@ -23,7 +23,8 @@ NO_INTERVAL = "from which no interval follows."
 _ONE = re.compile(r"\bIt rests on (1 (?:image|group))\b")  # as `note_few` says it
 
 
-SHARES = ("sensitivity", "specificity", "ppv", "npv", "f1")  # of some of the images
+_OF_ONE_SIDE = ("sensitivity", "specificity", "ppv", "npv")
+SHARES = (*_OF_ONE_SIDE, "f1")  # of some of the images
 
 
 def find_counted(truth: np.ndarray, guess: np.ndarray, name: str) -> np.ndarray:
@@ -175,14 +176,44 @@ def _find_units(case: Case, classes, owners, scope, name) -> tuple[int, str]:
             _find_units(case, classes, owners, c, "f1" if part == "quadratic_kappa" else part)
             for c in np.unique(case.labels).tolist()
         )
+    return min((count_in(rows, owners), words) for rows, words in _list_sides(case, classes, own, name))
+
+
+def _list_sides(case: Case, classes, own, name) -> list[tuple[np.ndarray, str]]:
+    """Return the images that decide a metric of a class, bool [n], and in words which they are; both sides of most."""
     truth, guess, named = case.labels == own, case.predictions == own, f"class {classes[own]!r}"
-    sides = {
+    return {
         "sensitivity": [(truth, f" of {named}")],
         "specificity": [(~truth, f" outside {named}")],
         "ppv": [(guess, f" predicted as {named}")],
         "npv": [(~guess, f" not predicted as {named}")],
     }.get(name, [(truth, f" of {named}"), (~truth, f" outside {named}")])
-    return min((count_in(rows, owners), words) for rows, words in sides)
+
+
+def note_dominant(case: Case, classes: Sequence[str], owners: np.ndarray | None, scope: int | None, name: str) -> str:
+    """Return a sentence if one group has half or more of the images that a share of a class is of; "" elsewhere.
+
+    Such a share has an interval by the number of groups, and is yet little more than that of a single patient.
+
+    Args:
+        case: The predictions.
+        classes: The names.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
+        scope: The class whose metric it is; None for the metric of all.
+        name: The metric, of `METRICS`.
+
+    >>> from tlmed.metrics.definitions import make_case
+    >>> labels, owners = np.repeat([0, 1], 20), np.r_[np.zeros(13, int), np.arange(1, 28)]
+    >>> case = make_case(labels, np.eye(2)[labels], labels, main=0)
+    >>> note_dominant(case, ["well", "ill"], owners, None, "sensitivity")
+    "One group has 13 of the 20 images of class 'well'."
+    """
+    own = case.main if scope is None else scope
+    if owners is None or own is None or name not in _OF_ONE_SIDE:
+        return ""
+    ((rows, which),) = _list_sides(case, classes, own, name)
+    largest, images = int(np.bincount(owners[rows]).max()), int(np.count_nonzero(rows))
+    return f"One group has {largest} of the {images} images{which}." if largest > 1 and 2 * largest >= images else ""
 
 
 def count_outside_largest(labels: np.ndarray, owners: np.ndarray | None, classes: Sequence[str]) -> tuple[int, str]:
