@@ -19,8 +19,10 @@ from tlmed.catalogue import read_catalogue
 from tlmed.metrics.areas import newcombe
 from tlmed.metrics.paired_tests import compare_areas, mcnemar
 from tlmed.recipe import load_recipe
-from tlmed.run_files import METRICS_JSON
+from tlmed.run_files import METRICS_JSON, TIMING_JSON
+from tlmed.rundir import RunDir
 from tlmed.sections import KFold
+from tlmed.studies.cell_forecasts import Forecasts
 
 NETWORK = Network("MobileNetV2", "imagenet", 2_260_000)
 
@@ -41,6 +43,38 @@ def test_a_trial_trains_each_fold_of_the_development_images_and_draws_nothing_fo
     assert [cell.name for cell in cells] == ["probe-fold01", "probe-fold03"]
     assert [cell.recipe.data.inner for cell in cells] == [KFold(5, fold=1), KFold(5, fold=3)]
     assert {cell.recipe.examples for cell in cells} == {0}
+
+
+def test_the_time_of_a_trial_is_forecast_anew_where_its_epochs_were_settled_otherwise():
+    trial = dataclasses.replace(make_trial("whole"), recipe=load_recipe("lp_ft"))
+    [*_, last] = trial.recipe.phases
+    shorter = dataclasses.replace(trial.recipe, phases=(*trial.recipe.phases[:-1], dataclasses.replace(last, epochs=8)))
+    long, short = (each.list_cells()[0].configuration for each in (trial, dataclasses.replace(trial, recipe=shorter)))
+    assert long != short
+    assert dataclasses.replace(trial, folds=(2,)).list_cells()[0].configuration == long
+
+
+def test_runs_that_share_the_cores_count_as_long_as_each_would_take_alone(monkeypatch, tmp_path):
+    each = Attempt(THAWING, "thaw1", NETWORK, trial=make_trial("thaw1", folds=(1, 2)))
+    diary = SimpleNamespace(seconds=0.0, stamp=lambda name: 1.0)
+
+    def train(team, cells, folder, deadline, together):
+        diary.seconds += 10.0
+        for cell in cells:
+            (folder / cell.name).mkdir()
+            TIMING_JSON.write(RunDir(folder / cell.name), {"total_seconds": 8.0})
+        return ""
+
+    forecasts = Forecasts()
+    team = SimpleNamespace(expect=lambda cells, together: (1.0, ""), forecasts=forecasts)
+    request = SimpleNamespace(budget=None, goal=SimpleNamespace(metric="auc"))
+    made = work.Work(request, diary, team, None, Log(tmp_path), None, KFold(5), (1, 2), (), None, True)
+    monkeypatch.setattr(work, "train_cells", train)
+    monkeypatch.setattr(work, "judge", lambda *_: Score("auc", 0.8, 0.7, 0.9, "", 100, 2))
+    monkeypatch.setattr(work, "count_seconds", lambda *_: 16.0)
+    done = work.attempt(made, each, None)
+    assert forecasts.expect(each.trial.list_cells()[0]) == pytest.approx(5.0)
+    assert made.reserve(done) == pytest.approx(12.0 + 1.3 * 5.0)
 
 
 def test_the_auc_of_an_ensemble_is_that_of_its_networks_together(tmp_path):

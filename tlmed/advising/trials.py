@@ -43,8 +43,10 @@ class Trial:
 
     def list_cells(self) -> list[Cell]:
         """Return what is trained: a run for each fold, in which the test images take no part."""
+        # What the same trial takes depends on its epochs, which are settled late.
+        varied = {"epochs": str(sum(phase.epochs for phase in self.recipe.phases))}
         return [
-            Cell(name_fold(self.name, fold), self._divide(fold), self.name, {}, self.recipe.seed, fold)
+            Cell(name_fold(self.name, fold), self._divide(fold), self.name, varied, self.recipe.seed, fold)
             for fold in self.folds
         ]
 
@@ -274,8 +276,3 @@ def to_gain(over: str, difference: dict) -> Gain:
 def count_seconds(trial: Trial, folder: Path) -> float:
     """Return how long the runs of a trial took, together."""
     return sum(TIMING_JSON.read(run)["total_seconds"] for run in trial.list_runs(folder))
-
-
-def time_of_run(trial: Trial, folder: Path) -> float:
-    """Return how long one run of a trial takes: the median."""
-    return statistics.median(TIMING_JSON.read(run)["total_seconds"] for run in trial.list_runs(folder))

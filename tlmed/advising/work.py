@@ -19,7 +19,6 @@ from tlmed.advising.trials import (
     is_complete,
     judge,
     measure_gain,
-    time_of_run,
 )
 from tlmed.metrics.names import name_inline
 from tlmed.recipe import Recipe
@@ -87,7 +86,7 @@ class Work:
         """Return the seconds that are kept for training the best attempt on all development images, and for the end."""
         if best is None or best.trial is None:
             return _CLOSING
-        return _CLOSING + _WHOLE * time_of_run(best.trial, self.log.folder) * best.members
+        return _CLOSING + _WHOLE * self.team.forecasts.expect(best.trial.list_cells()[0]) * best.members
 
     @property
     def together(self) -> int:
@@ -120,10 +119,10 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     if expected + max(own, work.reserve(best), held) > free:
         return work.log.add(each.decide(UNTRIED, _say_late(expected + own, free, held)))
     deadline = time.monotonic() + work.left - max(work.reserve(best), held)
-    begun = work.diary.seconds
+    begun, left = work.diary.seconds, [cell for cell in cells if not is_complete(work.log.folder / cell.name)]
     problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
     if not problem:
-        return _judge(work, each, cells)
+        return _judge(work, each, cells, _find_pace(work, left, work.diary.seconds - begun))
     spent, ended = round(work.diary.seconds - begun, 3), work.diary.stamp(each.name)
     each = dataclasses.replace(each, seconds=spent, ended=ended)  # time that it took is not hidden
     if problem == LATE:
@@ -172,10 +171,22 @@ def time_trial(work: Work, each: Attempt) -> tuple[float, float]:
     return expected + _time_answer(each_run), _time_answer(each_run, DOUBT)
 
 
-def _judge(work, each, cells) -> Attempt:
-    """Return an attempt whose runs are complete with its score."""
+def _find_pace(work, cells, spent) -> float:
+    """Return the share of the seconds of some runs that the clock counted: 1 for one at a time, less for several."""
+    return min(1.0, spent / sum(_read_seconds(work, cell) for cell in cells))
+
+
+def _read_seconds(work, cell) -> float:
+    return TIMING_JSON.read(RunDir(work.log.folder / cell.name))["total_seconds"]
+
+
+def _judge(work, each, cells, pace: float = 1.0) -> Attempt:
+    """Return an attempt whose runs are complete with its score.
+
+    Runs that share the cores take longer, each, than one that has all, as the answer will: `pace` tells.
+    """
     for cell in cells:
-        work.team.forecasts.note(cell, TIMING_JSON.read(RunDir(work.log.folder / cell.name))["total_seconds"])
+        work.team.forecasts.note(cell, pace * _read_seconds(work, cell))
     seconds = round(count_seconds(each.trial, work.log.folder), 3)
     score = judge(each.trial, work.log.folder, work.metric, work.sides)
     return work.log.add(
