@@ -38,7 +38,7 @@ def say_epochs(images: int, batch_size: int, settled: int | None = None) -> str:
     passes, step = "What trains blocks of the network passes", _count_steps(images, batch_size)
     aim = f"The aim is about {LONG} steps, in {FEWEST} passes at least and {MOST} at most"
     if most == fewest:
-        return f"{passes} {most} times over the images, in some {most * step:,} steps. {aim}."
+        return f"{passes} {most} times over the images, in about {round(most * step, -1):,} steps. {aim}."
     less = f"{aim}; half as many where time is short."
     if settled is None:
         return (
@@ -48,7 +48,8 @@ def say_epochs(images: int, batch_size: int, settled: int | None = None) -> str:
     time = (
         "has time to try and train all layers so" if settled == most else f"has no time to try and train {most} times"
     )
-    return f"{passes} {settled} times over the images, in some {settled * step:,} steps: the budget {time}. {less}"
+    steps = round(settled * step, -1)  # a trial has fewer images than the answer
+    return f"{passes} {settled} times over the images, in about {steps:,} steps: the budget {time}. {less}"
 
 
 def _count_steps(images, batch_size) -> int:
