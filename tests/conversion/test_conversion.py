@@ -1,6 +1,7 @@
 """A run as a model for other runtimes: what is written, that it answers as the run does, and what is refused."""
 
 import dataclasses
+import errno
 import hashlib
 import importlib.util
 import itertools
@@ -322,6 +323,7 @@ def test_what_cannot_be_exported_is_said_before_any_work(run, tmp_path, monkeypa
         ["onnx"],
         ["keras", "--out", "a.keras", "--data", "b"],
         ["onnx", "--out", "a", "--max-loss", "0.1"],
+        ["litert", "--out", "a", "--quantize", "int8", "--max-loss", "nan"],
     ):
         assert here("export", run, "--format", *options)[0] == 2
 
@@ -499,6 +501,16 @@ def test_a_loss_is_judged_by_itself_and_shown_with_its_interval(run, tmp_path):
         check_loss(loss, 0.003, "int8")
     with pytest.raises(InputError, match=r"`--quantize int8` goes with --format litert\. Received: --format onnx"):
         export_run(run, Request(FORMATS["onnx"], "int8"), tmp_path / "out")
+
+
+def test_a_full_disk_ends_an_export_in_one_line_and_nothing_stays(run, tmp_path):
+    def fill(graph, path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    form = dataclasses.replace(FORMATS["keras"], write=fill)
+    with pytest.raises(RunFailed, match=rf"on a disk that can be written to and has room; .* {tmp_path}/out: "):
+        export_run(run, Request(form), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_shorter_numbers_that_spoil_the_answers_are_refused_and_nothing_stays(run, tmp_path):

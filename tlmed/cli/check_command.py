@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
-from tlmed.cli.options import Asked, debug, force, image_options, open_voice, tell_apart, trust
+from tlmed.cli.options import Asked, Bounded, debug, force, image_options, open_voice, tell_apart, trust
 from tlmed.errors import CheckFailed
 from tlmed.rundir import RunDir, find_run
 from tlmed.screen import Screen
 from tlmed.words import join_names
 
 WHAT = "DATA|RECIPE|RUN"
-SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+SHARE = Bounded(0, 1, min_open=True, max_open=True)
 WRITE = "Write a table of the images here in which copies share a group and images under two labels are left out."
 WIDTH = "Of the 95 % interval of a test AUC, for which the number of test images is wanted."
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from tlmed.answer_units import POOLED_BY, POOLS
-from tlmed.cli.options import GROUP, NO_GROUPS, check_groups, check_place, debug, force, open_voice, trust
+from tlmed.cli.options import GROUP, NO_GROUPS, Bounded, check_groups, check_place, debug, force, open_voice, trust
 from tlmed.columns import Grouping
 from tlmed.errors import InputError
 from tlmed.recipe import parse, read_stated
 from tlmed.screen import Screen
 
-SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+SHARE = Bounded(0, 1, min_open=True, max_open=True)
 STATE = "A number that metrics need, such as beta=1 or specificity=0.95; the further metrics are then listed."
 COST = "What an error costs, others 1; may be repeated. A RUN predicts the class of least expected cost."
 COST_RATIO = "Of two classes, the cost of a missed positive, if a false alarm costs 1."

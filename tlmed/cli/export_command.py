@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tlmed.cli.options import debug, force, open_voice
+from tlmed.cli.options import Bounded, debug, force, open_voice
 from tlmed.rundir import find_run
 from tlmed.screen import Screen
 
@@ -21,7 +21,7 @@ QUANTIZED = ("int8", "float16")
 @click.option("--out", type=click.Path(path_type=Path), help="Write it here; by default a text is printed.")
 @click.option("--hashes", is_flag=True, help="requirements: ask pip's index for the SHA-256 of every file.")
 @click.option("--quantize", type=click.Choice(QUANTIZED), help="litert, openvino: numbers of fewer bits.")
-@click.option("--max-loss", type=click.FloatRange(0, 1), help="What --quantize may cost of the AUC; by default 0.005.")
+@click.option("--max-loss", type=Bounded(0, 1), help="What --quantize may cost of the AUC; by default 0.005.")
 @click.option("--data", metavar="SOURCE", help="A model's test images, if they are not where they were in training.")
 @force
 @debug

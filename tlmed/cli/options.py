@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,17 @@ DATA = "A folder, a table (.csv, .tsv), a MedMNIST .npz, medmnist:NAME or tfds:N
 SET = "Replace a field of the recipe, such as phases.0.epochs=3; may be given several times."
 PLAIN = "feature_extractor"  # the recipe that images are looked at with, if none is named
 STRATEGY = "Which devices train together; auto: all GPUs of this machine, or all workers. By default the recipe's."
+
+
+class Bounded(click.FloatRange):
+    """A number in a range; NaN, which is in each range by Python's comparisons, is in none."""
+
+    def convert(self, value, param, ctx):
+        """Return the number, or end the command."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number from {self.min:g} to {self.max:g}.", param, ctx)
+        return number
 
 
 def debug(command: Callable) -> Callable:

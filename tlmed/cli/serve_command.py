@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from tlmed.cli.options import debug
+from tlmed.cli.options import Bounded, debug
 from tlmed.errors import InputError
 from tlmed.rundir import find_run
 from tlmed.screen import Screen
@@ -24,8 +24,8 @@ _NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 @click.option("--token", envvar="TLMED_SERVE_TOKEN", help="What clients must know; or the variable TLMED_SERVE_TOKEN.")
 @click.option("--name", "names", multiple=True, metavar="HOST", help="A further name by which browsers reach it.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What runs the network.")
-@click.option("--most-megabytes", type=click.FloatRange(0.01, 1024), default=64, show_default=True, help="Of a file.")
-@click.option("--most-megapixels", type=click.FloatRange(0.01, 100), default=50, show_default=True, help="Of an image.")
+@click.option("--most-megabytes", type=Bounded(0.01, 1024), default=64, show_default=True, help="Of a file.")
+@click.option("--most-megapixels", type=Bounded(0.01, 100), default=50, show_default=True, help="Of an image.")
 @debug
 def serve(run, port, host, token, names, engine, most_megabytes, most_megapixels):
     """Answer for images that are dropped on a page, or sent to `POST /predict`, as `tlmed predict` does.

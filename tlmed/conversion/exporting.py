@@ -19,6 +19,7 @@ from tlmed.conversion.runtimes import Format
 from tlmed.conversion.tested_images import Tested, read_tested
 from tlmed.ensembles import join_networks
 from tlmed.errors import InputError, RunFailed, TlmedError
+from tlmed.failures import writing
 from tlmed.inference.panel import Panel, open_panel
 from tlmed.inference.scorer import load_model
 from tlmed.quiet import quiet_stderr
@@ -97,7 +98,7 @@ def export_run(run: str | Path, request: Request, folder: Path, force: bool = Fa
         tested = read_tested(panel, facts, request.source)
     for sentence in tested.notes:
         voice.warn(sentence)
-    with writing_folder(folder, force) as part:
+    with writing(folder), writing_folder(folder, force) as part:
         with voice.busy(f"Converting to {_NAMES[form.name]}"), converting(form):
             if graph.temperature is None:
                 form.write_hybrid(graph, part / form.file, found, panel.decision.temperature)

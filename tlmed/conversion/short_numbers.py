@@ -57,7 +57,7 @@ def write_int8(graph: Graph, path: Path, images: np.ndarray) -> dict:
         images: Training images of all classes, uint8 [n, height, width, 3].
 
     Returns:
-        What `model.json` says of it.
+        What `model.json` says of it: operations are layers, and what stands between them, such as sums.
     """
     converter = _convert(replace(graph, network=absorb_constants(graph.network, images)))
     converter.representative_dataset = lambda: ([image[None]] for image in images)
@@ -84,7 +84,7 @@ def write_int8(graph: Graph, path: Path, images: np.ndarray) -> dict:
     needed = find_needed(find_rough(rows, ends), measure)
     write(needed)
     at_ends = sum(row["tensor_name"] in ends for row in rows)
-    return {"calibrated_on": len(images), "layers": len(rows), "layers_in_float32": at_ends + len(needed)}
+    return {"calibrated_on": len(images), "operations": len(rows), "operations_in_float32": at_ends + len(needed)}
 
 
 def find_rough(rows: Sequence[dict[str, str]], ends: Collection[str]) -> list[str]:
