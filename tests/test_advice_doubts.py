@@ -171,7 +171,9 @@ def test_another_network_and_other_scores_of_a_trial_are_remarked(folder):
         "The score of VGG16 on development images is 0.881 in its runs in `tried`, and was 0.871 when all was decided."
     )
     scores.write_text("{}")
-    assert find_changes(folder, read_advice_json(folder))[1].startswith("The score of VGG16 cannot be read")
+    assert find_changes(folder, read_advice_json(folder))[1].startswith(
+        "The score of VGG16 may not be the one that was measured"
+    )
 
 
 def test_who_edits_the_recipe_reads_which_recipe_was_scored_and_no_warning(folder):

@@ -82,20 +82,23 @@ def say_edited(folder: Path, sealed: Mapping | None, is_complete: bool) -> str:
     return f"{said}; the scores are of {f'`{own}`' if (folder / own).is_file() else 'the one that was decided'}."
 
 
-def check_measured(run: RunDir, names: Collection[str] = _PROVEN) -> None:
+def check_measured(run: RunDir, names: Collection[str] = _PROVEN) -> list[str]:
     """Refuse a run or an ensemble with files that are not as they were written.
 
     Args:
         run: The run; of an ensemble, its members.
         names: The files; by default predictions and metrics.
 
+    Returns:
+        A sentence if that cannot be told, because the run has no lock; otherwise an empty list.
+
     Raises:
         InputError: If one was edited, or is of another run.
     """
     if run.is_ensemble:
         list_members(run, names)
-    else:
-        check_intact(run, names, "A run of an advice")
+        return []
+    return check_intact(run, names, "A run of an advice")
 
 
 def _list_state(folder) -> list[str]:
@@ -137,9 +140,14 @@ def _compare_trial(folder, name, score) -> Iterator[str]:
         yield f"{missing:,} of {count(len(runs), 'run')} of {name} in `{TRIED}` {are} gone or not complete."
         return
     try:
+        for run in runs:
+            check_measured(run)
         values = [METRICS_JSON.read(run)["metrics"][score["metric"]]["value"] for run in runs]
         found = statistics.fmean(values)
-    except (InputError, KeyError, TypeError):  # the last two: a metric that is missing, or not defined
+    except InputError as error:
+        yield f"The score of {name} may not be the one that was measured. {' '.join(error.faults)}"
+        return
+    except (KeyError, TypeError):  # a metric that is missing, or not defined
         yield f"The score of {name} cannot be read from its runs in `{TRIED}`."
         return
     if abs(found - score["value"]) > _ROUNDING:
@@ -188,12 +196,12 @@ def _doubt_scores(folder, answer: Mapping | None) -> list[str]:
     if run is None or not run.complete:
         return []
     try:
-        check_measured(run)
+        unsure = check_measured(run)
         found = METRICS_JSON.read(run)
     except InputError as error:
         return [f"The test scores may not be those that were measured. {' '.join(error.faults)}"]
     entry = found["metrics"].get(answer["metric"]) or {}
     said = (answer.get("metrics"), answer["n"], *(answer.get(part) for part in _PARTS))
     if said == (found["metrics"], found["n"], *(entry.get(part) for part in _PARTS)):
-        return []
-    return [f"The test scores in `advice.json` are not those of `{answer['path']}/{METRICS_JSON.name}`."]
+        return unsure
+    return [*unsure, f"The test scores in `advice.json` are not those of `{answer['path']}/{METRICS_JSON.name}`."]

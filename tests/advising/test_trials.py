@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tlmed.advising import at_hand, climbing, reasons, work
+from tlmed.advising import at_hand, climbing, opening, reasons, work
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.attempts import THAWING, Attempt, Log
 from tlmed.advising.nearest_sets import ExpectedGain
@@ -18,7 +18,7 @@ from tlmed.backbones.applications import find, keras_file
 from tlmed.catalogue import read_catalogue
 from tlmed.metrics.areas import newcombe
 from tlmed.metrics.paired_tests import compare_areas, mcnemar
-from tlmed.recipe import load_recipe
+from tlmed.recipe import load_recipe, to_json
 from tlmed.run_files import METRICS_JSON, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.sections import KFold
@@ -75,6 +75,23 @@ def test_runs_that_share_the_cores_count_as_long_as_each_would_take_alone(monkey
     done = work.attempt(made, each, None)
     assert forecasts.expect(each.trial.list_cells()[0]) == pytest.approx(5.0)
     assert made.reserve(done) == pytest.approx(12.0 + 1.3 * 5.0)
+
+
+@pytest.mark.parametrize(("kept", "trained"), [("head", False), ("all", True), (None, True)])
+def test_an_answer_that_stayed_a_solved_head_was_judged_by_its_probe(monkeypatch, tmp_path, kept, trained):
+    result = {"n": 9, "metrics": {"auc": {"value": 0.8}}, "kept": kept and {"name": kept}}
+    monkeypatch.setattr(opening, "check_measured", lambda run: [])
+    monkeypatch.setattr(opening, "METRICS_JSON", SimpleNamespace(read=lambda run: result))
+    monkeypatch.setattr(opening, "_describe_copies", lambda *_: {})
+    decision = {
+        "recipe": to_json(load_recipe("lp_ft")),
+        "path": "run",
+        "judged": "probe-MobileNetV2",
+        "attempt": "whole-MobileNetV2",
+        "steps": [{"step": "probes", "tried": [{"name": "probe-MobileNetV2"}]}],
+    }
+    found = opening.describe_answer(tmp_path / "run", tmp_path, SimpleNamespace(metric="auc"), decision)
+    assert (found["trained"], "untried" in found) == (trained, trained)
 
 
 def test_the_auc_of_an_ensemble_is_that_of_its_networks_together(tmp_path):

@@ -246,7 +246,10 @@ def _say_images(curve, answer, parts) -> list[dict]:
         further = f" The answer was trained further than such a head{already}: it may gain more or less."
         text = f"{_say_help(now, later, above is not None)}: the learning curve expects an AUC of {expected}."
         said.append({"what": "images", "says": f"{text}{further if answer.get('trained') else ''}"})
-    if answer["low"] is not None and answer["high"] - answer["low"] > _WIDE:
+    if answer["low"] is None:
+        text = f"More test images are needed: with {count_test(answer)} no interval says how sure this is."
+        said.append({"what": "images", "says": text})
+    elif answer["high"] - answer["low"] > _WIDE:
         said.append({"what": "images", "says": _say_width(answer, parts)})
     return said
 

@@ -122,7 +122,7 @@ def _remove(folder: Path) -> None:
 
 def _check_same(folder, there, here) -> None:
     if differ := [name for name in here if there.get(name) != here[name]]:
-        words = join_names([_WORDS.get(name, name.replace("_", " ")) for name in differ])
+        words = join_names(list(dict.fromkeys(_WORDS.get(name, name.replace("_", " ")) for name in differ)))
         raise InputError(
             "`--out` holds an advice for another request; choose another directory. "
             f"Received: {folder}, with other {words}."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tlmed
 from tlmed.advice_doubts import check_measured
-from tlmed.advising.attempts import Attempt
+from tlmed.advising.attempts import PROBES, Attempt
 from tlmed.advising.diary import Diary
 from tlmed.advising.joint_answers import draw_seed, write_joint
 from tlmed.advising.team import train_cells
@@ -160,12 +160,17 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
     members = [folder / RUN, *sorted((folder / MEMBERS).glob("*"))] if decision["path"] == ENSEMBLE else [path]
     kept = [(METRICS_JSON.read(RunDir(member)).get("kept") or {}).get("name") for member in members]
     early = [name for name in kept if name and name != recipe.phases[-1].name]
+    trained = len(early) < len(kept) or any(phase.thaw != 0 and phase.name in early for phase in recipe.phases)
+    trained &= any(phase.thaw != 0 for phase in recipe.phases)
+    probes = {each["name"] for step in decision["steps"] if step["step"] == PROBES for each in step["tried"]}
+    # An answer that stayed a solved head on frozen features is what its probe was, trained on all images.
+    judged = decision["judged"] == decision["attempt"] or (not trained and decision["judged"] in probes)
     return {
         "path": str(path.relative_to(folder)),
         "recipe": RECIPE_PY,
         "backbone": decision["recipe"]["backbone"],
         # Of what the scores on development images are, where the answer itself was not tried there.
-        **({"untried": decision["judged"]} if decision["judged"] != decision["attempt"] else {}),
+        **({} if judged else {"untried": decision["judged"]}),
         "metric": work.metric,
         **{part: entry.get(part) for part in ("value", "low", "high", "method")},
         "n": found["n"],
@@ -173,7 +178,7 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "metrics": found["metrics"],
         **({"members": decision["members"]} if decision["path"] == ENSEMBLE else {}),
         **({"kept_phases": early} if early else {}),
-        "trained": any(phase.thaw != 0 for phase in recipe.phases),
+        "trained": trained,
         **_describe_copies(RunDir(path), RunDir(folder / RUN), found),
     }
 

@@ -117,7 +117,7 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     own = _time_answer(expected / len(cells))
     free = work.left * share
     if expected + max(own, work.reserve(best), held) > free:
-        return work.log.add(each.decide(UNTRIED, _say_late(expected + own, free, held)))
+        return work.log.add(each.decide(UNTRIED, _say_late(expected + own, free, held, share)))
     deadline = time.monotonic() + work.left - max(work.reserve(best), held)
     begun, left = work.diary.seconds, [cell for cell in cells if not is_complete(work.log.folder / cell.name)]
     problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
@@ -146,9 +146,11 @@ def _time_answer(seconds: float, doubt: float = 1.0) -> float:
     return _CLOSING + _WHOLE * doubt * seconds
 
 
-def _say_late(needed, free, held) -> str:
+def _say_late(needed, free, held, share) -> str:
     needs, left = describe_seconds(needed), describe_seconds(max(0.0, free - held))
     kept = ", after what is kept for training all layers" if held else ""
+    if share < 1:
+        kept = f": {share:.0%} of what is left, as others need the rest"
     return (
         f"it would take about {needs} with its training on all images, and {left} of the budget are left for it{kept}"
     )
