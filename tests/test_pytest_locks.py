@@ -86,7 +86,7 @@ def test_the_plugin_is_declared():
 def test_importing_it_loads_nothing_of_tlmed():
     code = "import pytest, sys; before = set(sys.modules); import tlmed.pytest_locks; print(*set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == {"tlmed", "tlmed.pytest_locks"}
+    assert set(done.stdout.split()) == {"tlmed", "tlmed.late_names", "tlmed.pytest_locks"}
 
 
 def test_without_the_option_nothing_happens(pytester, locks):
