@@ -260,14 +260,14 @@ def _find_score_above(answer, now) -> float | None:
     return found if answer.get("trained") and found is not None and found > now["auc"] else None
 
 
-def _say_help(now, later, is_left_behind) -> str:
+def _say_help(now, later, is_above) -> str:
     """Say whether more images help: for sure only where the interval of what is expected allows nothing else.
 
-    What the curve expects of a head is not known of an answer that has left the curve behind.
+    The curve is that of a head: where the answer is above it already, it promises nothing of the answer.
     """
-    if later["high"] - now["auc"] < _WORTH and not is_left_behind:
+    if later["high"] - now["auc"] < _WORTH and not is_above:
         return "More images of the same kind would add little"
-    if later["low"] > now["auc"] and later["auc"] - now["auc"] >= _WORTH and not is_left_behind:
+    if later["low"] > now["auc"] and later["auc"] - now["auc"] >= _WORTH and not is_above:
         return "More images would help"
     return "More images may help, or add little"
 

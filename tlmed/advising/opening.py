@@ -158,19 +158,19 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
     entry = found["metrics"].get(work.metric) or {}
     recipe = from_json(decision["recipe"])
     members = [folder / RUN, *sorted((folder / MEMBERS).glob("*"))] if decision["path"] == ENSEMBLE else [path]
-    kept = [(METRICS_JSON.read(RunDir(member)).get("kept") or {}).get("name") for member in members]
-    early = [name for name in kept if name and name != recipe.phases[-1].name]
-    trained = len(early) < len(kept) or any(phase.thaw != 0 and phase.name in early for phase in recipe.phases)
-    trained &= any(phase.thaw != 0 for phase in recipe.phases)
+    last = recipe.phases[-1].name
+    kept = [(METRICS_JSON.read(RunDir(member)).get("kept") or {}).get("name") or last for member in members]
+    early = [name for name in kept if name != last]
+    trained = any(phase.thaw != 0 for phase in recipe.phases if phase.name in kept)
     probes = {each["name"] for step in decision["steps"] if step["step"] == PROBES for each in step["tried"]}
     # An answer that stayed a solved head on frozen features is what its probe was, trained on all images.
-    judged = decision["judged"] == decision["attempt"] or (not trained and decision["judged"] in probes)
+    is_judged = decision["judged"] == decision["attempt"] or (not trained and decision["judged"] in probes)
     return {
         "path": str(path.relative_to(folder)),
         "recipe": RECIPE_PY,
         "backbone": decision["recipe"]["backbone"],
         # Of what the scores on development images are, where the answer itself was not tried there.
-        **({} if judged else {"untried": decision["judged"]}),
+        **({} if is_judged else {"untried": decision["judged"]}),
         "metric": work.metric,
         **{part: entry.get(part) for part in ("value", "low", "high", "method")},
         "n": found["n"],
