@@ -309,8 +309,8 @@ def _explain(tables, case: Case, classes, owners):
             if entry["value"] is None:
                 entry["reason"] = _find_reason(case, classes, own, name, present)
                 continue
-            few, dominant = (note(case, classes, owners, scope, name) for note in (note_few, note_dominant))
-            notes = [entry.get("note", ""), few or dominant]
+            about = case, classes, owners, scope, name
+            notes = [entry.get("note", ""), note_few(*about) or note_dominant(*about)]
             if own is None and absent and name not in TOGETHER:
                 notes.insert(0, say_absent(absent))
             if said := " ".join(filter(None, notes)):
