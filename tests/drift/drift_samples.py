@@ -7,11 +7,14 @@ from tlmed.evaluation.label_predictions_csv import write_label_predictions
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import write_predictions
 from tlmed.novelty import Novelty, calibrate, fit_measure, write_novelty
+from tlmed.run_files import SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.tasks import MULTI_LABEL
 from tlmed.whole_files import write_csv, write_json
 
 CLASSES = ("ill", "odd", "well")
+# What a run learned from: 60 images in a folder, and one beside it.
+LEARNED_IMAGES = {f"ill/{row}.png": "train" if row < 40 else "val" for row in range(60)} | {"flat.png": "train"}
 
 
 def draw_scores(random, labels, k=3, sure=2.0):
@@ -36,6 +39,7 @@ def write_run(folder, n=200, seed=0, classes=CLASSES, groups=None, tested=True):
     result |= {"positive": classes[1] if k == 2 else None, "metrics": {"auc": entry, "accuracy": entry}}
     write_json(folder / "metrics.json", {**result, "threshold": decision.threshold, **decision.record()})
     write_json(folder / "recipe.json", {})
+    write_splits(RunDir(folder), LEARNED_IMAGES | dict.fromkeys(paths, "test"))
     if tested:
         measure = fit_measure("nearest", random.rand(5, 3))
         known = Novelty(measure, calibrate(np.arange(99.0)), 3, {"measure": "nearest"}, random.rand(n), np.arange(n))
@@ -77,4 +81,11 @@ def write_label_run(folder, n=120, seed=0, labels=("edema", "mass")):
     result |= {"per_class": dict.fromkeys(labels, rule), "metrics": {"auc": entry}}
     write_json(folder / "metrics.json", result)
     write_json(folder / "recipe.json", {})
+    write_splits(RunDir(folder), LEARNED_IMAGES | dict.fromkeys(paths, "test"))
     return RunDir(folder), found
+
+
+def write_splits(run, splits):
+    """Write the split of each image, by its path."""
+    rows = [(path, "", "", split, f"{number:064}") for number, (path, split) in enumerate(splits.items())]
+    write_csv(run / "splits.csv", SPLITS_CSV.columns, rows)

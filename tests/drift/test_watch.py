@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from tests.cli.test_cli import here
-from tests.drift.drift_samples import CLASSES, write_answers, write_label_run, write_run
+from tests.drift.drift_samples import CLASSES, write_answers, write_label_run, write_run, write_splits
 from tlmed.drift.drift_check import check_drift
-from tlmed.drift.own_images import count_own
+from tlmed.drift.own_images import count_learned, count_own
 from tlmed.drift_report import describe_watch
 from tlmed.drift_report.watch_page import make_watch_page
 from tlmed.errors import InputError
 from tlmed.evaluation.label_predictions_csv import write_label_predictions
 from tlmed.metrics import holm
+from tlmed.run_files import SPLITS_CSV
 from tlmed.screen import to_lines
 from tlmed.whole_files import read_csv, write_csv
 
@@ -111,6 +112,37 @@ def test_own_test_images_are_known_in_another_folder_and_under_other_names(run, 
     # Other images of the same names are others; and a few that have the scores of a test image may be others, too.
     assert find_note(new[:200], names) == []
     assert find_note([*new, *own[:50]], [f"y{row}.png" for row in range(350)]) == []
+
+
+def test_images_that_the_run_learned_from_are_told(run, tmp_path):
+    def find_note(names):
+        file, _ = write_answers(tmp_path / "known.csv", path=names)
+        return [note for note in check_drift(run, file).content["notes"] if "learned" in note]
+
+    rows = [f"ill/{row}.png" for row in range(60)]
+    said = "40 training images and 20 validation images are among the 100 rows, by their paths: the run learned from "
+    said += "these, and its scores on them say nothing of new images."
+    new = [f"new{row}.png" for row in range(40)]
+    for names in (rows, [f"/data/{name}" for name in rows], [f"C:\\{name}".replace("/", "\\") for name in rows]):
+        assert find_note(names + new) == [said]
+    one = find_note(["flat.png", *(f"day/{row}.png" for row in range(99))])
+    assert one[0].startswith("1 training image is among the 100 rows, by its path: the run learned from it, and its")
+    # A file name alone, of the same folder or another, is no path of the run's; nor is that of a test image.
+    assert find_note([*(f"{row}.png" for row in range(60)), "day/flat.png", *(f"x{row}" for row in range(39))]) == []
+
+
+def test_a_run_without_its_list_of_images_is_watched_and_says_so(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run / "splits.csv").unlink()
+    notes = check_drift(run, write_answers(tmp_path / "new.csv")[0]).content["notes"]
+    assert any(note.startswith("Whether rows are training or validation images of the run is not") for note in notes)
+
+
+def test_an_ensemble_learned_from_what_its_members_learned_from(tmp_path):
+    runs = [write_run(tmp_path / name, n=3) for name in "ab"]
+    for run, split in zip(runs, ("val", "train"), strict=True):
+        write_splits(run, {"ill/1.png": split, "ill/2.png": "test"})
+    assert count_learned(["ill/1.png", "ill/2.png", "3.png"], map(SPLITS_CSV.read, runs)) == {"train": 1, "val": 0}
 
 
 def test_scores_that_many_test_images_have_tell_none(run):

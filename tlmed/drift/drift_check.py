@@ -9,7 +9,7 @@ import numpy as np
 from tlmed.answer_units import unit_of
 from tlmed.drift.drift_tests import Reference, list_drift_tests, share_kinds
 from tlmed.drift.incoming_rows import Batch, Reading, read_incoming
-from tlmed.drift.own_images import count_own
+from tlmed.drift.own_images import count_learned, count_own
 from tlmed.drift.stability_index import LARGE, SMALL
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import read_decision
@@ -18,13 +18,14 @@ from tlmed.evaluation.pooled_csv import list_tables, read_units
 from tlmed.evaluation.predictions import Predictions
 from tlmed.intact import check_intact
 from tlmed.label_texts import UNKNOWN
+from tlmed.members import list_members
 from tlmed.metrics import holm, positive_index
 from tlmed.novelty import NOVELTY, find_novelty
 from tlmed.novelty.known_images import ALARM, count_alarms
-from tlmed.run_files import METRICS_JSON
+from tlmed.run_files import METRICS_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import count
+from tlmed.words import count, join_names
 
 LEVEL = 0.05
 LEAST = 20  # images, or patients: with fewer nothing is tested
@@ -85,6 +86,7 @@ def check_drift(run: RunDir, file: Path, date: str | None = None, group: str | N
     notes += [
         *_note_disagreement(batch, decided),
         *_note_own(reference, incoming),
+        *_note_learned(run, incoming.paths),
         *_note_lacks(reference, batch, group),
     ]
     periods = [_compare(reference, batch.take(rows), name, seed) for name, rows in list_periods(batch)]
@@ -118,7 +120,8 @@ def _check_run(run) -> list[str]:
     if run.is_ensemble:
         return []
     tables = list_tables(METRICS_JSON.read(run))
-    return check_intact(run, ["metrics.json", *tables, *([NOVELTY] if (run / NOVELTY).exists() else [])])
+    there = [name for name in (NOVELTY, SPLITS_CSV.name) if (run / name).exists()]
+    return check_intact(run, ["metrics.json", *tables, *there])
 
 
 def read_reference(run: RunDir, metrics: Mapping) -> Reference:
@@ -168,6 +171,23 @@ def _note_own(reference, incoming) -> list[str]:
         f"{amount:,} of {count(len(rows), 'row')} {what}, in which there is no drift to find."
         for what, amount in said.items()
         if amount
+    ]
+
+
+def _note_learned(run, paths) -> list[str]:
+    try:
+        recorded = [SPLITS_CSV.read(member.run) for member in list_members(run, (SPLITS_CSV.name,))]
+    except InputError as error:  # a member is gone, or a run was given away without its list of images
+        return [f"Whether rows are training or validation images of the run is not known. {error.faults[0]}"]
+    found = count_learned(paths, recorded)
+    if not (amount := sum(found.values())):
+        return []
+    kinds = {"training image": found["train"], "validation image": found["val"]}
+    said = join_names([count(number, kind) for kind, number in kinds.items() if number])
+    verb, where, them = ("is", "path", "it") if amount == 1 else ("are", "paths", "these")
+    return [
+        f"{said} {verb} among the {count(len(paths), 'row')}, by {'its' if amount == 1 else 'their'} {where}: the run "
+        f"learned from {them}, and its scores on {'it' if amount == 1 else 'them'} say nothing of new images."
     ]
 
 

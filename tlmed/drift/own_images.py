@@ -1,9 +1,11 @@
-"""Which rows of a file are a run's own test images: at their paths, in another folder, or under other names."""
+"""Which rows of a file are a run's own images: of its test, by paths and scores; or what it learned from, by paths."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ntpath import basename  # knows the slashes of all systems
 
 import numpy as np
+
+from tlmed.split_names import LEARNED
 
 _SAME = 1e-5  # by which scores of one image may differ, where they were written down or another engine gave them
 _SAME_SHARE = 1e-3  # of a score: near 0 those of other images differ by less than the above
@@ -46,6 +48,38 @@ def count_own(
         else:
             unnamed += int(is_like)
     return named, unnamed if named + unnamed >= _MOST * len(rows) else 0
+
+
+def count_learned(paths: Sequence[str], recorded: Iterable[Iterable[Mapping[str, str]]]) -> dict[str, int]:
+    """Return how many rows are training images, and how many are validation images, by their paths alone.
+
+    A run keeps no scores of training images. A row is known by the whole path that the run recorded, also below other
+    folders; there, a file name without any folder tells nothing.
+
+    Args:
+        paths: Of the rows.
+        recorded: The rows of `splits.csv` of each network that answers: an image that one of them was trained on
+            counts as a training image.
+
+    >>> rows = [{"path": "ill/1.png", "split": "train"}, {"path": "2.png", "split": "val"}]
+    >>> count_learned(["/data/ill/1.png", "2.png", "/data/2.png"], [rows])
+    {'train': 1, 'val': 1}
+    """
+    known = {name: set() for name in LEARNED}
+    for row in (row for rows in recorded for row in rows):
+        if row["split"] in known:
+            known[row["split"]].add(row["path"])
+    found = dict.fromkeys(LEARNED, 0)
+    for names in map(_list_endings, paths):
+        if split := next((split for split in LEARNED if not known[split].isdisjoint(names)), ""):
+            found[split] += 1
+    return found
+
+
+def _list_endings(path) -> list[str]:
+    """Return a path, and each end of it that has a folder."""
+    parts = path.replace("\\", "/").split("/")
+    return [path, *("/".join(parts[start:]) for start in range(len(parts) - 1))]
 
 
 def _scale(scores: np.ndarray) -> np.ndarray:
