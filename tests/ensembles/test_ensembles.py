@@ -415,10 +415,10 @@ def test_a_member_or_a_file_that_was_changed_is_named(tmp_path):
 
 
 BAD = [
-    (dict(classes=("ill", "sane")), "another classes: ill, sane, not ill, well"),
-    (dict(digests=[f"{i + 1:064}" for i in range(60)]), "other images: 60 changed"),
-    (dict(groups=["p"] * 60), "other images: 60 changed: "),
-    ({"data.planes": "3"}, "another samples of a file"),
+    (dict(classes=("ill", "sane")), "b differs from {a} in its classes (ill, sane; not ill, well), positive class ("),
+    (dict(digests=[f"{i + 1:064}" for i in range(60)]), "in its images (60 changed: "),
+    (dict(groups=["p"] * 60), "in its images (60 changed: "),
+    ({"data.planes": "3"}, "in its samples of a file ("),
 ]
 
 
@@ -428,7 +428,8 @@ def test_runs_that_ask_something_else_cannot_answer_together(tmp_path, fields, s
     write_member(tmp_path / "b", divide(), 1, **fields)
     with pytest.raises(InputError) as error:
         make(tmp_path / "a", tmp_path / "b")
-    assert said in str(error.value)
+    assert said.format(a=tmp_path / "a") in str(error.value)
+    assert len(error.value.faults) == 1
 
 
 def test_what_may_differ_is_told_and_the_first_run_decides(tmp_path):

@@ -18,6 +18,8 @@ from tlmed.run_files import METRICS_JSON, SPLITS_CSV
 from tlmed.tasks import MULTI_LABEL
 from tlmed.words import thousandths
 
+_NAMED = 3  # images that an error names of each kind; it counts the others
+
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
 class MemberScores:
@@ -186,7 +188,7 @@ def read_member_scores(members: Sequence[Trained]) -> MemberScores:
 
 
 def find_differences(first: Trained, other: Trained) -> list[str]:
-    """Return why two runs cannot answer together: their questions or their images differ. One line each.
+    """Return in what two runs differ that cannot answer together: in their questions or their images.
 
     What may differ is how a member finds its answer: its network, a classifier, the size and the window of its images.
     """
@@ -198,15 +200,13 @@ def find_differences(first: Trained, other: Trained) -> list[str]:
         "unit": tuple(f"{way.how} by {way.by}" if way.how else "image" for way in map(read_pooling, (ours, theirs))),
         "samples of a file": (first.recipe.data.slicing, other.recipe.data.slicing),
     }
-    faults = [
-        f"another {name}: {_say(there)}, not {_say(here)}" for name, (here, there) in asked.items() if here != there
-    ]
+    faults = [f"{name} ({_say(there)}; not {_say(here)})" for name, (here, there) in asked.items() if here != there]
     changes = compare_rows(SPLITS_CSV.read(first.run), SPLITS_CSV.read(other.run), SAME)
-    return faults + [f"other images: {said}" for said in changes.name()]
+    return faults + ([f"images ({'; '.join(named)})"] if (named := changes.name(_NAMED)) else [])
 
 
 def _say(value) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    return ", ".join(value) if isinstance(value, list) else "none" if value is None else str(value)
 
 
 def note_differences(first: Trained, other: Trained) -> list[str]:

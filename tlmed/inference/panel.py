@@ -161,16 +161,19 @@ def check_members(found: Sequence[Member], members: Sequence[Trained]) -> None:
         members: The same, as they were read.
 
     Raises:
-        InputError: With every run that differs from the first, and in what.
+        InputError: With the runs that differ from the first, and in what.
     """
-    faults = [
-        "Runs that answer together must have the same classes, task, positive class, unit and images. "
-        f"Received: {member.run.path} with {said}, in {found[0].run.path}."
+    unlike = [
+        f"{member.run.path} differs from {found[0].run.path} in its {join_names(differ)}"
         for member, trained in zip(found[1:], members[1:], strict=True)
-        for said in find_differences(members[0], trained)
+        if (differ := find_differences(members[0], trained))
     ]
-    if faults:
-        raise InputError(faults)
+    if unlike:
+        more = [f"and {len(unlike) - _NAMED:,} more"] if len(unlike) > _NAMED else []
+        raise InputError(
+            "Runs that answer together must have the same classes, task, positive class, unit and images. "
+            f"Received: {'; '.join([*unlike[:_NAMED], *more])}."
+        )
 
 
 def describe_check(panel: Panel) -> list[str]:
