@@ -141,6 +141,7 @@ def test_what_lies_in_a_complete_advice_as_it_was_written_is_not_remarked(folder
         ("tried/VGG16-fold02", "1 of 2 runs of VGG16 in `tried` is gone or not complete."),
         ("tried", "`tried` is gone, with the runs of 6 scores on development images."),
         ("state.json", "`state.json` is gone: `advice.json` alone says when it was decided"),
+        ("check.html", "`check.html` is gone, the page of the check of the data."),
     ],
 )
 def test_a_part_of_a_complete_advice_that_is_gone_is_said(folder, name, said):
@@ -174,6 +175,37 @@ def test_another_network_and_other_scores_of_a_trial_are_remarked(folder):
     assert find_changes(folder, read_advice_json(folder))[1].startswith(
         "The score of VGG16 may not be the one that was measured"
     )
+
+
+def test_a_page_that_is_gone_is_remarked_where_it_is_looked_for(folder):
+    (folder / "advice.html").unlink()
+    assert status_of(folder) == ("Warning: `advice.html` is gone: the same command writes it anew.", "")
+    assert read_advice(folder).changes == ()  # of the page that is being written
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"gain": {', '"gain":  {'), ('"dropped"', '"kept"'), ('"yes"', '"unsure"'), ('"seconds": 71', '"seconds": 17')],
+)
+def test_an_advice_that_was_edited_anywhere_is_remarked(folder, old, new):
+    content, file = read_advice_json(folder), folder / "advice.json"
+    write_advice(folder, content, lambda digest: note(folder, written=digest))
+    assert status_of(folder) == ("", "")
+    file.write_text(file.read_text().replace(old, new, 1))
+    said = "`advice.json` is not as it was written: it was edited. The same command writes it anew."
+    assert status_of(folder) == (f"Warning: {said}", "")
+    assert read_advice(folder).changes == (said,)
+
+
+def test_an_edited_run_that_no_score_names_is_remarked(folder):
+    draw = folder / "tried" / "VGG16-draw2-fold01"
+    shutil.copytree(folder / "run", draw)
+    (folder / "tried" / "VGG16-draw3-fold01").mkdir()  # of a command that was killed
+    assert status_of(folder) == ("", "")
+    (draw / "predictions.csv").write_text("path\n")
+    before, _ = status_of(folder)
+    assert before.startswith("Warning: `tried/VGG16-draw2-fold01` is not as it was written.")
+    assert (before.count("Warning"), "predictions.csv" in before) == (1, True)
 
 
 def test_who_edits_the_recipe_reads_which_recipe_was_scored_and_no_warning(folder):

@@ -11,6 +11,7 @@ from tlmed.members import list_members
 from tlmed.regular_files import sha256
 from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import (
+    ADVICE_HTML,
     ADVICE_JSON,
     COMPLETE,
     ENSEMBLE,
@@ -18,10 +19,12 @@ from tlmed.run_files.advice_files import (
     RUN,
     STATE_JSON,
     TRIED,
+    WRITTEN,
     AdviceContent,
     digest_decision,
     name_fold,
     read_decision,
+    read_state,
 )
 from tlmed.run_files.advice_seal import find_contradictions, read_seal
 from tlmed.rundir import RunDir
@@ -49,7 +52,7 @@ def find_doubts(folder: Path, content: AdviceContent) -> list[str]:
 
 
 def find_changes(folder: Path, content: AdviceContent) -> list[str]:
-    """Return in sentences what of a complete advice changed or is gone, and doubts no test score; nothing elsewhere.
+    """Return in sentences what of an advice changed or is gone, and doubts no test score.
 
     No network is loaded: weights are compared by the digests of a run's lock, and trials by their scores.
 
@@ -57,9 +60,23 @@ def find_changes(folder: Path, content: AdviceContent) -> list[str]:
         folder: The directory of the advice.
         content: Its `advice.json`.
     """
-    if content.get("state") != COMPLETE:
+    edited = _list_edited(folder)
+    if content.get("state") != COMPLETE:  # what is not finished goes on changing
+        return edited
+    return [
+        *edited,
+        *_list_state(folder),
+        *_list_check(folder, content.get("gate")),
+        *_list_network(folder, content["answer"]),
+        *_list_trials(folder, content["steps"]),
+    ]
+
+
+def say_no_page(folder: Path) -> list[str]:
+    """Return that a complete advice lacks its page, in a sentence; nothing where it is there."""
+    if (folder / ADVICE_HTML).is_file():
         return []
-    return [*_list_state(folder), *_list_network(folder, content["answer"]), *_list_trials(folder, content["steps"])]
+    return [f"`{ADVICE_HTML}` is gone: the same command writes it anew."]
 
 
 def say_edited(folder: Path, sealed: Mapping | None, is_complete: bool) -> str:
@@ -101,6 +118,19 @@ def check_measured(run: RunDir, names: Collection[str] = _PROVEN) -> list[str]:
     return check_intact(run, names, "A run of an advice")
 
 
+def _list_edited(folder) -> list[str]:
+    """Return that `advice.json` is not the one whose digest was noted; an earlier version noted none."""
+    file, noted = folder / ADVICE_JSON.name, read_state(folder).get("done", {}).get(WRITTEN)
+    if noted is None or not file.is_file() or sha256(file) == noted:
+        return []
+    return [f"`{ADVICE_JSON.name}` is not as it was written: it was edited. The same command writes it anew."]
+
+
+def _list_check(folder, gate: Mapping | None) -> list[str]:
+    page = (gate or {}).get("page")
+    return [f"`{page}` is gone, the page of the check of the data."] if page and not (folder / page).is_file() else []
+
+
 def _list_state(folder) -> list[str]:
     if (folder / STATE_JSON.name).is_file():
         return []
@@ -130,11 +160,30 @@ def _list_trials(folder, steps) -> list[str]:
     scored = [each for each in tried if each.get("score") and each["score"]["value"] is not None]
     if scored and not (folder / TRIED).is_dir():
         return [f"`{TRIED}` is gone, with the runs of {count(len(scored), 'score')} on development images."]
-    return [said for each in scored for said in _compare_trial(folder / TRIED, each["name"], each["score"])]
+    named = {name_fold(each["name"], fold) for each in scored for fold in _list_folds(each["score"])}
+    return [
+        *(said for each in scored for said in _compare_trial(folder / TRIED, each["name"], each["score"])),
+        *_list_unnamed(folder / TRIED, named),
+    ]
+
+
+def _list_folds(score) -> range:
+    return range(1, 1 + (score.get("folds") or 1))
+
+
+def _list_unnamed(folder, named) -> Iterator[str]:
+    """Yield which runs that have no score of their own, such as the members of an ensemble, were edited."""
+    for path in sorted(path for path in folder.glob("*") if path.name not in named):
+        run = RunDir(path)
+        try:
+            if run.complete:
+                check_measured(run)
+        except InputError as error:
+            yield f"`{TRIED}/{path.name}` is not as it was written. {' '.join(error.faults)}"
 
 
 def _compare_trial(folder, name, score) -> Iterator[str]:
-    runs = [RunDir(folder / name_fold(name, fold)) for fold in range(1, 1 + (score.get("folds") or 1))]
+    runs = [RunDir(folder / name_fold(name, fold)) for fold in _list_folds(score)]
     if missing := sum(not run.complete for run in runs):
         are = "is" if missing == 1 else "are"
         yield f"{missing:,} of {count(len(runs), 'run')} of {name} in `{TRIED}` {are} gone or not complete."

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tlmed.advice_doubts import find_changes, find_doubts, say_edited
+from tlmed.advice_doubts import find_changes, find_doubts, say_edited, say_no_page
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
@@ -127,6 +127,7 @@ def describe_advice(folder: Path) -> list[str]:
     edited = list(filter(None, [say_edited(folder, content["sealed"], is_complete)]))
     if is_complete:
         said = f"complete after {describe_seconds(content['seconds'])} of work"
+        doubts += [f"Warning: {missing}" for missing in say_no_page(folder)]
         return [*doubts, f"{folder}: an advice: {said}; {_say_answer(folder, content['answer'])}.", *edited]
     now = f"{describe_seconds(read_state(folder).get('seconds', 0.0))} of work"
     runs = [*find_runs(folder / TRIED), *find_runs(folder)]

@@ -335,6 +335,8 @@ def write_sample(folder, content):
     if content["state"] == "complete":
         _write_trials(folder / "tried", content)
     write_advice(folder, content)
+    for page in ("advice.html", "check.html"):
+        (folder / page).touch()
     return folder
 
 

@@ -78,7 +78,7 @@ def test_an_error_does_not_take_back_the_steps_that_were_written_down(monkeypatc
         raise InputError("the decision was changed")
 
     monkeypatch.setattr(course, "_tell", tell)
-    opened = SimpleNamespace(seconds=5.0, done={})
+    opened = SimpleNamespace(seconds=5.0, done={}, note=lambda **parts: None)
     monkeypatch.setattr(course, "open_diary", lambda request: contextlib.nullcontext(opened))
     monkeypatch.setattr(course.Story, "to_json", lambda story: {**read_advice_json(folder), "steps": story.steps})
     with pytest.raises(InputError):

@@ -1,6 +1,6 @@
 """What a person sees of an advice: a page and a summary on a terminal, made from `advice.json`."""
 
-from tlmed.advice_report.advice_page import ADVICE_HTML, write_advice_page
+from tlmed.advice_report.advice_page import write_advice_page
 from tlmed.advice_report.advice_record import AdviceRecord, read_advice
 from tlmed.advice_report.advice_sentences import PARTS, say_left_out
 from tlmed.advice_report.advice_terminal import describe_advice
@@ -8,7 +8,6 @@ from tlmed.advice_report.advice_times import say_took
 from tlmed.advice_report.asked_options import LENIENT, READING, keep_options
 
 __all__ = [
-    "ADVICE_HTML",
     "LENIENT",
     "PARTS",
     "READING",

@@ -36,12 +36,11 @@ from tlmed.metrics.names import list_once, name_inline
 from tlmed.pages.entries import list_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import make_page, render
+from tlmed.run_files.advice_files import ADVICE_HTML
 from tlmed.run_files.advice_scores import find_without_copies
 from tlmed.source_forms import is_path
 from tlmed.whole_files import write_text
 from tlmed.words import begin_sentence, count
-
-ADVICE_HTML = "advice.html"
 
 
 def write_advice_page(folder: Path, record: AdviceRecord) -> Path:

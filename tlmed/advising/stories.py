@@ -7,7 +7,7 @@ import tlmed
 from tlmed.advice_report import read_advice, write_advice_page
 from tlmed.advising.diary import PARTS, Diary
 from tlmed.advising.request import Request
-from tlmed.run_files.advice_files import COMPLETE, STOPPED, write_advice
+from tlmed.run_files.advice_files import COMPLETE, STOPPED, WRITTEN, write_advice
 from tlmed.run_files.advice_seal import read_seal
 
 
@@ -63,6 +63,6 @@ class Story:
 
 def write_all(story: Story) -> Path:
     """Write `advice.json` and its page, and return the path of the page."""
-    folder = story.request.folder
-    write_advice(folder, story.to_json())
+    folder, diary = story.request.folder, story.diary
+    write_advice(folder, story.to_json(), lambda digest: diary.note(**{WRITTEN: digest}))
     return write_advice_page(folder, read_advice(folder))

@@ -7,7 +7,7 @@ from typing import Required, TypedDict
 
 from tlmed.errors import InputError
 from tlmed.regular_files import sha256
-from tlmed.run_files.advice_scores import DevelopmentScore, Difference, Gain, PartScore
+from tlmed.run_files.advice_scores import Curve, DevelopmentScore, Difference, Gain, PartScore
 from tlmed.run_files.json_files import Entry, JsonFile, WithoutLeaks
 from tlmed.rundir import RunDir
 from tlmed.whole_files import atomic
@@ -20,8 +20,10 @@ LEARNABLE, NOT_LEARNABLE, UNSURE = "yes", "no", "unsure"  # verdicts
 RUN, ENSEMBLE = "run", "ensemble"  # what was advised, which is also its folder
 TRIED = "tried"  # the folder of what was tried on development images
 RECIPE_PY = "recipe.py"
-# What `state.json` notes: the SHA-256 of the decision, and when it was made, its training began, and scores were there.
-SEALED, DECIDED, BEGAN, SCORED = "sealed", "decided", "opening", "opened"
+ADVICE_HTML = "advice.html"
+# What `state.json` notes: the SHA-256 of the decision, and when it was made, its training began, and scores were there;
+# and the SHA-256 of `advice.json`.
+SEALED, DECIDED, BEGAN, SCORED, WRITTEN = "sealed", "decided", "opening", "opened", "written"
 
 
 class Goal(TypedDict, total=False):
@@ -133,34 +135,6 @@ class AdviceStep(TypedDict, total=False):
     seconds: float | None
     says: Required[str]
     tried: Required[list[Tried]]
-
-
-class CurvePoint(TypedDict):
-    """A score at a number of training images, with the ends of its interval."""
-
-    n: int
-    auc: float
-    low: float
-    high: float
-
-
-class Law(TypedDict):
-    """The fitted a - b n^-c."""
-
-    a: float
-    b: float
-    c: float
-
-
-class Curve(TypedDict, total=False):
-    """The learning curve, as `tlmed.gate.learning_curves.forecast` gives it."""
-
-    metric: Required[str]
-    points: Required[list[CurvePoint]]
-    fit: Required[Law]
-    forecast: Required[list[CurvePoint]]
-    features: str  # the network whose features it is of
-    sentences: list[str]
 
 
 class Seal(TypedDict, total=False):
@@ -292,9 +266,15 @@ def read_advice_json(folder: Path) -> AdviceContent:
     return _read(folder, ADVICE_JSON)
 
 
-def write_advice(folder: Path, content: AdviceContent) -> None:
-    """Write `advice.json`."""
-    ADVICE_JSON.write(folder, content)
+def write_advice(folder: Path, content: AdviceContent, note: Callable[[str], None] = lambda digest: None) -> None:
+    """Write `advice.json`.
+
+    Args:
+        folder: The directory of the advice.
+        content: What it says.
+        note: Writes down the SHA-256 of the file, before the file is there.
+    """
+    _write_noted(folder, ADVICE_JSON, content, note)
 
 
 def read_decision(folder: Path) -> Decision:
@@ -314,8 +294,12 @@ def seal_decision(folder: Path, content: Decision, note: Callable[[str], None]) 
         content: What was decided.
         note: Writes down the SHA-256 of the file, which `sha256sum` gives too.
     """
-    with atomic(folder / DECISION_JSON.name) as part:
-        DECISION_JSON.write(part.parent, content)
+    _write_noted(folder, DECISION_JSON, content, note)
+
+
+def _write_noted(folder, file, content, note) -> None:
+    with atomic(folder / file.name) as part:
+        file.write(part.parent, content)
         note(sha256(part))
 
 

@@ -1,4 +1,4 @@
-"""What `advice.json` says of scores: on development images, of a gain, and of a part on both sides."""
+"""What `advice.json` says of scores: on development images, of a gain, of a part on both sides, and by images."""
 
 from collections.abc import Mapping
 from typing import Required, TypedDict
@@ -44,6 +44,34 @@ class PartScore(TypedDict):
     test: Entry  # of the answer
     shown: bool  # whether both intervals lie above guessing
     difference: Difference | None
+
+
+class CurvePoint(TypedDict):
+    """A score at a number of training images, with the ends of its interval."""
+
+    n: int
+    auc: float
+    low: float
+    high: float
+
+
+class Law(TypedDict):
+    """The fitted a - b n^-c."""
+
+    a: float
+    b: float
+    c: float
+
+
+class Curve(TypedDict, total=False):
+    """The learning curve, as `tlmed.gate.learning_curves.forecast` gives it."""
+
+    metric: Required[str]
+    points: Required[list[CurvePoint]]
+    fit: Required[Law]
+    forecast: Required[list[CurvePoint]]
+    features: str  # the network whose features it is of
+    sentences: list[str]
 
 
 def find_without_copies(answer: Mapping) -> tuple[str, Mapping] | None:
