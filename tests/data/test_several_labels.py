@@ -94,6 +94,13 @@ def test_a_medmnist_file_of_several_labels(tmp_path):
         (("path", "edema"), [("a.png", 1), ("b.png", 0)], {}, "`data.label_columns` must name columns"),
         (("path", *NAMES, "split"), [("a.png", 1, 0, "train"), ("b.png", 0, 1, "")], {}, "A split must be given"),
         (("path", "label"), [("a.png", "x|y"), ("b.png", "y|"), ("c.png", "y")], {"label_columns": None}, "'y|'"),
+        (
+            ("path", "label"),
+            [("a.png", "x|y"), ("b.png", "y"), ("c.png", ""), ("d.png", "nan")],
+            {"label_columns": None},
+            "write 'No Finding' for an image that has none of them, and `?LABEL` for one that is not known; leave out "
+            "rows of which no label is known. Received: label='' (line 4), label='nan' (line 5).",
+        ),
     ],
 )
 def test_what_gives_no_labels_is_named(tmp_path, header, rows, settings, said):

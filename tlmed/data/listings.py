@@ -25,7 +25,7 @@ from tlmed.data.table_rows import Row, read_rows
 from tlmed.data.walking import describe_links_out
 from tlmed.errors import InputError, did_you_mean
 from tlmed.label_cells import read_cell
-from tlmed.label_texts import DOUBT, NEGATIVE, POSITIVE, SEPARATOR
+from tlmed.label_texts import DOUBT, NEGATIVE, NOTHING, POSITIVE, SEPARATOR
 from tlmed.plain_cells import RULE, is_plain
 from tlmed.regular_files import read_regular
 from tlmed.source_layout import AS_FOUND, Layout
@@ -35,6 +35,12 @@ from tlmed.words import listed
 _HEADERS = (
     "No column names the patients, and in a CSV the headers of DICOM files are not asked. They are if the data are a "
     "folder of class folders; or add a column `patient`."
+)
+_EMPTY = "must not be empty, nor what programs write for an empty one (nan, NA, null)"
+_NO_LABEL = f"A label {_EMPTY}: leave such rows out, or give the class another name."
+_NO_LABELS = (
+    f"The labels of an image {_EMPTY}: write {NOTHING!r} for an image that has none of them, and `{DOUBT}LABEL` for "
+    "one that is not known; leave out rows of which no label is known."
 )
 NAMED = 3  # faulty rows of a kind that an error names; the others it counts
 
@@ -128,6 +134,7 @@ def _faults(
     train = set() if several else {layout.name_class(row.label) for row in rows if _split(row) == "train"} - {None}
     for row in rows:
         found = [*_row_faults(file.parent, row, group, folders.get(row.path))]
+        found += [(_NO_LABELS if several else _NO_LABEL, f"label={row.label!r}")] if is_blank(row.label) else []
         found += _split_faults(row, layout.name_class(row.label), train) if has_splits else []
         found += _vector_faults(row, layout.label_columns) if layout.label_columns else []
         for rule, received in found:
@@ -168,12 +175,6 @@ def _row_faults(folder: Path, row: Row, group: str | None, listed_folder: Listed
         )
     elif not os.path.isfile(folder / row.path):
         yield f"A path must name a file that exists, or a folder, relative to {folder}.", f"'{row.path}'"
-    if is_blank(row.label):
-        yield (
-            "A label must not be empty, nor what programs write for an empty one (nan, NA, null): leave such rows out, "
-            "or give the class another name.",
-            f"label={row.label!r}",
-        )
     if group and is_missing(row.others[group]):
         yield (
             f"{state_group_rule(group)}.",
