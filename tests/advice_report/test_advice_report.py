@@ -199,6 +199,29 @@ def test_how_sure_it_is_follows_from_the_interval(low, high, said):
     assert ("95 % interval" in first) == (low is not None)
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"low": 0.5}, ""),
+        ({"low": 0.01, "n": 12}, "nothing of how good the answer is: 12 test images are too few."),
+        (
+            {"low": 0.01, "groups": 28, "method": "DeLong of 28 groups, t with 1 df"},
+            "nothing of how good the answer is: a few of the 28 patients decide it, and it is as unsure as if there "
+            "were 2 patients.",
+        ),
+        (
+            {"low": 0.01, "groups": 12, "method": "DeLong of 12 groups, t with 11 df"},
+            "nothing of how good the answer is: 12 patients are too few.",
+        ),
+        ({"low": 0.01, "metric": "kappa"}, ""),  # which begins at -1
+    ],
+)
+def test_of_an_interval_that_says_nothing_the_reason_is_said(answer, said):
+    (_, second) = say_answer(make(change(COMPLETE, answer={"value": 0.7, "high": 0.99, **answer})))
+    assert ("So wide an interval says next to" in second) == bool(said)
+    assert second.endswith(said)
+
+
 def test_the_answer_follows_from_the_verdict():
     def say(learnable, **answer):
         return say_answer(make(change(COMPLETE, verdict={"learnable": learnable}, answer=answer)))[0]

@@ -168,7 +168,8 @@ def test_a_verdict_and_a_learning_curve_that_differ_are_both_said():
     missed = bounds(0.55, 0.45, 0.65)
     risen, flat = curve(half=0.05), curve(now=0.55)
     assert (
-        "of another network than LeNet5" in judge_learnable(nothing, missed, curve=risen, backbone="LeNet5")["says"][2]
+        "of another network than LeNet5: what"
+        in judge_learnable(nothing, missed, curve=risen, backbone="LeNet5")["says"][2]
     )
     judged = judge_learnable(nothing, missed, curve=risen, backbone="MobileNetV2")
     assert judged["learnable"] == "unsure"
@@ -178,11 +179,11 @@ def test_a_verdict_and_a_learning_curve_that_differ_are_both_said():
         "the AUC of a linear head on the features of MobileNetV2, fitted on 100 training images and tested on other "
         "training images, is 0.800 (95 % interval 0.750 to 0.850)" in judged["says"][1]
     )
-    assert "differ because" in judged["says"][2]
+    assert "The curve is of training images alone, in other folds; where there is little" in judged["says"][2]
     judged = judge_learnable(something, test, curve=flat)
     assert judged["learnable"] == "yes"
     assert "is 0.550 (95 % interval 0.450 to 0.650)" in judged["says"][1]
-    assert "differ because" in judged["says"][2]
+    assert "in other folds" in judged["says"][2]
     assert judge_learnable(nothing, missed, curve=flat) == judge_learnable(nothing, missed)
     assert judge_learnable(something, test, curve=risen) == judge_learnable(something, test)
 
@@ -195,6 +196,9 @@ def test_a_curve_at_guessing_advises_no_images():
 def test_a_shortcut_comes_first_then_labels():
     gate = {"shortcuts": ["black border"], "kinds": {"label": 20}, "page": "check.html"}
     assert [each["what"] for each in find_next(gate=gate)] == ["shortcut", "labels", "scanner"]
+    assert "Look at the shortcut that" in find_next(gate=gate)[0]["says"]
+    said = find_next(gate=gate | {"shortcuts": ["black border", "brightness"]})[0]["says"]
+    assert said.startswith("Look at the 2 shortcuts that the check found before anything else: a network can use them")
     gate = {"shortcuts": [], "kinds": {"label": 5}, "page": "check.html"}
     assert [each["what"] for each in find_next(gate=gate)] == ["scanner"]
 
@@ -205,7 +209,11 @@ def test_more_computing_is_advised_only_where_the_budget_left_something_out():
     assert "A larger --budget" in said["computing"]
     whole = tried("whole", "kept", reason="the budget has time for its training alone", score=None)
     said = {each["what"]: each["says"] for each in find_next([*STEPS, {"step": "w", "tried": [whole]}])}
-    assert "had no time for: whole" in said["computing"]
+    alone = "The answer, whole, was trained without a trial; a larger --budget, in another --out, would allow one."
+    assert said["computing"] == alone
+    late[-1]["tried"].append(whole)
+    (both,) = (each["says"] for each in find_next(late) if each["what"] == "computing")
+    assert (both.endswith(f" {alone}"), "had no time for: thaw1. " in both) == (True, True)
     flat = [*STEPS, {"step": "thawing", "tried": [tried("thaw1", "dropped", gain=0.001)]}]
     said = {each["what"]: each["says"] for each in find_next(flat)}
     assert "not expected to help" in said["computing"]

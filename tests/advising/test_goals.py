@@ -17,7 +17,8 @@ from tlmed.errors import InputError
 def test_a_goal_names_what_decides_and_what_has_to_be_reached(text, metric, least, target, threshold):
     goal = read_goal(text)
     assert (goal.metric, goal.least, goal.target, goal.threshold) == (metric, least, target, threshold)
-    assert read_goal(f" {text.upper().replace('>=', ' >=  ')} ") == goal  # the same command goes on
+    for sign in (" >=  ", " ≥ "):  # the same command goes on
+        assert read_goal(f" {text.upper().replace('>=', sign)} ") == goal
 
 
 @pytest.mark.parametrize(

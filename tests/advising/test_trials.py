@@ -336,6 +336,9 @@ def test_a_recipe_says_plainly_whether_test_images_took_part(errors, said):
     request = SimpleNamespace(recipe=load_recipe("feature_extractor"), folder=Path("advice"))
     story = SimpleNamespace(gate={"errors": errors}, request=request, data={"development": 40})
     assert said in " ".join(reasons.tell_story(story, climbing.Choice(judged, judged)))
+    trusted = dataclasses.replace(judged, name="whole", score=None)
+    told = reasons.tell_story(story, climbing.Choice(trusted, judged))[1]
+    assert "; it was not tried on them. On 40 of them thaw1 had AUC 0.900 (0.800 to 1.000). The test" in told
 
 
 def test_thawing_leaves_time_for_all_layers_where_these_promise_more(script):

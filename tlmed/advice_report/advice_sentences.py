@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from tlmed.advice_report.advice_record import AdviceRecord, Candidate
 from tlmed.advice_report.advice_times import say_took
 from tlmed.metrics.names import name_inline
+from tlmed.metrics.proportions import read_freedom
 from tlmed.pages.amounts import join, number
 from tlmed.run_files.advice_files import ENSEMBLE, LEARNABLE, NOT_LEARNABLE, UNSURE
 from tlmed.run_files.advice_scores import count_test, find_without_copies
@@ -29,6 +30,7 @@ NEXT = {
     "computing": "Computing time",
     "shortcut": "Shortcuts",
 }
+_LITTLE = 0.5  # share of all values that an interval holds, from which on it says next to nothing
 _MOST_CLASSES = 12  # in a sentence
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z'\"`])")
 _CLOSED = (
@@ -141,16 +143,35 @@ def _say_sureness(answer) -> str:
     low, high, chance = answer["low"], answer["high"], CHANCE.get(answer["metric"])
     if answer["value"] is None or low is None or high is None:
         return "How sure this is cannot be said, because there is no interval."
-    wide = f"{number(high - low)} wide"
+    wide, little = f"{number(high - low)} wide", _say_little(answer)
     if chance is None:
-        return f"The interval is {wide}: the true value may lie anywhere in it."
+        return f"The interval is {wide}: the true value may lie anywhere in it.{little}"
     guessing = f"{chance:g}, which is guessing"
     if low <= chance <= high:
         return (
-            f"The interval is {wide} and contains {guessing}: these test images do not show that anything was learnt."
+            f"The interval is {wide} and contains {guessing}: these test images do not show that anything was "
+            f"learnt.{little}"
         )
     side = "above" if low > chance else "below"
-    return f"The whole interval lies {side} {guessing}; it is {wide}, and the true value may lie anywhere in it."
+    return (
+        f"The whole interval lies {side} {guessing}; it is {wide}, and the true value may lie anywhere in it.{little}"
+    )
+
+
+def _say_little(answer) -> str:
+    """Return that an interval is too wide to say anything, and why, after a blank; "" of a narrower one."""
+    least = -1.0 if CHANCE.get(answer["metric"]) == 0 else 0.0
+    if answer["high"] - answer["low"] < _LITTLE * (1 - least):
+        return ""
+    said = " So wide an interval says next to nothing of how good the answer is:"
+    freedom, patients = read_freedom(answer.get("method")), answer.get("groups")
+    if patients is None or freedom is None or freedom + 1 >= patients:
+        units = count(answer["n"], "test image") if patients is None else count(patients, "patient")
+        return f"{said} {units} {'is' if (patients or answer['n']) == 1 else 'are'} too few."
+    return (
+        f"{said} a few of the {patients:,} patients decide it, and it is as unsure as if there were {freedom + 1:,} "
+        "patients."
+    )
 
 
 def say_plainly(record: AdviceRecord) -> str:

@@ -9,7 +9,7 @@ from tlmed.advising.stories import Story
 from tlmed.advising.work import CHANCE
 from tlmed.metrics.names import name_inline
 from tlmed.metrics.proportions import read_freedom
-from tlmed.run_files.advice_files import DROPPED, LEARNABLE, NOT_LEARNABLE, STOPPED, UNSURE, UNTRIED
+from tlmed.run_files.advice_files import DROPPED, KEPT, LEARNABLE, NOT_LEARNABLE, STOPPED, UNSURE, UNTRIED
 from tlmed.run_files.advice_scores import count_test
 from tlmed.tasks import MULTI_LABEL
 from tlmed.words import begin_sentence, count, span, thousandths
@@ -68,15 +68,13 @@ def _say_curve(curve) -> str:
 
 
 def _say_why(curve, backbone) -> str:
-    """Say why a learning curve and what was decided for differ, as far as that is known."""
-    said = (
-        "The two differ because the curve is of training images alone, in other folds, and of a head on frozen features"
-    )
+    """Say why a learning curve and what was decided for may differ; the latter may be such a head, too."""
+    said = "The curve is of training images alone, in other folds"
     if curve.get("features") in (None, backbone):
         return f"{said}; where there is little to see, either may find it, or miss it, by luck."
     return (
-        f"{said} of another network than {backbone}: what one network sees another may miss, and where there is little "
-        "to see, either may err by luck."
+        f"{said}, and of another network than {backbone}: what one network sees another may miss, and where there is "
+        "little to see, either may err by luck."
     )
 
 
@@ -195,10 +193,11 @@ def list_next(story: Story) -> list[dict]:
     """
     gate, answer = story.gate, story.answer
     said = []
-    if gate["shortcuts"]:
+    if amount := len(gate["shortcuts"]):
+        which, them, are = ("shortcut", "it", "it is") if amount == 1 else (f"{amount:,} shortcuts", "them", "they are")
         text = (
-            "Look at the shortcut that the check found before anything else: a network can use it in place of the "
-            "finding, and would fail where it is missing."
+            f"Look at the {which} that the check found before anything else: a network can use {them} in place of the "
+            f"finding, and would fail where {are} missing."
         )
         said.append({"what": "shortcut", "says": text})
     if untaught := story.experience.get("untaught"):
@@ -298,9 +297,17 @@ def _say_computing(tried) -> list[dict]:
     unscored = [each for each in tried if each["decision"] in (UNTRIED, STOPPED) or each["score"] is None]
     late = [each for each in unscored if "budget" in each["reason"]]
     if late:
-        names = ", ".join(each["name"] for each in late)
-        text = f"A larger --budget, in another --out, would try what this one had no time for: {names}."
-        return [{"what": "computing", "says": text}]
+        trusted = [each["name"] for each in late if each["decision"] == KEPT]
+        others = [each["name"] for each in late if each["decision"] != KEPT]
+        said = []
+        if others:
+            names = ", ".join(others)
+            said.append(f"A larger --budget, in another --out, would try what this one had no time for: {names}.")
+        said += [
+            f"The answer, {name}, was trained without a trial; a larger --budget, in another --out, would allow one."
+            for name in trusted
+        ]
+        return [{"what": "computing", "says": " ".join(said)}]
     gains = [each for each in tried if each["gain"] is not None and each["gain"]["value"] is not None]
     if gains and gains[-1]["decision"] == DROPPED:
         text = (

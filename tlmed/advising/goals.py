@@ -11,7 +11,7 @@ _METRICS = ("auc", "accuracy", "f1", KAPPA)
 _SIDES = ("sensitivity", "specificity")
 _GOAL = re.compile(r"([a-z_0-9]+)\s*(?:>=\s*([0-9.]+))?")
 _ABOVE = re.compile(rf"({'|'.join((*_METRICS, *_SIDES))})\s*>\s*([0-9.]+)")
-_OTHER = re.compile(rf"({'|'.join((*_METRICS, *_SIDES))})\s*(?!>=)[<>=≤≥].*")  # sensitivity<=0.9
+_OTHER = re.compile(rf"({'|'.join((*_METRICS, *_SIDES))})\s*(?!>=)[<>=≤].*")  # sensitivity<=0.9
 _FORMS = (
     f"one of {', '.join(_METRICS)}, also with a least value such as auc>=0.9, or sensitivity>=0.95 or specificity>=0.95"
 )
@@ -50,13 +50,13 @@ def read_goal(text: str) -> Goal:
 
     >>> read_goal("auc>=0.9").least, read_goal("sensitivity>=0.95").metric
     (0.9, 'auc')
-    >>> read_goal("AUC >= 0.9") == read_goal("auc>=0.9")
+    >>> read_goal("AUC >= 0.9") == read_goal("auc≥0.9") == read_goal("auc>=0.9")
     True
     >>> read_goal("auc > 0.9")
     Traceback (most recent call last):
     tlmed.errors.InputError: `--goal` takes a least value after >=, not after >: auc>=0.9. Received: 'auc > 0.9'.
     """
-    words = text.strip().lower()
+    words = text.strip().lower().replace("≥", ">=")
     if above := _ABOVE.fullmatch(words):
         raise InputError(
             f"`--goal` takes a least value after >=, not after >: {above[1]}>={above[2]}. Received: {text!r}."

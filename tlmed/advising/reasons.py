@@ -66,12 +66,12 @@ def tell_story(story, choice: Choice) -> list[str]:
         "repeats a development image, that one took part."
     )
     source, best, judged = story.request.recipe.data.source, choice.answer, choice.judged
-    had = "it had" if choice.is_tried else f"it was not tried, and {judged.name} had"
+    untried, whose = ("", "it") if choice.is_tried else ("; it was not tried on them", judged.name)
     said = [
         f"Advice for {source}: {best.network.name}, {best.changes}.",
-        f"Decided on {count(story.data['development'], 'development image')}; on {judged.score.n:,} of them {had} "
-        f"{describe_score(judged.score)}. The test images took no part.{accepted if errors else ''} Every setting may "
-        "be changed.",
+        f"Decided on {count(story.data['development'], 'development image')}{untried}. On {judged.score.n:,} of them "
+        f"{whose} had {describe_score(judged.score)}. The test images took no part.{accepted if errors else ''} Every "
+        "setting may be changed.",
         shlex.join(["tlmed", "train", str(story.request.folder / RECIPE_PY)]),
     ]
     if best.members > 1:
