@@ -42,3 +42,7 @@ def test_a_table_that_cannot_be_contributed_to_is_refused_before_the_work(asked,
     status, _, error = here("advise", "--data", tmp_path / "scans", "--out", tmp_path / "out", "--contribute", table)
     assert (status, asked) == (2, [])
     assert "labels.csv, without 'set'" in error
+    among = tmp_path / "scans" / "results.csv"
+    status, _, error = here("advise", "--data", tmp_path / "scans", "--out", tmp_path / "out", "--contribute", among)
+    assert (status, asked, among.exists()) == (2, [], False)
+    assert "`--contribute` must not be in a folder of the images, where what it holds may be read with them. R" in error

@@ -69,8 +69,7 @@ def open_diary(request: Request) -> Iterator[Diary]:
             another request, or is worked on by another command.
     """
     folder, source = request.folder, request.recipe.data.source
-    if find_form(source) == FOLDER:
-        refuse_among(folder, [Path(source).expanduser()])
+    refuse_in_source(folder, source)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         others = [path.name for path in folder.iterdir() if path.name != _LOCK]
@@ -94,21 +93,28 @@ def open_diary(request: Request) -> Iterator[Diary]:
                 _remove(folder)
 
 
-def refuse_among(folder: Path, places: Iterable[Path]) -> None:
-    """Refuse a directory among images.
+def refuse_in_source(path: Path, source: str, option: str = "--out") -> None:
+    """Refuse to write into the images, if these are a folder; the arguments are those of `refuse_among`."""
+    if find_form(source) == FOLDER:
+        refuse_among(path, [Path(source).expanduser()], option)
+
+
+def refuse_among(path: Path, places: Iterable[Path], option: str = "--out") -> None:
+    """Refuse a directory, or a file, among images.
 
     Args:
-        folder: The directory of the advice.
+        path: What is to be written.
         places: Folders in which images are.
+        option: What names the path.
 
     Raises:
         InputError: If it lies in one of these.
     """
-    place = next((place for place in places if folder.resolve().is_relative_to(place.resolve())), None)
+    place = next((place for place in places if path.resolve().is_relative_to(place.resolve())), None)
     if place is not None:
         raise InputError(
-            "`--out` must not be in a folder of the images, where its pictures may be read as images, too. "
-            f"Received: {folder}, in {place}."
+            f"`{option}` must not be in a folder of the images, where what it holds may be read with them. "
+            f"Received: {path}, in {place}."
         )
 
 

@@ -70,6 +70,7 @@ def advise(data, out, **given):
 
 def _read(data, out, given):
     """Return what is asked for; faults are told before TensorFlow is loaded."""
+    from tlmed.advising.diary import refuse_in_source
     from tlmed.advising.experience import SHIPPED, check_contribution, read_experience
     from tlmed.advising.goals import read_goal
     from tlmed.advising.request import Request, refuse_decided
@@ -83,6 +84,7 @@ def _read(data, out, given):
     refuse_decided(given["settings"])
     read_experience(given["experience"])  # its faults are told before anything is read
     if given["contribute"] is not None:
+        refuse_in_source(given["contribute"], data, "--contribute")
         check_contribution(given["contribute"], out, given["name"])
     values = {"data.source": data, "data.positive": given["positive"], "data.group_column": given["group"]}
     values |= {"data.groups": False if given["no_groups"] else None, "seed": given["seed"]}
