@@ -184,6 +184,14 @@ def test_a_gain_counts_only_beyond_its_noise(value, noise, said):
     assert amount.startswith(said[0][0])
 
 
+def test_the_page_of_an_unfinished_advice_says_of_when_it_is_and_where_a_later_command_is_seen(folders, monkeypatch):
+    monkeypatch.setattr(advice_page, "now", lambda: "2026-11-27T23:00:00+00:00")
+    pages = {name: make_advice_page(read_advice(folders[name])) for name in ("after-probes", "complete")}
+    said = "This page is of 2026-11-27 23:00:00 UTC. While a command works on it, "
+    assert [said in page for page in pages.values()] == [True, False]
+    assert f"tlmed status {folders['after-probes']}</code> says how far it is." in pages["after-probes"]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [

@@ -1,5 +1,6 @@
 """The page of an advice, in a single file: the answer first, then why, and how sure it is."""
 
+import shlex
 from pathlib import Path
 
 from markupsafe import Markup
@@ -38,6 +39,7 @@ from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import make_page, render
 from tlmed.run_files.advice_files import ADVICE_HTML
 from tlmed.run_files.advice_scores import find_without_copies
+from tlmed.run_files.advice_seal import now, say_time
 from tlmed.source_forms import is_path
 from tlmed.whole_files import write_text
 from tlmed.words import begin_sentence, count
@@ -84,7 +86,7 @@ def _show_lead(record) -> Markup:
         goal=say_goal(record),
         score=answer or None,
         unique=find_without_copies(answer) if answer else None,
-        stopped=say_stopped(record),
+        stopped=_say_stopped(record),
         best="" if record.is_complete else say_best(record),
         commands=[] if record.is_complete else list_commands(record),
         doubts=[*record.doubts, *record.changes],
@@ -96,6 +98,13 @@ def _show_lead(record) -> Markup:
         page=gate.get("page") or "",
         cost=say_cost(record),
     )
+
+
+def _say_stopped(record) -> list[str]:
+    """Return how far an unfinished advice is, and of when that is: a command that works writes the page seldom."""
+    status = f"`{shlex.join(['tlmed', 'status', str(record.folder)])}`"
+    of = f"This page is of {say_time(now())}. While a command works on it, {status} says how far it is."
+    return [] if record.is_complete else [*say_stopped(record), of]
 
 
 def _say_tested(record) -> str:

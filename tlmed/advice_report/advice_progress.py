@@ -15,7 +15,7 @@ from tlmed.words import count, join_names
 # The steps of the course in their order, as a sentence lists them.
 STEPS = {"probes": "probes", "thawing": "thawing", "all layers": "training of all layers", "ensemble": "an ensemble"}
 
-_WRITTEN = "This was written before the answer was trained; `tlmed status` says how far it is now."
+_WRITTEN = "This was written before the answer was trained."
 
 
 def say_best(record: AdviceRecord) -> str:
