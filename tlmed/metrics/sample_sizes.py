@@ -20,7 +20,7 @@ AGREEMENT = ("mcc", "kappa", "quadratic_kappa")
 TOGETHER = frozenset({"accuracy", "log_loss", "brier", "ece", *AGREEMENT})
 MOST_NAMED = 5  # classes in a sentence; the others are counted
 NO_INTERVAL = "from which no interval follows."
-_ONE = re.compile(r"\bIt rests on (1 (?:image|group))\b")  # as `note_few` says it
+_ONE = re.compile(r"\bIt rests on (1 (?:image|file|group))\b")  # as `note_few` says it, of what is counted
 
 
 _OF_ONE_SIDE = ("sensitivity", "specificity", "ppv", "npv")
@@ -255,10 +255,10 @@ def note_few(case: Case, classes: Sequence[str], owners: np.ndarray | None, scop
 
 
 def read_single_unit(note: str | None) -> str:
-    """Return the one image or group that a metric rests on, as its note says it; "" where there are more.
+    """Return the one image, file or group that a metric rests on, as its note says it; "" where there are more.
 
-    >>> [read_single_unit(f"It rests on {units} of class 'ill'.") for units in ("1 image", "12 images")]
-    ['1 image', '']
+    >>> [read_single_unit(f"It rests on {units} of class 'ill'.") for units in ("1 image", "1 file", "12 images")]
+    ['1 image', '1 file', '']
     """
     found = _ONE.search(note or "")
     return found[1] if found else ""
