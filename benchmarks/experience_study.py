@@ -37,7 +37,9 @@ def thaw_one(name: str):
 
 
 RECIPES = {
-    **{name: shorten(name) for name in ("feature_extractor", "fine_tuning", "incremental", "lora", "lp_ft")},
+    **{
+        name: shorten(name) for name in ("feature_extractor", "fine_tuning", "incremental", "lora", "lp_ft", "surgical")
+    },
     "thaw1": thaw_one("thaw1"),
 }
 CHOSEN = os.environ.get("EXPERIENCE_OF", ",".join(RECIPES)).split(",")

@@ -119,7 +119,7 @@ def decide(diary):
     """Seal a decision, as an advice does; it is of a recipe whose code is empty."""
     trial = SimpleNamespace(recipe=load_recipe("feature_extractor"))
     work = SimpleNamespace(request=SimpleNamespace(folder=diary.folder), diary=diary, base=trial.recipe)
-    return seal(work, SimpleNamespace(trial=trial, members=1, name="probe"), "", {})
+    return seal(work, SimpleNamespace(trial=trial, partners=(), members=1, name="probe"), "", {})
 
 
 def test_a_decision_that_was_changed_after_it_was_sealed_is_refused(request_here):

@@ -209,6 +209,27 @@ def test_sets_that_agree_by_chance_leave_the_chance_within_each():
     assert expect_gain(noisy, NEW, "all-layers").high == pytest.approx(0.02 + half)
 
 
+def test_a_set_on_which_a_gain_is_mostly_luck_does_not_decide():
+    gains, spreads = {"a": 0.004, "b": 0.006, "c": -0.09}, {"a": 0.01, "b": 0.01, "c": 0.3}
+    rows = [make_row(**{**vars(row), "spread": spreads[row.set], "runs": 4}) for row in make_gains(gains)]
+    assert expect_gain(rows, NEW, "all-layers").mean == pytest.approx(0.005, abs=0.0005)
+    # Hedges 1983: the variance between sets by moments, and each set by the inverse of both variances.
+    gains["c"] = -0.4
+    rows = [make_row(**{**vars(row), "spread": spreads[row.set], "runs": 4}) for row in make_gains(gains)]
+    values, noises = np.array(list(gains.values())), np.square(list(spreads.values())) / 4
+    between = values.var(ddof=1) - noises.mean()
+    assert between > 0
+    by_hand = np.average(values, weights=1 / (between + noises))
+    assert expect_gain(rows, NEW, "all-layers").mean == pytest.approx(by_hand)
+    # Rows without a spread, as an advice contributes them, are taken for the least certain.
+    alone = [make_row(**{**vars(row), "spread": None, "runs": 1}) for row in make_gains({"d": 0.5})]
+    expected = np.average(
+        [*values, 0.5],
+        weights=1 / (np.var([*values, 0.5], ddof=1) - np.mean([*noises, noises[2]]) + np.array([*noises, noises[2]])),
+    )
+    assert expect_gain(rows + alone, NEW, "all-layers").mean == pytest.approx(expected)
+
+
 def test_a_gain_is_measured_with_the_same_network_size_and_images_alone():
     rows = [*make_gains({"a": 0.02, "b": 0.02}), make_row(set="a", image_size="224x224", score=0.1)]
     rows += [make_row(set="c", kind="all-layers", backbone="VGG16", score=0.99, probe=None)]

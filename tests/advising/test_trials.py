@@ -68,7 +68,7 @@ def test_runs_that_share_the_cores_count_as_long_as_each_would_take_alone(monkey
     forecasts = Forecasts()
     team = SimpleNamespace(expect=lambda cells, together: (1.0, ""), forecasts=forecasts)
     request = SimpleNamespace(budget=None, goal=SimpleNamespace(metric="auc"))
-    made = work.Work(request, diary, team, None, Log(tmp_path), None, KFold(5), (1, 2), (), None, True)
+    made = work.Work(request, diary, team, None, Log(tmp_path), None, KFold(5), (1, 2), (), None)
     monkeypatch.setattr(work, "train_cells", train)
     monkeypatch.setattr(work, "judge", lambda *_: Score("auc", 0.8, 0.7, 0.9, "", 100, 2))
     monkeypatch.setattr(work, "count_seconds", lambda *_: 16.0)
@@ -94,19 +94,19 @@ def test_an_answer_that_stayed_a_solved_head_was_judged_by_its_probe(monkeypatch
     assert (found["trained"], "untried" in found) == (trained, trained)
 
 
-def test_the_auc_of_an_ensemble_is_that_of_its_networks_together(tmp_path):
+def test_the_auc_of_two_networks_is_that_of_their_common_answer(tmp_path):
     trial = make_trial("thaw1", (1, 2))
-    for prefix, value in (("", 0.7), ("ensemble-", 0.8)):
+    for prefix, value in (("", 0.7), ("pair-", 0.8)):
         for fold, shift in ((1, 0.01), (2, -0.01)):
             folder = tmp_path / f"{prefix}thaw1-fold{fold:02d}"
             folder.mkdir()
             auc = {"value": value + shift, "low": value - 0.05, "high": value + 0.05, "method": "DeLong"}
             (folder / "recipe.json").touch()
             METRICS_JSON.write(folder, {"n": 40, "classes": ["a", "b"], "metrics": {"auc": auc}})
-    made = work.Work(*[None] * 4, Log(tmp_path), None, KFold(5), (1, 2), (), None, True)
+    made = work.Work(*[None] * 4, Log(tmp_path), None, KFold(5), (1, 2), (), None)
     single = Attempt(THAWING, "thaw1", NETWORK, trial=trial)
     assert work.find_auc(made, single).value == pytest.approx(0.7)
-    assert work.find_auc(made, dataclasses.replace(single, members=3)).value == pytest.approx(0.8)
+    assert work.find_auc(made, dataclasses.replace(single, partners=(trial,))).value == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def script(monkeypatch, tmp_path):
         monkeypatch.setattr(climbing, "count_heads", lambda work, each: 0)
         screen = type("Screen", (), {"say": staticmethod(lambda line: None)})()
         base = load_recipe("feature_extractor")
-        made = work.Work(None, None, None, screen, Log(tmp_path), base, KFold(5), (1,), (2, 3), (300, 300), True, 16)
+        made = work.Work(None, None, None, screen, Log(tmp_path), base, KFold(5), (1,), (2, 3), (300, 300), 16)
         probe = Attempt("probes", "probe-MobileNetV2", NETWORK, trial=make_trial("probe-MobileNetV2"))
         return scripted, made, scripted.attempt(made, probe, None).decide("kept", "")
 

@@ -27,7 +27,7 @@ class Attempt:
         ended: When it ended, in seconds of the work.
         decision: "kept", "replaced", "dropped", "not tried" or "stopped".
         reason: Of the decision.
-        members: How many networks answer together; 1 except for an ensemble.
+        partners: What was trained beside `trial`, whose networks answer together with its own; none but of an ensemble.
     """
 
     step: str
@@ -41,7 +41,12 @@ class Attempt:
     ended: float | None = None
     decision: str = UNTRIED
     reason: str = ""
-    members: int = 1
+    partners: tuple[Trial, ...] = ()
+
+    @property
+    def members(self) -> int:
+        """Return how many networks answer together."""
+        return 1 + len(self.partners)
 
     def to_json(self) -> dict:
         """Return what `advice.json` says of it."""

@@ -86,7 +86,7 @@ def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
             continue  # two probes: the better one leads, as the probes on all folds decided
         other, best = compare(work, other, best, held)
         if other.gain.is_real:
-            _replace(work, best, other)
+            replace(work, best, other)
             best = other
         elif other.step == THAWING:
             _drop(work, other, f"not better than {best.name} by more than the noise")
@@ -98,7 +98,7 @@ def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
 
 def _hold(work, best, expect) -> float:
     """Return the seconds that thawing leaves for all layers: to try and train them, or at least to train them."""
-    expected = expect(WHOLE_KIND, _name_kind(best))
+    expected = expect(WHOLE_KIND, name_kind(best))
     if expected is None or expected.mean <= 0 or not is_promising(best):
         return 0.0
     both, alone = time_trial(work, _begin_further(work, best.network, WHOLE_KIND))
@@ -142,7 +142,7 @@ def _climb_one(work, current: Attempt, best: Attempt, expect: Expect) -> Attempt
         each, current = _judge(work, each, current, held=held)
         if each.decision != KEPT:
             break
-        _replace(work, current, each)
+        replace(work, current, each)
         current = best = each
     return current
 
@@ -192,8 +192,14 @@ def _drop(work, each: Attempt, reason: str) -> None:
     work.log.add(each.decide(DROPPED, reason))
 
 
-def _replace(work, each: Attempt, better: Attempt) -> None:
-    """Note that something took the place of an attempt; a probe stays what all others began with."""
+def replace(work: Work, each: Attempt, better: Attempt) -> None:
+    """Note that something took the place of an attempt; a probe stays what all others began with.
+
+    Args:
+        work: The work.
+        each: What was the best so far.
+        better: What is the best now.
+    """
     if each.step in (THAWING, WHOLE):
         work.log.add(each.decide(REPLACED, f"{better.name} took its place"))
 
@@ -211,7 +217,7 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
     """
     network = best.network
     for kind in (WHOLE_KIND, ADAPTERS) if count_blocks(network) else (ADAPTERS, WHOLE_KIND):
-        each, expected = _begin_further(work, network, kind), expect(kind, _name_kind(best))
+        each, expected = _begin_further(work, network, kind), expect(kind, name_kind(best))
         if reason := _find_reason(work, best, kind, expected):
             work.log.add(each.decide(UNTRIED, reason))
             continue
@@ -227,7 +233,7 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
             continue
         each, best = _judge(work, each, best, expected)
         if each.decision == KEPT:
-            _replace(work, best, each)
+            replace(work, best, each)
             best = each
     _say_further(work, _say_tried(work.log.of(WHOLE), best))
     return Choice(best, best)
@@ -293,7 +299,7 @@ def _find_reason(work, best, kind, expected) -> str:
     return ""
 
 
-def _name_kind(each: Attempt) -> str:
+def name_kind(each: Attempt) -> str:
     """Return what an attempt is called in the table of experience.
 
     Blocks count as thawed, however many: by their number few sets are known, of which one by chance would decide.
@@ -306,5 +312,5 @@ def _name_kind(each: Attempt) -> str:
 
 
 def _say_kind(each: Attempt) -> str:
-    kind = _name_kind(each)
+    kind = name_kind(each)
     return {PROBE: "a probe", THAWED: "some blocks thawed", WHOLE_KIND: "all layers"}.get(kind, kind)

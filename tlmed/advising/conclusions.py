@@ -334,8 +334,7 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
         return [
             *said,
             f"What was decided was not tried on the development images: the budget had no time for it. {untried} had "
-            f"{score} there; that training all layers is better was found on other images, and is not known of "
-            "these.",
+            f"{score} there; that what was decided is better was found on other images, and is not known of these.",
         ]
     if len(compared) == 1:
         return [*said, f"One option was tried; on the development images it had {score}."]

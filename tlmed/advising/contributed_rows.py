@@ -5,20 +5,27 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
-from tlmed.advising.experience import PROBE, Experience, contribute, describe_set, name_weights
+from tlmed.advising.experience import PAIR, PROBE, Experience, contribute, describe_set, name_weights
 from tlmed.run_files.advice_files import read_advice_json, read_decision
 from tlmed.studies.worker_pool import list_cores
 from tlmed.words import count
 
-_KINDS = {"probe": PROBE, "whole": "all-layers", "adapters": "adapters"}
-_RECIPES = {PROBE: "feature_extractor", "all-layers": "lp_ft"}  # what an advice trains as these do
+_ADVISE = "advise"  # a recipe that is none of those that come with tlmed
+# What the names of attempts begin with, to their kind and the recipe that trains as they do.
+_KINDS = {
+    "probe": (PROBE, "feature_extractor"),
+    "whole": ("all-layers", "lp_ft"),
+    "adapters": ("adapters", _ADVISE),
+    "partner-whole": ("all-layers", "surgical"),
+    f"{PAIR}-whole": (PAIR, "lp_ft+surgical"),
+}
 _ORIGIN = "tlmed advise, folds of the development images"
 _OTHER = "other"  # a backbone whose name could say where it lies
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]{0,70}(\.[0-9]+)?")
 
 
 def make_rows(advice: Mapping, image_size: tuple[int, int], cores: int, name: str | None = None) -> list[Experience]:
-    """Return a row for each single network that an advice has scored.
+    """Return a row for each network that an advice has scored, and for two that answer together.
 
     Args:
         advice: The content of `advice.json`. Of what it says of the images, the fingerprint and the sketch alone are
@@ -33,7 +40,7 @@ def make_rows(advice: Mapping, image_size: tuple[int, int], cores: int, name: st
     return [
         Experience(
             **images,
-            **{"kind": kind, "recipe": _RECIPES.get(kind, "advise"), "image_size": "x".join(map(str, image_size))},
+            **{"kind": kind, "recipe": recipe, "image_size": "x".join(map(str, image_size))},
             **dict(zip(("backbone", "weights"), _name_network(tried), strict=True)),
             metric=tried["score"]["metric"],
             score=round(tried["score"]["value"], 4),
@@ -48,12 +55,12 @@ def make_rows(advice: Mapping, image_size: tuple[int, int], cores: int, name: st
             contributed=True,
             sketch=advice["data"]["sketch"],
         )
-        for kind, tried in found
+        for (kind, recipe), tried in found
     ]
 
 
-def _list_scored(steps) -> Iterator[tuple[str, Mapping]]:
-    """Yield what was tried and scored, with its kind; an ensemble is of several networks and has none."""
+def _list_scored(steps) -> Iterator[tuple[tuple[str, str], Mapping]]:
+    """Yield what was tried and scored, with its kind and recipe."""
     for step in steps:
         for tried in step["tried"]:
             kind = _find_kind(tried["name"])
@@ -67,7 +74,7 @@ def _find_probe(tried, by_name) -> float | None:
     A probe is judged on more folds than a training: its own score is that of other images.
     """
     over, above = tried, 0.0
-    while _find_kind(over["name"]) != PROBE:
+    while not over["name"].startswith(f"{PROBE}-"):
         gain = over.get("gain") or {}
         if gain.get("value") is None or gain["over"] not in by_name:
             return None
@@ -76,14 +83,16 @@ def _find_probe(tried, by_name) -> float | None:
     return tried["score"]["value"] - above
 
 
-def _find_kind(name: str) -> str | None:
-    """Return the kind of training that the name of an attempt begins with.
+def _find_kind(name: str) -> tuple[str, str] | None:
+    """Return the kind of training that the name of an attempt begins with, and its recipe.
 
-    >>> _find_kind("probe-vgg16"), _find_kind("thaw2-vgg16"), _find_kind("ensemble")
-    ('probe', 'thaw2', None)
+    >>> _find_kind("probe-vgg16"), _find_kind("thaw2-vgg16"), _find_kind("pair-thaw2-vgg16")
+    (('probe', 'feature_extractor'), ('thaw2', 'advise'), None)
     """
     first = name.partition("-")[0]
-    return first if re.fullmatch(r"thaw[1-9][0-9]?", first) else _KINDS.get(first)
+    if re.fullmatch(r"thaw[1-9][0-9]?", first):
+        return first, _ADVISE
+    return next((found for start, found in _KINDS.items() if name.startswith(f"{start}-")), None)
 
 
 def _name_network(tried) -> tuple[str, str]:

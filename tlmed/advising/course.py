@@ -12,7 +12,7 @@ from tlmed.advising.advice_rules import EPOCHS, LEAST_UNITS, apply_rules, choose
 from tlmed.advising.attempts import Log
 from tlmed.advising.both_sides import say_apart, say_difference, say_parts_apart, weigh_parts
 from tlmed.advising.choosing import choose_networks, expect, read_others
-from tlmed.advising.climbing import Choice, climb, go_further, is_promising, settle_epochs
+from tlmed.advising.climbing import climb, go_further, settle_epochs
 from tlmed.advising.conclusions import judge_learnable, list_next, say_goal, say_sure, say_validation, warn_of_copies
 from tlmed.advising.development_fingerprint import Fingerprint, count_units, describe_development
 from tlmed.advising.diary import ANSWER, DECISION_MADE, LOOK, open_diary, refuse_among
@@ -198,9 +198,8 @@ def _begin(story, team, screen) -> Work:
     division, folds = choose_folds(found["units"], found["fewest"])
     further = tuple(fold for fold in range(1, 1 + min(_MOST, division.k)) if fold not in folds)
     log = Log(request.folder / TRIED, story.diary.stamp(LOOK))
-    draws = story.data["draws"]
     sides = None if found["task"] == MULTI_LABEL else (found["fewest"], found["units"] - found["fewest"])
-    return Work(request, story.diary, team, screen, log, base, division, folds, further, sides, draws)
+    return Work(request, story.diary, team, screen, log, base, division, folds, further, sides)
 
 
 def _recall(story) -> None:
@@ -231,10 +230,7 @@ def _decide(work: Work, story: Story) -> dict:
         chosen = probe_all(work, networks)
         _settle_epochs(work, story, chosen[0])
         best = climb(work, chosen, expected)
-        choice = go_further(work, best, expected)
-        if choice.is_tried and is_promising(choice.answer):
-            best = join(work, choice.answer)
-            choice = Choice(best, best)
+        choice = join(work, go_further(work, best, expected), expected)
     finally:
         story.steps = work.log.to_json()
     recipe = opening.finish_recipe(work, choice.answer)

@@ -216,7 +216,6 @@ def describe_images(images: ImageSet, request: Request) -> dict:
         "positive_doubts": [] if table.is_multi else describe_default(table.classes, request.recipe.data.positive),
         "groups": groups or None,
         "task": task,
-        "draws": VAL in images.split_made,
         "test_drawn": TEST in images.split_made,
         "sides": count_sides(images, task),
         "validation": _count_validation(images),

@@ -1,105 +1,129 @@
-"""Step 7: do several networks, trained on other draws of validation images, answer better together than one?"""
+"""Step 7: does a second network, which learnt the same layers in another way, make the answer better?
+
+Networks of one kind of training err in much the same images; those of other settings less so, and their mean is better
+than that of as many draws of one (Wenzel et al., Hyperparameter ensembles for robustness and uncertainty
+quantification, NeurIPS 2020).
+"""
 
 import dataclasses
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tlmed.advising.attempts import ENSEMBLE, Attempt
-from tlmed.advising.team import LATE, train_cells
-from tlmed.advising.trials import Trial, average_scores, compare_two, count_seconds, join_gains
-from tlmed.advising.work import Work, say_score
+from tlmed.advising.climbing import Choice, Expect, name_kind, replace
+from tlmed.advising.experience import PAIR
+from tlmed.advising.ladder import make_partner
+from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
+from tlmed.advising.trials import Trial, average_scores, compare_two, join_gains
+from tlmed.advising.work import DOUBT, Work, attempt, say_late, say_score
 from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
 from tlmed.run_files import METRICS_JSON
-from tlmed.run_files.advice_files import DROPPED, KEPT, STOPPED, UNTRIED
+from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
 from tlmed.rundir import RunDir
-from tlmed.seeds import derive
-from tlmed.status import describe_seconds
 from tlmed.words import count
 
-MEMBERS = 3
+_CHANGES = "all that is thawed trained once more, by rates that follow the gradients"
 
 
-def join(work: Work, best: Attempt) -> Attempt:
-    """Try an ensemble of the best attempt; return it if it is better by more than the noise, else the best attempt.
+def join(work: Work, choice: Choice, expect: Expect) -> Choice:
+    """Let a second network answer together with the best one if that promises more; return what is decided for.
+
+    Where the budget has no time to try the two together, experience decides alone.
 
     Args:
         work: The work.
-        best: The best attempt so far.
+        choice: What is decided for so far. A head alone, or adapters, stay as they are.
+        expect: As for `climb`.
     """
-    alone = best.trial.keep(work.folds)
-    trials = [draw_again(work, alone, number) for number in range(2, MEMBERS + 1)]
-    cells = [cell for trial in trials for cell in trial.list_cells()]
-    changes = f"{count(MEMBERS, 'network')} on other draws of validation images answer together"
-    name = f"ensemble-{best.name}"
-    each = Attempt(ENSEMBLE, name, best.network, changes, alone, members=MEMBERS)
-    one = work.reserve(best)
-    expected = work.team.expect(cells, work.together)[0]
-    if expected + one * MEMBERS > work.left:
-        reason = (
-            f"it would take about {describe_seconds(expected + one * MEMBERS)} with its training on all images, and "
-            f"{describe_seconds(max(0.0, work.left))} of the budget are left"
-        )
-        work.log.said[ENSEMBLE] = f"An ensemble was not tried: {reason}."
-        work.screen.say(work.log.said[ENSEMBLE])
-        work.log.add(each.decide(UNTRIED, reason))
-        return best
-    deadline = time.monotonic() + work.left - one
-    problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
-    if problem:
-        work.log.add(each.decide(STOPPED if problem == LATE else DROPPED, problem))
-        work.log.said[ENSEMBLE] = f"An ensemble was not judged: {problem}."
-        return best
-    each = _judge(work, each, best, trials)
-    kept = each.decision == KEPT
-    verdict = "not known to be better" if not each.gain.is_measured else "better" if kept else "not better"
-    work.log.said[ENSEMBLE] = (
-        f"{count(MEMBERS, 'network')} that answer together are {verdict} than one beyond the noise."
+    best = choice.answer
+    recipe = make_partner(best.trial.recipe)
+    if recipe is None:
+        return choice
+    name = f"partner-{best.name}"
+    trial = Trial(name, recipe, work.division, best.trial.folds)
+    partner = Attempt(ENSEMBLE, name, best.network, _CHANGES, trial)
+    changes = f"{best.changes}, twice, once by rates that follow the gradients: two networks answer together"
+    pair = Attempt(ENSEMBLE, f"{PAIR}-{best.name}", best.network, changes, best.trial, partners=(trial,))
+    expected = expect(PAIR, name_kind(best))
+    if expected is not None and expected.mean <= 0:
+        reason = f"on {_name_sets(expected)} a second network gained nothing on average ({expected.mean:+.3f})"
+        return _leave(work, pair, reason, choice)
+    if choice.is_tried:
+        partner = attempt(work, partner, pair)
+        if partner.score is not None:
+            return _judge(work, pair, partner, best, expected)
+    return _trust(work, pair, partner, choice, expected)
+
+
+def _leave(work, pair, reason, choice) -> Choice:
+    pair = work.log.add(pair.decide(UNTRIED, reason))
+    work.log.said[ENSEMBLE] = f"No second network was added: {reason}."
+    work.screen.say(f"{pair.name}: {pair.decision}: {reason}")
+    return choice
+
+
+def _trust(work, pair, partner, choice, expected) -> Choice:
+    """Keep two networks that were not tried together, if experience lets expect a gain and there is time to train."""
+    if choice.is_tried and partner.decision != UNTRIED:
+        return _leave(work, pair, f"the second network could not be judged: {partner.reason}", choice)
+    if expected is None:
+        reason = partner.reason or "nothing is known of what a second network gains, and there is no time to try it"
+        return _leave(work, pair, reason, choice)
+    _, fault = work.team.expect(pair.partners[0].list_cells(), work.together)
+    if fault:
+        return _leave(work, pair, f"the second network cannot be trained: {fault}", choice)
+    needed = work.reserve(pair, 1.0 if choice.is_tried else DOUBT)
+    if needed > work.left:
+        return _leave(work, pair, say_late(needed, work.left), choice)
+    reason = (
+        f"{_name_sets(expected)} let expect {expected.mean:+.3f} over one network; the budget has time for the "
+        "training of both alone, so that they were not tried together before"
     )
-    work.screen.say(f"{say_score(work, each)}: {each.decision}")
-    return each if kept else best
+    pair = work.log.add(pair.decide(KEPT, reason))
+    replace(work, choice.answer, pair)
+    work.log.said[ENSEMBLE] = f"A second network is added without a trial: {reason}."
+    work.screen.say(f"{pair.name} is kept without a trial: {reason}.")
+    return Choice(pair, choice.judged)
 
 
-def draw_seed(work: Work, number: int) -> int:
-    """Return what decides all that training draws for a member of an ensemble."""
-    return derive(work.base.seed, "advice", "member", number)
-
-
-def draw_again(work: Work, trial: Trial, number: int) -> Trial:
-    """Return a trial with another draw of validation images and of all that training draws; the test images stay."""
-    recipe = dataclasses.replace(trial.recipe, seed=draw_seed(work, number))
-    return dataclasses.replace(trial, name=f"{trial.name}-draw{number}", recipe=recipe, draw=number)
-
-
-def _judge(work, each: Attempt, best: Attempt, trials) -> Attempt:
+def _judge(work, pair: Attempt, partner: Attempt, best: Attempt, expected: ExpectedGain | None) -> Choice:
     folder = work.log.folder
-    joint = [_write(work, each.trial, trials, fold) for fold in each.trial.folds]
-    singles = [run.path for run in each.trial.list_runs(folder)]
-    found = [compare_two(*pair, work.metric) for pair in zip(joint, singles, strict=True)]
+    members = (best.trial.list_runs(folder), partner.trial.list_runs(folder))
+    joint = pair.trial.list_joint(folder)
+    for target, *runs in zip(joint, *members, strict=True):
+        write_joint(target.path, [run.path for run in runs])
+    found = [compare_two(both.path, one.path, work.metric) for both, one in zip(joint, members[0], strict=True)]
     gain = join_gains(best.name, found, best.trial.division.test_share)
-    results = [METRICS_JSON.read(RunDir(path)) for path in joint]
-    seconds = sum(count_seconds(trial, folder) for trial in trials)
-    each = dataclasses.replace(
-        each,
-        score=average_scores(results, work.metric, work.division, work.sides),
-        gain=gain,
-        seconds=round(seconds, 3),
-        ended=work.diary.stamp(each.name),
-    )
-    if gain.is_real:
-        return work.log.add(each.decide(KEPT, f"better than {best.name} alone by more than the noise"))
+    results = [METRICS_JSON.read(run) for run in joint]
+    score = average_scores(results, work.metric, work.division, work.sides)
+    seconds, ended = (best.seconds or 0.0) + (partner.seconds or 0.0), work.diary.stamp(pair.name)
+    pair = dataclasses.replace(pair, score=score, gain=gain, seconds=seconds, ended=ended)
+    is_better, reason = _weigh(gain, best, expected)
+    verdict = "answers with the other" if is_better else "was not worth adding"
+    work.log.add(partner.decide(KEPT if is_better else DROPPED, f"the second network {verdict}"))
+    pair = work.log.add(pair.decide(KEPT if is_better else DROPPED, reason))
+    work.log.said[ENSEMBLE] = f"Two networks together are {'kept' if is_better else 'not kept'}: {reason}."
+    work.screen.say(f"{say_score(work, pair)}: {pair.decision}")
+    if not is_better:
+        return Choice(best, best)
+    replace(work, best, pair)
+    return Choice(pair, pair)
+
+
+def _weigh(gain, best, expected) -> tuple[bool, str]:
+    """Tell whether two networks are better than one, and why: by what was measured, with experience if there is any."""
     if not gain.is_measured:
-        reason = f"how much better than {best.name} alone it is could not be measured"
-        return work.log.add(each.decide(DROPPED, reason))
-    return work.log.add(each.decide(DROPPED, f"not better than {best.name} alone by more than the noise"))
+        return False, f"how much better than {best.name} alone they are could not be measured"
+    if expected is None:
+        return gain.is_real, f"{'' if gain.is_real else 'not '}better than {best.name} alone by more than the noise"
+    likely = weigh_gain(gain.value, gain.noise, expected)
+    known = f"what was measured and {_name_sets(expected)} ({expected.mean:+.3f})"
+    return likely > 0, f"{known} together let expect {likely:+.3f} over {best.name} alone"
 
 
-def _write(work, trial, others, fold) -> Path:
-    """Write the ensemble of one fold, if it is not there, and return its directory."""
-    folder = work.log.folder
-    runs = [each.keep([fold]).list_runs(folder)[0].path for each in (trial, *others)]
-    return write_joint(trial.keep([fold]).list_joint(folder)[0].path, runs)
+def _name_sets(expected) -> str:
+    return f"{count(expected.sets, 'set')} of other images"
 
 
 def write_joint(target: Path, runs: Sequence[Path]) -> Path:

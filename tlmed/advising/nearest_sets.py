@@ -21,6 +21,7 @@ _AUC = "auc"
 # sets always have a say: in a small table, a narrower width would let one set with all of its chance decide.
 _SAY, _WIDTH = 3, 0.5
 _NEAREST = 10  # sets that count; Feurer et al. took 25 of 57 sets
+_NOTHING = 1e-9  # a variance or a share that is none
 _LEVEL = 0.975  # the upper end of an interval of 95 %
 # A difference is divided by no less than this, so that sets which are nearly the same do not come apart.
 _LEAST = {
@@ -236,8 +237,8 @@ def expect_gain(
 ) -> ExpectedGain:
     """Return what a kind of training gained over another on sets that are alike, and how far sets differ in it.
 
-    In each set the two are compared with the same backbone, weights and image size. The mean over sets has their
-    weights. The interval is that of one more set, and not of the mean: Student's with the number of sets that the
+    In each set the two are compared with the same backbone, weights, image size and provenance. The mean over sets has
+    their weights. The interval is that of one more set, and not of the mean: Student's with the number of sets that the
     weights are worth, (sum w)² / sum w². With one set or two it is so wide that it says what is known: nothing.
 
     Args:
@@ -284,7 +285,10 @@ def weigh_gain(value: float, noise: float, expected: ExpectedGain) -> float:
 
 @dataclass(frozen=True)
 class _Gains:
-    """What each configuration gained on a set, with the variance of chance in it, the set's weight, and its rows."""
+    """What each configuration gained on a set, with the variance of chance in it, the set's weight, and its rows.
+
+    The variance is NaN where it is not known.
+    """
 
     gains: tuple[float, ...]
     noises: tuple[float, ...]
@@ -302,7 +306,8 @@ def _measure_gains(near: Neighbour, kind: str, over: str) -> _Gains:
         worse = (probes if over == PROBE else []) or [row.score for row in base]
         if better and worse:
             gains.append(float(np.mean([row.score for row in better]) - np.mean(worse)))
-            noises.append(float(np.mean([(row.spread or 0.0) ** 2 / row.runs for row in better])))
+            known = [row.spread**2 / row.runs for row in better if row.spread is not None]
+            noises.append(float(np.mean(known)) if known else math.nan)
             used += len(better) + len(base)
     return _Gains(tuple(gains), tuple(noises), near.weight, used)
 
@@ -312,24 +317,35 @@ def _is_of(row: Experience, name: str) -> bool:
 
 
 def _name_configuration(row: Experience) -> tuple:
-    return row.backbone, row.weights, row.image_size
+    # Only rows of one origin are of the same images: another study divides them otherwise.
+    return row.backbone, row.weights, row.image_size, row.provenance
 
 
 def _spread(sets: Sequence[Sequence[_Gains]]) -> tuple[float, float]:
     """Return the weighted mean gain of some sets, and half the width of the interval of one more.
 
-    Sets whose gains agree by chance may not make it narrower than the chance within each of them.
+    A set counts by its likeness, and the less, the more chance is in its gain: random effects, with the variance
+    between sets by moments (Hedges, A random effects model for effect sizes, Psychological Bulletin 1983). So a set of
+    a hundred images, on which each gain is mostly luck, does not decide beside larger ones.
+
+    Sets whose gains agree by chance may not make the interval narrower than the chance within each of them.
     """
-    totals = [sum(part.weight for part in parts) for parts in sets]
-    shares = np.array(totals) / sum(totals)
+    totals = np.array([sum(part.weight for part in parts) for parts in sets])
     gains, noises = np.array(
         [
             np.average([(np.mean(part.gains), np.mean(part.noises)) for part in parts], axis=0, weights=own)
             for parts, own in ((parts, [part.weight for part in parts]) for parts in sets)
         ]
     ).T
+    shares = totals / totals.sum()
+    # What is not known is taken for as uncertain as the least certain.
+    noises = np.nan_to_num(noises, nan=np.nanmax([0.0, *noises]))
+    if (rest := 1 - np.square(shares).sum()) > _NOTHING:
+        between = max(0.0, shares @ np.square(gains - shares @ gains) / rest - shares @ noises)
+        shares = totals / (between + np.maximum(noises, _NOTHING))
+        shares /= shares.sum()
     mean, worth = float(shares @ gains), float(1 / np.square(shares).sum())
-    if worth <= 1 + 1e-9:
+    if worth <= 1 + _NOTHING:
         return mean, 2.0
     variance = max(shares @ np.square(gains - mean) * worth / (worth - 1), shares @ noises)
     return mean, float(stdtrit(worth - 1, _LEVEL) * math.sqrt(variance * (1 + 1 / worth)))

@@ -9,7 +9,7 @@ import tlmed
 from tlmed.advice_doubts import check_measured
 from tlmed.advising.attempts import PROBES, Attempt
 from tlmed.advising.diary import Diary
-from tlmed.advising.joint_answers import draw_seed, write_joint
+from tlmed.advising.joint_answers import write_joint
 from tlmed.advising.team import train_cells
 from tlmed.advising.work import Work
 from tlmed.comparison.copied_images import measure_without_copies
@@ -41,8 +41,11 @@ MEMBERS = "members"  # the folder of the runs that an ensemble has besides the f
 
 def finish_recipe(work: Work, best: Attempt) -> Recipe:
     """Return the recipe that is advised: that of the best attempt, on all development images."""
-    recipe = best.trial.recipe
-    data = dataclasses.replace(recipe.data, inner=None, val_seed=None)
+    return _finish(work, best.trial.recipe)
+
+
+def _finish(work, recipe) -> Recipe:
+    data = dataclasses.replace(recipe.data, inner=None)
     return dataclasses.replace(recipe, data=data, examples=work.base.examples)
 
 
@@ -63,7 +66,7 @@ def seal(work: Work, best: Attempt, text: str, facts: dict) -> dict:
         "path": ENSEMBLE if best.members > 1 else RUN,
         "recipe_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "recipe": to_json(finish_recipe(work, best)),
-        "members": best.members,
+        "partners": [to_json(_finish(work, trial.recipe)) for trial in best.partners],
         "attempt": best.name,
         **facts,
     }
@@ -121,23 +124,15 @@ def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
         RunFailed: If it cannot be trained.
     """
     folder = work.request.folder
-    cells = [Cell(RUN, recipe, RUN, {}, recipe.seed, None)]
     places = [folder / RUN]
-    _train(work, cells, folder)
+    _train(work, [Cell(RUN, recipe, RUN, {}, recipe.seed, None)], folder)
     if decision["path"] == RUN:
         return folder / RUN
-    for number in range(2, decision["members"] + 1):
+    for number, partner in enumerate(map(from_json, decision["partners"]), 2):
         name = f"{number:02d}"
-        drawn = _draw(work, recipe, number)
-        _train(work, [Cell(name, drawn, f"member {number}", {}, drawn.seed, None)], folder / MEMBERS)
+        _train(work, [Cell(name, partner, f"member {number}", {}, partner.seed, None)], folder / MEMBERS)
         places.append(folder / MEMBERS / name)
     return write_joint(folder / ENSEMBLE, places)
-
-
-def _draw(work, recipe, number) -> Recipe:
-    """Return the recipe with what a member of an ensemble draws anew; validation images too, where tlmed made them."""
-    data = dataclasses.replace(recipe.data, val_seed=number if work.draws else None)
-    return dataclasses.replace(recipe, data=data, seed=draw_seed(work, number), examples=0)
 
 
 def _train(work, cells, folder) -> None:
@@ -176,7 +171,7 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "n": found["n"],
         "groups": found.get("groups"),
         "metrics": found["metrics"],
-        **({"members": decision["members"]} if decision["path"] == ENSEMBLE else {}),
+        **({"members": 1 + len(decision["partners"])} if decision["path"] == ENSEMBLE else {}),
         **({"kept_phases": early} if early else {}),
         "trained": trained,
         **_describe_copies(RunDir(path), RunDir(folder / RUN), found),

@@ -76,7 +76,7 @@ def tell_story(story, choice: Choice) -> list[str]:
     ]
     if best.members > 1:
         said.append(
-            f"{count(best.members, 'network')} of it, with other draws of validation images, answered better together "
-            "than one: see members/ and ensemble/ beside this file."
+            "This file trains the first of two networks that answer together: the recipe of the second is "
+            "members/02/recipe.py, and their common answer is ensemble/, both beside this file."
         )
     return said

@@ -32,14 +32,12 @@ class Trial:
         recipe: Without the division of the development images.
         division: How these are divided.
         folds: The folds that are trained, from 1.
-        draw: Which draw of validation images; None: the usual one.
     """
 
     name: str
     recipe: Recipe
     division: KFold
     folds: tuple[int, ...]
-    draw: int | None = None
 
     def list_cells(self) -> list[Cell]:
         """Return what is trained: a run for each fold, in which the test images take no part."""
@@ -52,7 +50,7 @@ class Trial:
 
     def _divide(self, fold) -> Recipe:
         inner = dataclasses.replace(self.division, fold=fold)
-        data = dataclasses.replace(self.recipe.data, inner=inner, val_seed=self.draw)
+        data = dataclasses.replace(self.recipe.data, inner=inner)
         return dataclasses.replace(self.recipe, data=data, examples=0)
 
     def keep(self, folds: Sequence[int]) -> "Trial":
@@ -64,8 +62,8 @@ class Trial:
         return [find_run(folder / cell.name) for cell in self.list_cells()]
 
     def list_joint(self, folder: Path) -> list[RunDir]:
-        """Return where the networks of each fold that answer together lie, once they were joined."""
-        return [RunDir(folder / f"ensemble-{cell.name}") for cell in self.list_cells()]
+        """Return where the two networks of each fold that answer together lie, once they were joined."""
+        return [RunDir(folder / f"pair-{cell.name}") for cell in self.list_cells()]
 
 
 @dataclass(frozen=True)

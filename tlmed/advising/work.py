@@ -54,7 +54,6 @@ class Work:
         folds: The folds that a training is judged on; probes are judged on all.
         further: Folds that are added one after the other where those leave it open which of two is better.
         sides: How many groups, or images on their own, the rarest class has and all others have; None: not known.
-        draws: Whether validation images can be drawn anew; where the data gives them, they cannot.
         epochs: For how many blocks of a network are trained; 0 until the probes have shown how fast this machine is.
     """
 
@@ -68,7 +67,6 @@ class Work:
     folds: tuple[int, ...]
     further: tuple[int, ...]
     sides: tuple[int, int] | None
-    draws: bool
     epochs: int = 0
 
     @property
@@ -82,11 +80,17 @@ class Work:
         budget = self.request.budget
         return math.inf if budget is None else budget - self.diary.seconds
 
-    def reserve(self, best: Attempt | None) -> float:
-        """Return the seconds that are kept for training the best attempt on all development images, and for the end."""
+    def reserve(self, best: Attempt | None, doubt: float = 1.0) -> float:
+        """Return the seconds that are kept for training the best attempt on all development images, and for the end.
+
+        Args:
+            best: The best attempt so far.
+            doubt: How many times longer than forecast its training may take.
+        """
         if best is None or best.trial is None:
             return _CLOSING
-        return _CLOSING + _WHOLE * self.team.forecasts.expect(best.trial.list_cells()[0]) * best.members
+        trials = (best.trial, *best.partners)
+        return _time_answer(sum(self.team.forecasts.expect(trial.list_cells()[0]) for trial in trials), doubt)
 
     @property
     def together(self) -> int:
@@ -117,7 +121,7 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     own = _time_answer(expected / len(cells))
     free = work.left * share
     if expected + max(own, work.reserve(best), held) > free:
-        return work.log.add(each.decide(UNTRIED, _say_late(expected + own, free, held, share)))
+        return work.log.add(each.decide(UNTRIED, say_late(expected + own, free, held, share)))
     deadline = time.monotonic() + work.left - max(work.reserve(best), held)
     begun, left = work.diary.seconds, [cell for cell in cells if not is_complete(work.log.folder / cell.name)]
     problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
@@ -146,7 +150,15 @@ def _time_answer(seconds: float, doubt: float = 1.0) -> float:
     return _CLOSING + _WHOLE * doubt * seconds
 
 
-def _say_late(needed, free, held, share) -> str:
+def say_late(needed: float, free: float, held: float = 0.0, share: float = 1.0) -> str:
+    """Return that something takes longer than there is time.
+
+    Args:
+        needed: Its seconds, with those of the answer.
+        free: The seconds that it may take.
+        held: Of these, those that are kept for something else.
+        share: What part of the time that is left `free` is.
+    """
     needs, left = describe_seconds(needed), describe_seconds(max(0.0, free - held))
     kept = ", after what is kept for training all layers" if held else ""
     if share < 1:
