@@ -12,7 +12,7 @@ from tlmed.advising.attempts import THAWING, WHOLE, Attempt, Log
 from tlmed.advising.climbing import Choice
 from tlmed.advising.joint_answers import join
 from tlmed.advising.nearest_sets import ExpectedGain
-from tlmed.advising.trials import Score, Trial
+from tlmed.advising.trials import Gain, Score, Trial
 from tlmed.advising.work import Work
 from tlmed.recipe import load_recipe
 from tlmed.run_files import METRICS_JSON
@@ -70,7 +70,7 @@ def make(monkeypatch, tmp_path):
             METRICS_JSON.write(target, {"n": 40, "classes": ["a", "b"], "metrics": {"auc": auc}})
 
         def compare(both, one, metric):
-            assert both.name == f"pair-{one.name}"
+            assert both.name.partition("-")[2] == one.name
             half = 1.96 * math.sqrt(2) * noise
             return {"value": gain, "low": gain - half, "high": gain + half}
 
@@ -143,6 +143,32 @@ def test_two_networks_are_kept_by_what_was_measured_and_by_experience(make, name
         pytest.approx(0.85 + gain),
     )
     assert ("5 sets of other images" in pair.reason) == (mean is not None)
+
+
+@pytest.mark.parametrize(
+    ("alone", "gain", "joined"),
+    [
+        (-0.005, 0.02, True),  # within its noise: to take the better of the two is luck
+        (-0.005, 0.005, False),
+        (-0.02, 0.02, False),  # worse, beyond its noise
+    ],
+)
+def test_what_the_noise_does_not_tell_from_the_best_answers_together_with_it(make, monkeypatch, alone, gain, joined):
+    work, tried = make(gain=gain)
+    monkeypatch.setattr(joint_answers, "measure_gain", lambda each, best, *_: Gain(best.name, alone, 0.01))
+    rival = make_best("whole").decide("dropped", "not better")
+    work.log.add(dataclasses.replace(rival, trial=rival.trial.keep((2, 3))))
+    choice = decide(work, "thaw1")
+    decisions = {each.name: each.decision for each in work.log.attempts}
+    if alone < -0.01:
+        assert tried == [("partner-thaw1-MobileNetV2", 2)]
+        return
+    assert tried == []  # both are trained already
+    assert choice.answer.name == ("joined-thaw1-MobileNetV2" if joined else "thaw1-MobileNetV2")
+    assert decisions["whole-MobileNetV2"] == ("kept" if joined else "dropped")
+    assert decisions["joined-thaw1-MobileNetV2"] == ("kept" if joined else "dropped")
+    pair = work.log.of("ensemble")[-1]
+    assert (pair.trial.folds, pair.partners[0].recipe) == ((2,), rival.trial.recipe)
 
 
 # 12 s for the end, and 1.3 times what two runs take; a quarter more where nothing of the kind was trained.

@@ -106,7 +106,9 @@ def test_the_auc_of_two_networks_is_that_of_their_common_answer(tmp_path):
     made = work.Work(*[None] * 4, Log(tmp_path), None, KFold(5), (1, 2), (), None)
     single = Attempt(THAWING, "thaw1", NETWORK, trial=trial)
     assert work.find_auc(made, single).value == pytest.approx(0.7)
-    assert work.find_auc(made, dataclasses.replace(single, partners=(trial,))).value == pytest.approx(0.8)
+    assert work.find_auc(
+        made, dataclasses.replace(single, name="pair-thaw1", partners=(trial,))
+    ).value == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tlmed.advising.at_hand import Network
 from tlmed.advising.trials import Gain, Score, Trial
-from tlmed.run_files.advice_files import UNTRIED
+from tlmed.run_files.advice_files import UNTRIED, name_fold
+from tlmed.rundir import RunDir
 
 PROBES, THAWING, WHOLE, ENSEMBLE = "probes", "thawing", "all layers", "ensemble"
 
@@ -47,6 +48,10 @@ class Attempt:
     def members(self) -> int:
         """Return how many networks answer together."""
         return 1 + len(self.partners)
+
+    def list_joint(self, folder: Path) -> list[RunDir]:
+        """Return where the networks of each fold that answer together lie, once they were joined."""
+        return [RunDir(folder / name_fold(self.name, fold)) for fold in self.trial.folds]
 
     def to_json(self) -> dict:
         """Return what `advice.json` says of it."""

@@ -98,7 +98,7 @@ def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
 
 def _hold(work, best, expect) -> float:
     """Return the seconds that thawing leaves for all layers: to try and train them, or at least to train them."""
-    expected = expect(WHOLE_KIND, name_kind(best))
+    expected = expect(WHOLE_KIND, _name_kind(best))
     if expected is None or expected.mean <= 0 or not is_promising(best):
         return 0.0
     both, alone = time_trial(work, _begin_further(work, best.network, WHOLE_KIND))
@@ -217,7 +217,7 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
     """
     network = best.network
     for kind in (WHOLE_KIND, ADAPTERS) if count_blocks(network) else (ADAPTERS, WHOLE_KIND):
-        each, expected = _begin_further(work, network, kind), expect(kind, name_kind(best))
+        each, expected = _begin_further(work, network, kind), expect(kind, _name_kind(best))
         if reason := _find_reason(work, best, kind, expected):
             work.log.add(each.decide(UNTRIED, reason))
             continue
@@ -299,7 +299,7 @@ def _find_reason(work, best, kind, expected) -> str:
     return ""
 
 
-def name_kind(each: Attempt) -> str:
+def _name_kind(each: Attempt) -> str:
     """Return what an attempt is called in the table of experience.
 
     Blocks count as thawed, however many: by their number few sets are known, of which one by chance would decide.
@@ -312,5 +312,5 @@ def name_kind(each: Attempt) -> str:
 
 
 def _say_kind(each: Attempt) -> str:
-    kind = name_kind(each)
+    kind = _name_kind(each)
     return {PROBE: "a probe", THAWED: "some blocks thawed", WHOLE_KIND: "all layers"}.get(kind, kind)

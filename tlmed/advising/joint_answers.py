@@ -2,7 +2,7 @@
 
 Networks of one kind of training err in much the same images; those of other settings less so, and their mean is better
 than that of as many draws of one (Wenzel et al., Hyperparameter ensembles for robustness and uncertainty
-quantification, NeurIPS 2020).
+quantification, NeurIPS 2020). Two is what the time of an advice allows.
 """
 
 import dataclasses
@@ -10,12 +10,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlmed.advising.attempts import ENSEMBLE, Attempt
-from tlmed.advising.climbing import Choice, Expect, name_kind, replace
+from tlmed.advising.attempts import ENSEMBLE, THAWING, WHOLE, Attempt
+from tlmed.advising.climbing import WHOLE_KIND, Choice, Expect, replace
 from tlmed.advising.experience import PAIR
 from tlmed.advising.ladder import make_partner
 from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
-from tlmed.advising.trials import Trial, average_scores, compare_two, join_gains
+from tlmed.advising.trials import Trial, average_scores, compare_two, join_gains, measure_gain
 from tlmed.advising.work import DOUBT, Work, attempt, say_late, say_score
 from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
 from tlmed.run_files import METRICS_JSON
@@ -23,29 +23,30 @@ from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
 from tlmed.rundir import RunDir
 from tlmed.words import count
 
-_CHANGES = "all that is thawed trained once more, by rates that follow the gradients"
-
 
 def join(work: Work, choice: Choice, expect: Expect) -> Choice:
     """Let a second network answer together with the best one if that promises more; return what is decided for.
 
-    Where the budget has no time to try the two together, experience decides alone.
+    The second one is of what else was judged, if its noise does not tell it from the best: to choose one of such two is
+    to choose by luck, and both are trained already on the parts that judge. Else the layers of the best are trained
+    once more, by other rates. Where the budget has no time to try the two together, experience decides alone.
 
     Args:
         work: The work.
-        choice: What is decided for so far. A head alone, or adapters, stay as they are.
+        choice: What is decided for so far. A head alone, or adapters, may stay as they are.
         expect: As for `climb`.
     """
-    best = choice.answer
+    best, expected = choice.answer, expect(PAIR, WHOLE_KIND)
+    rival = _find_rival(work, best) if choice.is_tried else None
+    if rival is not None:
+        return _judge(work, _pair("joined", best, rival), rival, best, expected)
     recipe = make_partner(best.trial.recipe)
     if recipe is None:
         return choice
     name = f"partner-{best.name}"
     trial = Trial(name, recipe, work.division, best.trial.folds)
-    partner = Attempt(ENSEMBLE, name, best.network, _CHANGES, trial)
-    changes = f"{best.changes}, twice, once by rates that follow the gradients: two networks answer together"
-    pair = Attempt(ENSEMBLE, f"{PAIR}-{best.name}", best.network, changes, best.trial, partners=(trial,))
-    expected = expect(PAIR, name_kind(best))
+    partner = Attempt(ENSEMBLE, name, best.network, "the same by rates that follow the gradients", trial)
+    pair = _pair(PAIR, best, partner)
     if expected is not None and expected.mean <= 0:
         reason = f"on {_name_sets(expected)} a second network gained nothing on average ({expected.mean:+.3f})"
         return _leave(work, pair, reason, choice)
@@ -54,6 +55,28 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
         if partner.score is not None:
             return _judge(work, pair, partner, best, expected)
     return _trust(work, pair, partner, choice, expected)
+
+
+def _find_rival(work, best) -> Attempt | None:
+    """Return what comes nearest to the best, of the same network and trained further than its head.
+
+    None: the best is better than all of it by more than the noise.
+    """
+    found = []
+    for each in (*work.log.of(THAWING), *work.log.of(WHOLE)):
+        if each.score is None or each.name == best.name or each.network != best.network:
+            continue
+        gain = measure_gain(each.trial, best.trial, work.log.folder, work.metric)
+        if gain.is_measured and gain.value >= -gain.noise:
+            found.append((gain.value, each))
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _pair(title, best, partner) -> Attempt:
+    """Return the attempt of two that answer together, on the parts that both were judged on."""
+    trial = best.trial.keep([fold for fold in best.trial.folds if fold in partner.trial.folds])
+    changes = f"two networks answer together: {best.changes}; {partner.changes}"
+    return Attempt(ENSEMBLE, f"{title}-{best.name}", best.network, changes, trial, partners=(partner.trial,))
 
 
 def _leave(work, pair, reason, choice) -> Choice:
@@ -89,8 +112,8 @@ def _trust(work, pair, partner, choice, expected) -> Choice:
 
 def _judge(work, pair: Attempt, partner: Attempt, best: Attempt, expected: ExpectedGain | None) -> Choice:
     folder = work.log.folder
-    members = (best.trial.list_runs(folder), partner.trial.list_runs(folder))
-    joint = pair.trial.list_joint(folder)
+    members = [trial.keep(pair.trial.folds).list_runs(folder) for trial in (best.trial, partner.trial)]
+    joint = pair.list_joint(folder)
     for target, *runs in zip(joint, *members, strict=True):
         write_joint(target.path, [run.path for run in runs])
     found = [compare_two(both.path, one.path, work.metric) for both, one in zip(joint, members[0], strict=True)]
@@ -100,8 +123,11 @@ def _judge(work, pair: Attempt, partner: Attempt, best: Attempt, expected: Expec
     seconds, ended = (best.seconds or 0.0) + (partner.seconds or 0.0), work.diary.stamp(pair.name)
     pair = dataclasses.replace(pair, score=score, gain=gain, seconds=seconds, ended=ended)
     is_better, reason = _weigh(gain, best, expected)
-    verdict = "answers with the other" if is_better else "was not worth adding"
-    work.log.add(partner.decide(KEPT if is_better else DROPPED, f"the second network {verdict}"))
+    if is_better:
+        alone = f"; alone: {partner.reason}" if partner.reason else ""
+        work.log.add(partner.decide(KEPT, f"it answers together with {best.name}{alone}"))
+    elif partner.step == ENSEMBLE:
+        work.log.add(partner.decide(DROPPED, "it was trained for a common answer, which is not worth it"))
     pair = work.log.add(pair.decide(KEPT if is_better else DROPPED, reason))
     work.log.said[ENSEMBLE] = f"Two networks together are {'kept' if is_better else 'not kept'}: {reason}."
     work.screen.say(f"{say_score(work, pair)}: {pair.decision}")

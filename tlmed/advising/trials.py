@@ -61,10 +61,6 @@ class Trial:
         """Return its runs."""
         return [find_run(folder / cell.name) for cell in self.list_cells()]
 
-    def list_joint(self, folder: Path) -> list[RunDir]:
-        """Return where the two networks of each fold that answer together lie, once they were joined."""
-        return [RunDir(folder / f"pair-{cell.name}") for cell in self.list_cells()]
-
 
 @dataclass(frozen=True)
 class Score:

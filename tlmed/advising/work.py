@@ -275,7 +275,7 @@ def say_folds(work: Work) -> str:
 def read_results(work: Work, each: Attempt) -> list[Metrics]:
     """Return `metrics.json` of each fold that an attempt was judged on; of several networks that of their answer."""
     folder = work.log.folder
-    runs = each.trial.list_runs(folder) if each.members == 1 else each.trial.list_joint(folder)
+    runs = each.trial.list_runs(folder) if each.members == 1 else each.list_joint(folder)
     return [METRICS_JSON.read(run) for run in runs]
 
 
