@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tlmed.advising.attempts import THAWING, WHOLE, Attempt
 from tlmed.advising.epochs_rule import LONG, SHORT, choose_epochs, say_epochs
-from tlmed.advising.experience import PROBE, THAWED
+from tlmed.advising.experience import PAIR, PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
 from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
 from tlmed.advising.trials import AUC
@@ -97,13 +97,19 @@ def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
 
 
 def _hold(work, best, expect) -> float:
-    """Return the seconds that thawing leaves for all layers: to try and train them, or at least to train them."""
+    """Return the seconds that thawing leaves for all layers: to try and train them, or at least to train them.
+
+    There is time for a second network, too, if other images let expect a gain of it and if it fits.
+    """
     expected = expect(WHOLE_KIND, _name_kind(best))
     if expected is None or expected.mean <= 0 or not is_promising(best):
         return 0.0
     both, alone = time_trial(work, _begin_further(work, best.network, WHOLE_KIND))
+    joint = expect(PAIR, WHOLE_KIND)
+    second = alone - work.reserve(None) if joint is not None and joint.mean > 0 else 0.0
     # With its doubt, or the trial would be left out in the end: see `_is_tight`.
-    held = next((seconds for seconds in (both * DOUBT, both, alone) if seconds <= work.left), 0.0)
+    wanted = (both * DOUBT + second, both * DOUBT, both, alone)
+    held = next((seconds for seconds in wanted if seconds <= work.left), 0.0)
     return held + _JUDGING if held else 0.0
 
 
