@@ -81,10 +81,12 @@ def test_runs_that_share_the_cores_count_as_long_as_each_would_take_alone(monkey
 def test_an_answer_that_stayed_a_solved_head_was_judged_by_its_probe(monkeypatch, tmp_path, kept, trained):
     result = {"n": 9, "metrics": {"auc": {"value": 0.8}}, "kept": kept and {"name": kept}}
     monkeypatch.setattr(opening, "check_measured", lambda run: [])
+    recipe = to_json(load_recipe("lp_ft"))
     monkeypatch.setattr(opening, "METRICS_JSON", SimpleNamespace(read=lambda run: result))
+    monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: recipe))
     monkeypatch.setattr(opening, "_describe_copies", lambda *_: {})
     decision = {
-        "recipe": to_json(load_recipe("lp_ft")),
+        "recipe": recipe,
         "path": "run",
         "judged": "probe-MobileNetV2",
         "attempt": "whole-MobileNetV2",

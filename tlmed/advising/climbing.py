@@ -86,7 +86,7 @@ def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
             continue  # two probes: the better one leads, as the probes on all folds decided
         other, best = compare(work, other, best, held)
         if other.gain.is_real:
-            replace(work, best, other)
+            _replace(work, best, other)
             best = other
         elif other.step == THAWING:
             _drop(work, other, f"not better than {best.name} by more than the noise")
@@ -148,7 +148,7 @@ def _climb_one(work, current: Attempt, best: Attempt, expect: Expect) -> Attempt
         each, current = _judge(work, each, current, held=held)
         if each.decision != KEPT:
             break
-        replace(work, current, each)
+        _replace(work, current, each)
         current = best = each
     return current
 
@@ -198,14 +198,8 @@ def _drop(work, each: Attempt, reason: str) -> None:
     work.log.add(each.decide(DROPPED, reason))
 
 
-def replace(work: Work, each: Attempt, better: Attempt) -> None:
-    """Note that something took the place of an attempt; a probe stays what all others began with.
-
-    Args:
-        work: The work.
-        each: What was the best so far.
-        better: What is the best now.
-    """
+def _replace(work, each: Attempt, better: Attempt) -> None:
+    """Note that something took the place of an attempt; a probe stays what all others began with."""
     if each.step in (THAWING, WHOLE):
         work.log.add(each.decide(REPLACED, f"{better.name} took its place"))
 
@@ -239,7 +233,7 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
             continue
         each, best = _judge(work, each, best, expected)
         if each.decision == KEPT:
-            replace(work, best, each)
+            _replace(work, best, each)
             best = each
     _say_further(work, _say_tried(work.log.of(WHOLE), best))
     return Choice(best, best)

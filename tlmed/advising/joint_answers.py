@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlmed.advising.attempts import ENSEMBLE, THAWING, WHOLE, Attempt
-from tlmed.advising.climbing import WHOLE_KIND, Choice, Expect, replace
+from tlmed.advising.climbing import WHOLE_KIND, Choice, Expect
 from tlmed.advising.experience import PAIR
 from tlmed.advising.ladder import make_partner
 from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
@@ -53,6 +53,8 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
     if choice.is_tried:
         partner = attempt(work, partner, pair)
         if partner.score is not None:
+            gain = measure_gain(partner.trial, best.trial, work.log.folder, work.metric)
+            partner = dataclasses.replace(partner, gain=gain)
             return _judge(work, pair, partner, best, expected)
     return _trust(work, pair, partner, choice, expected)
 
@@ -75,7 +77,7 @@ def _find_rival(work, best) -> Attempt | None:
 def _pair(title, best, partner) -> Attempt:
     """Return the attempt of two that answer together, on the parts that both were judged on."""
     trial = best.trial.keep([fold for fold in best.trial.folds if fold in partner.trial.folds])
-    changes = f"two networks answer together: {best.changes}; {partner.changes}"
+    changes = f"{best.changes} and {partner.changes}, two networks that answer together"
     return Attempt(ENSEMBLE, f"{title}-{best.name}", best.network, changes, trial, partners=(partner.trial,))
 
 
@@ -104,7 +106,6 @@ def _trust(work, pair, partner, choice, expected) -> Choice:
         "training of both alone, so that they were not tried together before"
     )
     pair = work.log.add(pair.decide(KEPT, reason))
-    replace(work, choice.answer, pair)
     work.log.said[ENSEMBLE] = f"A second network is added without a trial: {reason}."
     work.screen.say(f"{pair.name} is kept without a trial: {reason}.")
     return Choice(pair, choice.judged)
@@ -131,10 +132,7 @@ def _judge(work, pair: Attempt, partner: Attempt, best: Attempt, expected: Expec
     pair = work.log.add(pair.decide(KEPT if is_better else DROPPED, reason))
     work.log.said[ENSEMBLE] = f"Two networks together are {'kept' if is_better else 'not kept'}: {reason}."
     work.screen.say(f"{say_score(work, pair)}: {pair.decision}")
-    if not is_better:
-        return Choice(best, best)
-    replace(work, best, pair)
-    return Choice(pair, pair)
+    return Choice(pair, pair) if is_better else Choice(best, best)
 
 
 def _weigh(gain, best, expected) -> tuple[bool, str]:

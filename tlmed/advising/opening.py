@@ -16,7 +16,7 @@ from tlmed.comparison.copied_images import measure_without_copies
 from tlmed.errors import InputError, RunFailed
 from tlmed.evaluation.lines import say_without_leaks
 from tlmed.recipe import Cell, Recipe, from_json, to_json
-from tlmed.run_files import METRICS_JSON
+from tlmed.run_files import METRICS_JSON, RECIPE_JSON
 from tlmed.run_files.advice_files import (
     BEGAN,
     DECIDED,
@@ -34,6 +34,7 @@ from tlmed.run_files.advice_files import (
 from tlmed.run_files.advice_seal import now
 from tlmed.run_files.check_summary import read_summary, say_repeated
 from tlmed.rundir import RunDir
+from tlmed.sections import Phase
 from tlmed.whole_files import write_text
 
 MEMBERS = "members"  # the folder of the runs that an ensemble has besides the first
@@ -151,12 +152,10 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
     check_measured(RunDir(path))
     found = METRICS_JSON.read(RunDir(path))
     entry = found["metrics"].get(work.metric) or {}
-    recipe = from_json(decision["recipe"])
     members = [folder / RUN, *sorted((folder / MEMBERS).glob("*"))] if decision["path"] == ENSEMBLE else [path]
-    last = recipe.phases[-1].name
-    kept = [(METRICS_JSON.read(RunDir(member)).get("kept") or {}).get("name") or last for member in members]
-    early = [name for name in kept if name != last]
-    trained = any(phase.thaw != 0 for phase in recipe.phases if phase.name in kept)
+    kept = [_find_kept(RunDir(member)) for member in members]
+    early = [phase.name for phase, is_last in kept if not is_last]
+    trained = any(phase.thaw != 0 for phase, _ in kept)
     probes = {each["name"] for step in decision["steps"] if step["step"] == PROBES for each in step["tried"]}
     # An answer that stayed a solved head on frozen features is what its probe was, trained on all images.
     is_judged = decision["judged"] == decision["attempt"] or (not trained and decision["judged"] in probes)
@@ -171,11 +170,18 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "n": found["n"],
         "groups": found.get("groups"),
         "metrics": found["metrics"],
-        **({"members": 1 + len(decision["partners"])} if decision["path"] == ENSEMBLE else {}),
+        **({"members": len(members)} if decision["path"] == ENSEMBLE else {}),
         **({"kept_phases": early} if early else {}),
         "trained": trained,
         **_describe_copies(RunDir(path), RunDir(folder / RUN), found),
     }
+
+
+def _find_kept(run) -> tuple[Phase, bool]:
+    """Return the phase whose result a run kept, and whether it is the last one."""
+    phases = from_json(RECIPE_JSON.read(run)).phases
+    name = (METRICS_JSON.read(run).get("kept") or {}).get("name") or phases[-1].name
+    return next(phase for phase in phases if phase.name == name), name == phases[-1].name
 
 
 def _describe_copies(answer, checked, found) -> dict:
