@@ -267,21 +267,20 @@ def describe_steps(keys: Sequence[tuple], best: Sequence[float], cost: Mapping[t
 
 
 def show_gains(rows: Sequence[Experience]) -> str:
-    """Return the table of the gains over the probe that the other sets let expect, and of those that there were."""
+    """Return the table of the gains that the other sets let expect, and of those that there were."""
     lines, held = [], []
-    for kind, name in itertools.product(("lp_ft", "thaw2", "thawing", "adapters"), sorted({row.set for row in rows})):
+    pairs = (*((kind, PROBE) for kind in ("lp_ft", "thaw2", "thawing", "adapters")), (PAIR, "lp_ft"))
+    for (kind, over), name in itertools.product(pairs, sorted({row.set for row in rows})):
         own = [row for row in rows if row.set == name]
-        expected = expect_gain(leave_out(rows, name), own[0].fingerprint, kind)
-        found = expect_gain(own, own[0].fingerprint, kind)
+        expected = expect_gain(leave_out(rows, name), own[0].fingerprint, kind, over)
+        found = expect_gain(own, own[0].fingerprint, kind, over)
         if found.mean is None or expected.mean is None:
             continue
         held.append(expected.low <= found.mean <= expected.high)
         told = f"{expected.mean:+.3f} ({expected.low:+.3f} to {expected.high:+.3f})"
-        lines.append((kind, name, told, str(expected.sets), f"{found.mean:+.3f}"))
-    head = ("approach", "set left out", "expected over the probe", "sets", "found")
-    return (
-        f"### Gains over the probe\n\n{table(head, lines)}\n\n{sum(held)} of {len(held)} intervals hold what was found."
-    )
+        lines.append((kind, over, name, told, str(expected.sets), f"{found.mean:+.3f}"))
+    head = ("approach", "over", "set left out", "expected", "sets", "found")
+    return f"### Gains\n\n{table(head, lines)}\n\n{sum(held)} of {len(held)} intervals hold what was found."
 
 
 def get_choice(row: Experience) -> tuple:

@@ -344,8 +344,8 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
         f"was chosen ({score}) is a little too high by luck, because it was chosen by it; that on the test images is "
         f"not{', but may be too high because some of them repeat development images' if answer.get('copies') else ''}.",
         "An option takes the place of a simpler one only if it is better by more than one standard error of their "
-        "difference, or, of all layers, if what was measured and other images together let expect a gain. A smaller "
-        "true gain can be missed.",
+        "difference, or, of all layers and of a second network, if what was measured and other images together let "
+        "expect a gain. A smaller true gain can be missed.",
     ]
 
 
