@@ -182,7 +182,7 @@ def test_where_there_is_no_time_to_try_two_together_experience_decides_alone(mak
     assert [name for name, _ in tried] == (["partner-whole-MobileNetV2"] if score else [])
     assert choice.answer.members == (2 if kept else 1)
     assert choice.judged.name == ("whole-MobileNetV2" if score else "probe-MobileNetV2")
-    pair = work.log.of("ensemble")[-1]
+    (pair,) = work.log.of("ensemble")
     assert (pair.decision, pair.score) == ("kept" if kept else "not tried", None)
     said = "5 sets of other images let expect +0.020 over one network" if kept else "of the budget are left for it"
     assert said in work.log.said["ensemble"]

@@ -297,7 +297,7 @@ def _say_computing(tried) -> list[dict]:
     unscored = [each for each in tried if each["decision"] in (UNTRIED, STOPPED) or each["score"] is None]
     late = [each for each in unscored if "budget" in each["reason"]]
     if late:
-        trusted = [each["name"] for each in late if each["decision"] == KEPT]
+        trusted = [each["name"] for each in late if each["decision"] == KEPT][-1:]  # two networks: of them both
         others = [each["name"] for each in late if each["decision"] != KEPT]
         said = []
         if others:

@@ -56,6 +56,8 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
             gain = measure_gain(partner.trial, best.trial, work.log.folder, work.metric)
             partner = dataclasses.replace(partner, gain=gain)
             return _judge(work, pair, partner, best, expected)
+        if partner.decision == UNTRIED:  # what is said of the two says it of the second one
+            work.log.attempts.remove(partner)
     return _trust(work, pair, partner, choice, expected)
 
 
