@@ -192,6 +192,11 @@ def test_without_experience_or_against_it_no_second_network_is_trained_untried(m
     work, _ = make(left=1000, second=None)
     assert decide(work).answer.members == 1
     assert "it would take about 1 h" in work.log.said["ensemble"]
+    # What such pairs gained with all layers tells nothing of some blocks.
+    work, _ = make(left=1000, second=None)
+    assert decide(work, "thaw1", expect_of(0.02)).answer.members == 1
+    work, _ = make(gain=0.005)
+    assert decide(work, "thaw1", expect_of(0.02)).answer.members == 1
     work, tried = make()
     assert decide(work, expect=expect_of(-0.001)).answer.members == 1
     assert tried == []

@@ -47,6 +47,8 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
     trial = Trial(name, recipe, work.division, best.trial.folds)
     partner = Attempt(ENSEMBLE, name, best.network, "the same by rates that follow the gradients", trial)
     pair = _pair(PAIR, best, partner)
+    if recipe.phases[-1].thaw != "all":
+        expected = None  # what is known is of all layers: of some blocks, measurement alone decides
     if expected is not None and expected.mean <= 0:
         reason = f"on {_name_sets(expected)} a second network gained nothing on average ({expected.mean:+.3f})"
         return _leave(work, pair, reason, choice)
