@@ -631,3 +631,9 @@ def test_nothing_that_an_error_left_behind_is_alive_when_python_ends(monkeypatch
             signal.signal(number, handle)
     assert ended.value.code == {"failed": 3, "stopped": 75}[ending]
     assert [pipeline() for pipeline in alive] == [None]
+
+
+def test_a_command_ends_without_a_look_at_all_that_libraries_hold():
+    code = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); from tlmed.cli import main; "
+    ended = subprocess.run([sys.executable, "-c", f"{code}main()", "--version"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.split()[-1]) == (0, "True")
