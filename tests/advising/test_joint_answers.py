@@ -8,7 +8,7 @@ import pytest
 
 from tlmed.advising import joint_answers, ladder
 from tlmed.advising.at_hand import Network
-from tlmed.advising.attempts import THAWING, WHOLE, Attempt, Log
+from tlmed.advising.attempts import PROBES, THAWING, WHOLE, Attempt, Log
 from tlmed.advising.climbing import Choice
 from tlmed.advising.joint_answers import join
 from tlmed.advising.nearest_sets import ExpectedGain
@@ -20,7 +20,7 @@ from tlmed.sections import KFold
 
 BASE, NETWORK = load_recipe("feature_extractor"), Network("MobileNetV2", "imagenet", 1)
 MADE = {
-    "probe": (THAWING, ladder.make_probe(BASE, NETWORK)),
+    "probe": (PROBES, ladder.make_probe(BASE, NETWORK)),
     "thaw1": (THAWING, ladder.make_thawed(BASE, NETWORK, 8, 1)),
     "whole": (WHOLE, ladder.make_whole(BASE, NETWORK, 8)),
     "adapters": (WHOLE, ladder.make_adapted(BASE, NETWORK, 8)),
@@ -170,6 +170,23 @@ def test_what_the_noise_does_not_tell_from_the_best_answers_together_with_it(mak
     assert decisions["joined-thaw1-MobileNetV2"] == ("kept" if joined else "dropped")
     pair = work.log.of("ensemble")[-1]
     assert (pair.trial.folds, pair.partners[0].recipe) == ((2,), rival.trial.recipe)
+
+
+def test_two_networks_need_time_for_the_training_of_both(make, monkeypatch):
+    for left, members in ((39, 2), (37, 1)):  # 12 s for the end, and 1.3 times what two runs take
+        work, _ = make(left=left, gain=0.02)
+        monkeypatch.setattr(joint_answers, "measure_gain", lambda each, best, *_: Gain(best.name, -0.005, 0.01))
+        work.log.add(make_best("whole").decide("dropped", "not better"))
+        assert decide(work, "thaw1").answer.members == members
+    assert "of the budget are left for it" in work.log.said["ensemble"]
+
+
+@pytest.mark.parametrize("best", ["probe", "thaw1"])
+def test_what_other_pairs_gained_counts_for_two_that_were_trained_alone(make, monkeypatch, best):
+    work, _ = make(gain=0.005)
+    monkeypatch.setattr(joint_answers, "measure_gain", lambda each, best, *_: Gain(best.name, -0.005, 0.01))
+    work.log.add(make_best("whole").decide("dropped", "not better"))
+    assert decide(work, best, expect_of(0.02)).answer.members == (1 if best == "probe" else 2)
 
 
 # 12 s for the end, and 1.3 times what two runs take; a quarter more where nothing of the kind was trained.

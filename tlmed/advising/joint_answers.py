@@ -39,7 +39,11 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
     best, expected = choice.answer, expect(PAIR, WHOLE_KIND)
     rival = _find_rival(work, best) if choice.is_tried else None
     if rival is not None:
-        return _judge(work, _pair("joined", best, rival), rival, best, expected)
+        pair = _pair("joined", best, rival)
+        if work.reserve(pair) > work.left:
+            return _leave(work, pair, say_late(work.reserve(pair), work.left), choice)
+        # What is known is of two that were trained: of a head and another network, measurement alone decides.
+        return _judge(work, pair, rival, best, expected if best.step in (THAWING, WHOLE) else None)
     recipe = make_partner(best.trial.recipe)
     if recipe is None:
         return choice
