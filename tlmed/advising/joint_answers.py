@@ -29,7 +29,8 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
 
     The second one is of what else was judged, if its noise does not tell it from the best: to choose one of such two is
     to choose by luck, and both are trained already on the parts that judge. Else the layers of the best are trained
-    once more, by other rates. Where the budget has no time to try the two together, experience decides alone.
+    once more, by other rates. Where the budget has no time to try the two together, experience decides alone. What it
+    knows is of networks all of whose layers were trained: of a head, or of some blocks twice, it says nothing.
 
     Args:
         work: The work.
@@ -42,8 +43,8 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
         pair = _pair("joined", best, rival)
         if work.reserve(pair) > work.left:
             return _leave(work, pair, say_late(work.reserve(pair), work.left), choice)
-        # What is known is of two that were trained: of a head and another network, measurement alone decides.
-        return _judge(work, pair, rival, best, expected if best.step in (THAWING, WHOLE) else None)
+        is_known = best.step in (THAWING, WHOLE) and WHOLE in (best.step, rival.step)
+        return _judge(work, pair, rival, best, expected if is_known else None)
     recipe = make_partner(best.trial.recipe)
     if recipe is None:
         return choice
@@ -52,7 +53,7 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
     partner = Attempt(ENSEMBLE, name, best.network, "the same by rates that follow the gradients", trial)
     pair = _pair(PAIR, best, partner)
     if recipe.phases[-1].thaw != "all":
-        expected = None  # what is known is of all layers: of some blocks, measurement alone decides
+        expected = None
     if expected is not None and expected.mean <= 0:
         reason = f"on {_name_sets(expected)} a second network gained nothing on average ({expected.mean:+.3f})"
         return _leave(work, pair, reason, choice)
