@@ -86,7 +86,7 @@ def _find_rival(work, best) -> Attempt | None:
 def _pair(title, best, partner) -> Attempt:
     """Return the attempt of two that answer together, on the parts that both were judged on."""
     trial = best.trial.keep([fold for fold in best.trial.folds if fold in partner.trial.folds])
-    changes = f"{best.changes} and {partner.changes}, two networks that answer together"
+    changes = f"two networks that answer together ({best.changes}; {partner.changes})"
     return Attempt(ENSEMBLE, f"{title}-{best.name}", best.network, changes, trial, partners=(partner.trial,))
 
 
