@@ -244,6 +244,8 @@ def test_how_many_were_compared_is_said_for_one_and_for_several():
 
 def test_of_what_was_not_tried_no_score_is_claimed():
     found = bounds(0.8, 0.7, 0.9)
+    together = say_sure(STEPS, {"metric": "auc", "value": 0.8}, {**ANSWER, "alone": {"value": 0.9512}})
+    assert "The first network alone, in `run/`, has AUC 0.951 on the same test images." in together[1]
     sure = " ".join(say_sure(STEPS, {"metric": "auc", "value": 0.8}, ANSWER, "thaw2-A"))
     assert "What was decided was not tried" in sure
     assert "thaw2-A had AUC 0.800" in sure

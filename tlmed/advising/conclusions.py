@@ -329,7 +329,7 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
     """
     compared = [each for each in _list_tried(steps) if each["score"] is not None]
     score = f"{name_inline(found['metric'])} {thousandths(found['value'])}"
-    said = [f"The score of the answer rests on {count_test(answer)}."]
+    said = [f"The score of the answer rests on {count_test(answer)}.", *_say_alone(answer)]
     if untried:
         return [
             *said,
@@ -346,6 +346,18 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
         "An option takes the place of a simpler one only if it is better by more than one standard error of their "
         "difference, or, of all layers and of a second network, if what was measured and other images together let "
         "expect a gain. A smaller true gain can be missed.",
+    ]
+
+
+def _say_alone(answer) -> list[str]:
+    """Return what the first of several networks scores alone, which nobody should choose by."""
+    alone = answer.get("alone") or {}
+    if alone.get("value") is None:
+        return []
+    return [
+        f"The first network alone, in `run/`, has {name_inline(answer['metric'])} {thousandths(alone['value'])} on the "
+        "same test images. That two answer was decided before; whoever now takes the better one of these chooses by "
+        "the test images, which then no longer test it."
     ]
 
 

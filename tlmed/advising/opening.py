@@ -170,11 +170,17 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "n": found["n"],
         "groups": found.get("groups"),
         "metrics": found["metrics"],
-        **({"members": len(members)} if decision["path"] == ENSEMBLE else {}),
+        **(_describe_members(members, work.metric) if decision["path"] == ENSEMBLE else {}),
         **({"kept_phases": early} if early else {}),
         "trained": trained,
         **_describe_copies(RunDir(path), RunDir(folder / RUN), found),
     }
+
+
+def _describe_members(members, metric) -> dict:
+    """Return how many networks answer together, and what the first of them scores alone on the same test images."""
+    alone = METRICS_JSON.read(RunDir(members[0]))["metrics"].get(metric) or {}
+    return {"members": len(members), "alone": {part: alone.get(part) for part in ("value", "low", "high")}}
 
 
 def _find_kept(run) -> tuple[Phase, bool]:
