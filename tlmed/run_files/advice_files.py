@@ -161,7 +161,7 @@ class Answer(TypedDict, total=False):
     n: Required[int]
     groups: int | None  # of the test images; None where the data name none
     members: int  # of an ensemble
-    alone: Mapping[str, float | None]  # the score of its first network, with its interval
+    alone: Entry  # the score of its first network, with its interval
     trained: bool  # whether more than a head on frozen features was trained
     kept_phases: list[str]  # of each network whose result is not that of its last phase
     metrics: dict[str, Entry]
