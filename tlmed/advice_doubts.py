@@ -148,7 +148,7 @@ def _list_network(folder, answer) -> list[str]:
     if answer["path"] != ENSEMBLE and not (run / _NETWORK).exists():
         return [f"`{answer['path']}/{_NETWORK}` is gone: the network that has these scores cannot be used any more."]
     try:
-        check_measured(run, (_NETWORK,))
+        check_measured(run, (_NETWORK, "recipe.json"))
     except InputError as error:
         return [f"The network may not be the one that was scored. {' '.join(error.faults)}"]
     return []

@@ -96,6 +96,28 @@ def test_an_answer_that_stayed_a_solved_head_was_judged_by_its_probe(monkeypatch
     assert (found["trained"], "untried" in found) == (trained, trained)
 
 
+@pytest.mark.parametrize("kept", [("head", "head"), ("head", "all"), ("all", "head")])
+def test_two_networks_that_kept_the_same_head_are_one(monkeypatch, tmp_path, kept):
+    written, trained = [], []
+    names = dict(zip(("run", "02"), kept, strict=True))
+    recipe = to_json(load_recipe("lp_ft"))
+    monkeypatch.setattr(
+        opening, "METRICS_JSON", SimpleNamespace(read=lambda run: {"kept": {"name": names[run.path.name]}})
+    )
+    monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: recipe))
+    monkeypatch.setattr(opening, "train_cells", lambda team, cells, *_, **__: trained.append(cells[0].name) or "")
+    monkeypatch.setattr(
+        opening, "write_joint", lambda target, runs: written.append([run.name for run in runs]) or target
+    )
+    (tmp_path / "ensemble").mkdir()  # of a network that was removed since
+    made = SimpleNamespace(request=SimpleNamespace(folder=tmp_path), team=None)
+    found = opening.open_test(made, load_recipe("lp_ft"), {"path": "ensemble", "partners": [recipe]})
+    assert trained == ["run", "02"]
+    assert found.name == ("run" if kept == ("head", "head") else "ensemble")
+    assert written == ([] if found.name == "run" else [["run", "02"]])
+    assert (tmp_path / "ensemble").exists() == (found.name == "run")
+
+
 def test_the_auc_of_two_networks_is_that_of_their_common_answer(tmp_path):
     trial = make_trial("thaw1", (1, 2))
     for prefix, value in (("", 0.7), ("pair-", 0.8)):
@@ -387,3 +409,21 @@ def test_weights_of_digits_count_only_where_no_others_are_at_hand(monkeypatch):
     assert [each.name for each in list_at_hand((224, 224))] == ["MobileNetV2"]
     monkeypatch.setattr(at_hand, "_list_candidates", lambda entries: iter(both[:1]))
     assert [each.name for each in list_at_hand((224, 224))] == ["LeNet5=digits/tlmed"]
+
+
+def test_a_further_part_is_trained_for_both_or_for_none(monkeypatch):
+    trained, gain = [], Gain("other", 0.01, 0.02)
+    team = SimpleNamespace(expect=lambda cells, together: (10.0, ""))
+    monkeypatch.setattr(work, "measure_gain", lambda *_: gain)
+    monkeypatch.setattr(work, "train_cells", lambda team, cells, *_: trained.append(cells[0].name) or "")
+    monkeypatch.setattr(work, "judge", lambda *_: None)
+    monkeypatch.setattr(work, "count_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(work.Work, "reserve", lambda self, best: 5.0)
+    one, other = (Attempt(THAWING, name, NETWORK, trial=make_trial(name, (1,))) for name in ("one", "other"))
+    for left, folds in ((24.0, 1), (26.0, 3)):  # twice 10 s and what is kept
+        monkeypatch.setattr(work.Work, "left", left)
+        made = work.Work(*[None] * 2, team, None, Log(Path()), None, KFold(5), (1,), (2, 3), None)
+        made.request = SimpleNamespace(goal=SimpleNamespace(metric="auc"))
+        grown = work.compare(made, one, other)
+        assert [len(each.trial.folds) for each in grown] == [folds, folds]
+        assert len(trained) == 2 * (folds - 1)

@@ -117,8 +117,19 @@ def _use(record) -> list[tuple[str, str]]:
         ("Train the recipe again, after editing it for example:", ["tlmed", "train", *_list_recipe(record)]),
     ]
     if answer["path"] != RUN:
-        commands.insert(1, ("Faster, with one network:", ["tlmed", "predict", str(folder / RUN), "new_images/"]))
+        words = f"Faster, with one network{_say_alone(answer)}:"
+        commands.insert(1, (words, ["tlmed", "predict", str(folder / RUN), "new_images/"]))
     return [(words, shlex.join(parts)) for words, parts in commands]
+
+
+def _say_alone(answer) -> str:
+    """Return what the first of several networks scores on the test images, after a blank; "" if nobody knows."""
+    alone = answer.get("alone") or {}
+    if alone.get("value") is None:
+        return ""
+    return (
+        f", whose {name_inline(answer['metric'])} on the same test images is {number(alone['value'])}{say_ends(alone)}"
+    )
 
 
 def _list_recipe(record) -> list[str]:

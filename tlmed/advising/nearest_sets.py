@@ -89,7 +89,9 @@ def find_nearest(rows: Iterable[Experience], fingerprint: Mapping) -> list[Neigh
         (_compare(numbers, new, part[0].modality, fingerprint.get(_MODALITY), spreads), part)
         for numbers, part in zip(known, places.values(), strict=True)
     ]
-    nearest = sorted(found, key=lambda pair: pair[0])[:_NEAREST]
+    ordered = sorted(found, key=lambda pair: pair[0])
+    names = list(dict.fromkeys(part[0].set for _, part in ordered))[:_NEAREST]  # a set may have several fingerprints
+    nearest = [pair for pair in ordered if pair[1][0].set in names]
     entries, closest = Counter(part[0].set for _, part in nearest), {}
     for distance, part in nearest:
         closest.setdefault(part[0].set, distance)

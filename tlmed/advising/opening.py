@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import math
+import shutil
 from pathlib import Path
 
 import tlmed
@@ -11,10 +12,12 @@ from tlmed.advising.attempts import PROBES, Attempt
 from tlmed.advising.diary import Diary
 from tlmed.advising.joint_answers import write_joint
 from tlmed.advising.team import train_cells
+from tlmed.advising.trials import is_complete
 from tlmed.advising.work import Work
 from tlmed.comparison.copied_images import measure_without_copies
 from tlmed.errors import InputError, RunFailed
 from tlmed.evaluation.lines import say_without_leaks
+from tlmed.members import list_members
 from tlmed.recipe import Cell, Recipe, from_json, to_json
 from tlmed.run_files import METRICS_JSON, RECIPE_JSON
 from tlmed.run_files.advice_files import (
@@ -116,6 +119,8 @@ def check_seal(folder: Path, decision: dict) -> None:
 def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
     """Train what was decided on all development images, which scores the test images; return where the answer lies.
 
+    If validation images keep the solved head in each of several networks, these are the same, and the first answers.
+
     Args:
         work: The work.
         recipe: The recipe that was decided.
@@ -125,14 +130,20 @@ def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
         RunFailed: If it cannot be trained.
     """
     folder = work.request.folder
-    places = [folder / RUN]
+    places, again = [folder / RUN], False
     _train(work, [Cell(RUN, recipe, RUN, {}, recipe.seed, None)], folder)
     if decision["path"] == RUN:
         return folder / RUN
-    for number, partner in enumerate(map(from_json, decision["partners"]), 2):
+    for number, partner in enumerate(map(from_json, decision.get("partners", ())), 2):
         name = f"{number:02d}"
+        place = folder / MEMBERS / name
+        again = again or not is_complete(place)
         _train(work, [Cell(name, partner, f"member {number}", {}, partner.seed, None)], folder / MEMBERS)
-        places.append(folder / MEMBERS / name)
+        places.append(place)
+    if decision.get("partners") and not any(_find_kept(RunDir(place))[0].thaw for place in places):
+        return folder / RUN
+    if again:  # an ensemble that is there is of a network that was removed
+        shutil.rmtree(folder / ENSEMBLE, ignore_errors=True)
     return write_joint(folder / ENSEMBLE, places)
 
 
@@ -152,8 +163,8 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
     check_measured(RunDir(path))
     found = METRICS_JSON.read(RunDir(path))
     entry = found["metrics"].get(work.metric) or {}
-    members = [folder / RUN, *sorted((folder / MEMBERS).glob("*"))] if decision["path"] == ENSEMBLE else [path]
-    kept = [_find_kept(RunDir(member)) for member in members]
+    runs = [member.run for member in list_members(RunDir(path), ("metrics.json",))] if path.name == ENSEMBLE else []
+    kept = [_find_kept(run) for run in runs or [RunDir(path)]]
     early = [phase.name for phase, is_last in kept if not is_last]
     trained = any(phase.thaw != 0 for phase, _ in kept)
     probes = {each["name"] for step in decision["steps"] if step["step"] == PROBES for each in step["tried"]}
@@ -170,17 +181,17 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "n": found["n"],
         "groups": found.get("groups"),
         "metrics": found["metrics"],
-        **(_describe_members(members, work.metric) if decision["path"] == ENSEMBLE else {}),
+        **(_describe_members(runs, work.metric) if runs else {}),
         **({"kept_phases": early} if early else {}),
         "trained": trained,
         **_describe_copies(RunDir(path), RunDir(folder / RUN), found),
     }
 
 
-def _describe_members(members, metric) -> dict:
+def _describe_members(runs, metric) -> dict:
     """Return how many networks answer together, and what the first of them scores alone on the same test images."""
-    alone = METRICS_JSON.read(RunDir(members[0]))["metrics"].get(metric) or {}
-    return {"members": len(members), "alone": {part: alone.get(part) for part in ("value", "low", "high")}}
+    alone = METRICS_JSON.read(runs[0])["metrics"].get(metric) or {}
+    return {"members": len(runs), "alone": {part: alone.get(part) for part in ("value", "low", "high")}}
 
 
 def _find_kept(run) -> tuple[Phase, bool]:

@@ -226,6 +226,10 @@ def compare(work: Work, each: Attempt, other: Attempt, held: float = 0.0) -> tup
     for fold in work.further:
         if not each.gain.is_open:
             break
+        wanting = [one for one in (other, each) if fold not in one.trial.folds]
+        # Both or none: a score of one alone tells nothing of their difference.
+        if _time_fold(work, wanting, fold) + max(work.reserve(each), held) > work.left:
+            break
         grown = [_grow(work, one, fold, max(work.reserve(each), held)) for one in (other, each)]
         if None in grown:
             break
@@ -235,15 +239,18 @@ def compare(work: Work, each: Attempt, other: Attempt, held: float = 0.0) -> tup
     return each, other
 
 
+def _time_fold(work, attempts, fold) -> float:
+    """Return how long it takes to train some attempts on one more fold; infinity where one cannot be trained."""
+    found = [work.team.expect(one.trial.keep((fold,)).list_cells(), work.together) for one in attempts]
+    return math.inf if any(fault for _, fault in found) else sum(seconds for seconds, _ in found)
+
+
 def _grow(work, each, fold, reserve) -> Attempt | None:
-    """Return an attempt with one more fold; None if time does not allow it, or it cannot be trained."""
+    """Return an attempt with one more fold; None if the time ends before, or it cannot be trained."""
     if fold in each.trial.folds:
         return each
     trial = each.trial.keep((*each.trial.folds, fold))
     cells = trial.keep((fold,)).list_cells()
-    expected, fault = work.team.expect(cells, work.together)
-    if fault or expected + reserve > work.left:
-        return None
     if train_cells(work.team, cells, work.log.folder, time.monotonic() + work.left - reserve):
         return None
     score = judge(trial, work.log.folder, work.metric, work.sides)
