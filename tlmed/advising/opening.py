@@ -134,13 +134,14 @@ def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
     _train(work, [Cell(RUN, recipe, RUN, {}, recipe.seed, None)], folder)
     if decision["path"] == RUN:
         return folder / RUN
-    for number, partner in enumerate(map(from_json, decision.get("partners", ())), 2):
+    partners = decision.get("partners", ())  # a decision of an earlier version has none
+    for number, partner in enumerate(map(from_json, partners), 2):
         name = f"{number:02d}"
         place = folder / MEMBERS / name
         again = again or not is_complete(place)
         _train(work, [Cell(name, partner, f"member {number}", {}, partner.seed, None)], folder / MEMBERS)
         places.append(place)
-    if decision.get("partners") and not any(_find_kept(RunDir(place))[0].thaw for place in places):
+    if partners and not any(_find_kept(RunDir(place))[0].thaw for place in places):
         return folder / RUN
     if again:  # an ensemble that is there is of a network that was removed
         shutil.rmtree(folder / ENSEMBLE, ignore_errors=True)
