@@ -118,6 +118,20 @@ def test_two_networks_that_kept_the_same_head_are_one(monkeypatch, tmp_path, kep
     assert (tmp_path / "ensemble").exists() == (found.name == "run")
 
 
+@pytest.mark.parametrize("missing", ["run", "02", None])
+def test_the_common_answer_is_written_anew_where_one_of_its_networks_was_removed(monkeypatch, tmp_path, missing):
+    recipe = to_json(load_recipe("lp_ft"))
+    monkeypatch.setattr(opening, "METRICS_JSON", SimpleNamespace(read=lambda run: {}))
+    monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: recipe))
+    monkeypatch.setattr(opening, "is_complete", lambda place: place.name != missing)
+    monkeypatch.setattr(opening, "train_cells", lambda *_, **__: "")
+    monkeypatch.setattr(opening, "write_joint", lambda target, runs: target)
+    (tmp_path / "ensemble").mkdir()
+    made = SimpleNamespace(request=SimpleNamespace(folder=tmp_path), team=None)
+    opening.open_test(made, load_recipe("lp_ft"), {"path": "ensemble", "partners": [recipe]})
+    assert (tmp_path / "ensemble").exists() == (missing is None)
+
+
 def test_the_auc_of_two_networks_is_that_of_their_common_answer(tmp_path):
     trial = make_trial("thaw1", (1, 2))
     for prefix, value in (("", 0.7), ("pair-", 0.8)):

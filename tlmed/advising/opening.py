@@ -130,17 +130,14 @@ def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
         RunFailed: If it cannot be trained.
     """
     folder = work.request.folder
-    places, again = [folder / RUN], False
+    partners = decision.get("partners", ())  # a decision of an earlier version has none
+    places = [folder / RUN, *(folder / MEMBERS / f"{number:02d}" for number, _ in enumerate(partners, 2))]
+    again = not all(map(is_complete, places))
     _train(work, [Cell(RUN, recipe, RUN, {}, recipe.seed, None)], folder)
     if decision["path"] == RUN:
         return folder / RUN
-    partners = decision.get("partners", ())  # a decision of an earlier version has none
-    for number, partner in enumerate(map(from_json, partners), 2):
-        name = f"{number:02d}"
-        place = folder / MEMBERS / name
-        again = again or not is_complete(place)
-        _train(work, [Cell(name, partner, f"member {number}", {}, partner.seed, None)], folder / MEMBERS)
-        places.append(place)
+    for number, (place, partner) in enumerate(zip(places[1:], map(from_json, partners), strict=True), 2):
+        _train(work, [Cell(place.name, partner, f"member {number}", {}, partner.seed, None)], place.parent)
     if partners and not any(_find_kept(RunDir(place))[0].thaw for place in places):
         return folder / RUN
     if again:  # an ensemble that is there is of a network that was removed
