@@ -10,8 +10,8 @@ from tlmed.advising.attempts import THAWING, WHOLE, Attempt
 from tlmed.advising.epochs_rule import LONG, SHORT, choose_epochs, say_epochs
 from tlmed.advising.experience import PAIR, PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
-from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
-from tlmed.advising.trials import AUC
+from tlmed.advising.nearest_sets import ExpectedGain, name_sets, weigh_gain
+from tlmed.advising.trials import AUC, Gain
 from tlmed.advising.work import CHANCE, DOUBT, Work, attempt, compare, count_heads, say_folds, say_score, time_trial
 from tlmed.run_files.advice_files import DROPPED, KEPT, REPLACED, UNTRIED
 from tlmed.words import count, join_names
@@ -176,12 +176,7 @@ def _judge(work, each: Attempt, current: Attempt, expected=None, held: float = 0
     if not each.gain.is_measured:
         reason = f"how much better than {current.name} it is could not be measured"
     elif expected is not None:
-        likely = weigh_gain(each.gain.value, each.gain.noise, expected)
-        better = likely > 0
-        reason = (
-            f"what was measured and {count(expected.sets, 'set')} of other images ({expected.mean:+.3f}) together let "
-            f"expect {likely:+.3f} over {current.name}"
-        )
+        better, reason = weigh_with(each.gain, current.name, expected)
     if better and not is_promising(each):
         better, reason = False, "it is not above guessing by more than its noise"
     if each.gain.is_open and len(each.trial.folds) < len({*work.folds, *work.further}):
@@ -192,6 +187,19 @@ def _judge(work, each: Attempt, current: Attempt, expected=None, held: float = 0
     each = each.decide(KEPT if better else DROPPED, reason)
     work.screen.say(f"{say_score(work, each)}: {each.decision}")
     return work.log.add(each), current
+
+
+def weigh_with(gain: Gain, over: str, expected: ExpectedGain) -> tuple[bool, str]:
+    """Tell whether a measured gain and experience together let expect a gain, and say so.
+
+    Args:
+        gain: What was measured.
+        over: Over what it is a gain, in words.
+        expected: What other images let expect.
+    """
+    likely = weigh_gain(gain.value, gain.noise, expected)
+    known = f"what was measured and {name_sets(expected)} ({expected.mean:+.3f})"
+    return likely > 0, f"{known} together let expect {likely:+.3f} over {over}"
 
 
 def _drop(work, each: Attempt, reason: str) -> None:
@@ -270,7 +278,7 @@ def _is_worth_trusting(work, each, best, expected) -> bool:
 
 def _trust(work, each, best, expected) -> Choice:
     reason = (
-        f"{count(expected.sets, 'set')} of other images let expect {expected.mean:+.3f} over {_say_kind(best)}; the "
+        f"{name_sets(expected)} let expect {expected.mean:+.3f} over {_say_kind(best)}; the "
         "budget has time for its training alone, so it was not tried before, and its validation images decide whether "
         "the layers stay as they were"
     )
@@ -290,10 +298,7 @@ def _find_reason(work, best, kind, expected) -> str:
     if kind == WHOLE_KIND and any(each.trial.recipe.phases[-1].thaw == "all" for each in work.log.of(THAWING)):
         return "thawing block by block has come to all layers"
     if expected is not None and expected.mean <= 0:
-        return (
-            f"on {count(expected.sets, 'set')} of other images it was no better than {_say_kind(best)} on average "
-            f"({expected.mean:+.3f})"
-        )
+        return f"on {name_sets(expected)} it was no better than {_say_kind(best)} on average ({expected.mean:+.3f})"
     if kind == ADAPTERS and expected is None and count_blocks(best.network):
         return "nothing is known of what they gain over the best so far"
     return ""

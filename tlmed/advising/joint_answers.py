@@ -11,17 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlmed.advising.attempts import ENSEMBLE, THAWING, WHOLE, Attempt
-from tlmed.advising.climbing import WHOLE_KIND, Choice, Expect
+from tlmed.advising.climbing import WHOLE_KIND, Choice, Expect, weigh_with
 from tlmed.advising.experience import PAIR
 from tlmed.advising.ladder import make_partner
-from tlmed.advising.nearest_sets import ExpectedGain, weigh_gain
+from tlmed.advising.nearest_sets import ExpectedGain, name_sets
 from tlmed.advising.trials import Trial, average_scores, compare_two, join_gains, measure_gain
-from tlmed.advising.work import DOUBT, Work, attempt, say_late, say_score
+from tlmed.advising.work import DOUBT, Work, attempt, read_results, say_late, say_score
 from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
-from tlmed.run_files import METRICS_JSON
 from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
 from tlmed.rundir import RunDir
-from tlmed.words import count
 
 
 def join(work: Work, choice: Choice, expect: Expect) -> Choice:
@@ -41,8 +39,8 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
     rival = _find_rival(work, best) if choice.is_tried else None
     if rival is not None:
         pair = _pair("joined", best, rival)
-        if work.reserve(pair) > work.left:
-            return _leave(work, pair, say_late(work.reserve(pair), work.left), choice)
+        if (needed := work.reserve(pair)) > work.left:
+            return _leave(work, pair, say_late(needed, work.left), choice)
         is_known = best.step in (THAWING, WHOLE) and WHOLE in (best.step, rival.step)
         return _judge(work, pair, rival, best, expected if is_known else None)
     recipe = make_partner(best.trial.recipe)
@@ -55,7 +53,7 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
     if recipe.phases[-1].thaw != "all":
         expected = None
     if expected is not None and expected.mean <= 0:
-        reason = f"on {_name_sets(expected)} a second network gained nothing on average ({expected.mean:+.3f})"
+        reason = f"on {name_sets(expected)} a second network gained nothing on average ({expected.mean:+.3f})"
         return _leave(work, pair, reason, choice)
     if choice.is_tried:
         partner = attempt(work, partner, pair)
@@ -99,7 +97,7 @@ def _leave(work, pair, reason, choice) -> Choice:
 
 def _trust(work, pair, partner, choice, expected) -> Choice:
     """Keep two networks that were not tried together, if experience lets expect a gain and there is time to train."""
-    if choice.is_tried and partner.decision != UNTRIED:
+    if partner.decision != UNTRIED:
         return _leave(work, pair, f"the second network could not be judged: {partner.reason}", choice)
     if expected is None:
         reason = partner.reason or "nothing is known of what a second network gains, and there is no time to try it"
@@ -111,7 +109,7 @@ def _trust(work, pair, partner, choice, expected) -> Choice:
     if needed > work.left:
         return _leave(work, pair, say_late(needed, work.left), choice)
     reason = (
-        f"{_name_sets(expected)} let expect {expected.mean:+.3f} over one network; the budget has time for the "
+        f"{name_sets(expected)} let expect {expected.mean:+.3f} over one network; the budget has time for the "
         "training of both alone, so that they were not tried together before"
     )
     pair = work.log.add(pair.decide(KEPT, reason))
@@ -128,8 +126,7 @@ def _judge(work, pair: Attempt, partner: Attempt, best: Attempt, expected: Expec
         write_joint(target.path, [run.path for run in runs])
     found = [compare_two(both.path, one.path, work.metric) for both, one in zip(joint, members[0], strict=True)]
     gain = join_gains(best.name, found, best.trial.division.test_share)
-    results = [METRICS_JSON.read(run) for run in joint]
-    score = average_scores(results, work.metric, work.division, work.sides)
+    score = average_scores(read_results(work, pair), work.metric, work.division, work.sides)
     seconds, ended = (best.seconds or 0.0) + (partner.seconds or 0.0), work.diary.stamp(pair.name)
     pair = dataclasses.replace(pair, score=score, gain=gain, seconds=seconds, ended=ended)
     is_better, reason = _weigh(gain, best, expected)
@@ -150,13 +147,7 @@ def _weigh(gain, best, expected) -> tuple[bool, str]:
         return False, f"how much better than {best.name} alone they are could not be measured"
     if expected is None:
         return gain.is_real, f"{'' if gain.is_real else 'not '}better than {best.name} alone by more than the noise"
-    likely = weigh_gain(gain.value, gain.noise, expected)
-    known = f"what was measured and {_name_sets(expected)} ({expected.mean:+.3f})"
-    return likely > 0, f"{known} together let expect {likely:+.3f} over {best.name} alone"
-
-
-def _name_sets(expected) -> str:
-    return f"{count(expected.sets, 'set')} of other images"
+    return weigh_with(gain, f"{best.name} alone", expected)
 
 
 def write_joint(target: Path, runs: Sequence[Path]) -> Path:

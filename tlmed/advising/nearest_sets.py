@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from tlmed.advising.experience import PROBE, THAWED, Experience, name_weights
+from tlmed.words import count
 
 _AUC = "auc"
 # A set counts 0.61 of one that is the same at the distance of the third nearest set, and at no less than 0.5. So three
@@ -65,6 +66,15 @@ class ExpectedGain:
     high: float
     sets: int
     rows: int
+
+
+def name_sets(expected: ExpectedGain) -> str:
+    """Return what an expected gain rests on, in words.
+
+    >>> name_sets(ExpectedGain(0.03, -0.2, 0.3, 5, 20))
+    '5 sets of other images'
+    """
+    return f"{count(expected.sets, 'set')} of other images"
 
 
 def find_nearest(rows: Iterable[Experience], fingerprint: Mapping) -> list[Neighbour]:

@@ -226,11 +226,12 @@ def compare(work: Work, each: Attempt, other: Attempt, held: float = 0.0) -> tup
     for fold in work.further:
         if not each.gain.is_open:
             break
+        reserve = max(work.reserve(each), held)
         wanting = [one for one in (other, each) if fold not in one.trial.folds]
         # Both or none: a score of one alone tells nothing of their difference.
-        if _time_fold(work, wanting, fold) + max(work.reserve(each), held) > work.left:
+        if _time_fold(work, wanting, fold) + reserve > work.left:
             break
-        grown = [_grow(work, one, fold, max(work.reserve(each), held)) for one in (other, each)]
+        grown = [_grow(work, one, fold, reserve) for one in (other, each)]
         if None in grown:
             break
         other, each = grown
