@@ -1,10 +1,17 @@
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
 
-from tlmed.advising import climbing
-from tlmed.advising.climbing import is_promising, settle_epochs
-from tlmed.advising.trials import Score
+from tlmed.advising import climbing, ladder
+from tlmed.advising.at_hand import Network
+from tlmed.advising.attempts import PROBES, THAWING, Attempt, Log
+from tlmed.advising.climbing import go_further, is_promising, settle_epochs
+from tlmed.advising.nearest_sets import ExpectedGain
+from tlmed.advising.trials import Gain, Score, Trial
+from tlmed.advising.work import Work
+from tlmed.recipe import load_recipe
+from tlmed.sections import KFold
 
 
 @pytest.mark.parametrize(
@@ -25,14 +32,65 @@ def test_a_training_is_worth_its_time_where_the_best_lies_above_guessing_by_more
     assert is_promising(SimpleNamespace(score=score)) == promising
 
 
-@pytest.mark.parametrize(("left", "epochs"), [(1050, 16), (950, 8)])  # 40 s an epoch, a trial and an answer, with doubt
-def test_blocks_are_trained_longer_where_there_is_time_to_try_and_train_all_layers_so(monkeypatch, left, epochs):
+# 40 s an epoch: 50 for a trial and an answer, and a quarter more; 30 for the answer alone, with its doubt.
+@pytest.mark.parametrize(
+    ("left", "folds", "gain", "epochs"),
+    [
+        (1050, 5, 0.03, 16),
+        (950, 5, 0.03, 8),
+        (950, 1, 0.03, 16),  # a trial on one part tells less than a schedule that is too short loses
+        (950, 1, -0.001, 8),
+        (950, 1, None, 8),
+        (470, 1, 0.03, 8),
+    ],
+)
+def test_blocks_are_trained_longer_where_there_is_time_for_it(monkeypatch, left, folds, gain, epochs):
+    def expect(kind, over):
+        assert (kind, over) == ("lp_ft", "probe")
+        return None if gain is None else ExpectedGain(gain, -0.1, 0.1, 5, 20)
+
     monkeypatch.setattr(climbing, "_begin_further", lambda work, *_: work.epochs)
     monkeypatch.setattr(climbing, "time_trial", lambda _, made: (50.0 * made, 30.0 * made))
     diary = SimpleNamespace(done={})
     diary.note = diary.done.update
-    work = SimpleNamespace(base=SimpleNamespace(data=SimpleNamespace(batch_size=32)), diary=diary, left=left, epochs=0)
-    assert f"passes {epochs} times" in settle_epochs(work, SimpleNamespace(network=None), 663)
+    base, parts = SimpleNamespace(data=SimpleNamespace(batch_size=32)), tuple(range(1, folds + 1))
+    work = SimpleNamespace(base=base, diary=diary, left=left, epochs=0, folds=parts)
+    assert f"passes {epochs} times" in settle_epochs(work, SimpleNamespace(network=None), 663, expect)
     assert work.epochs == epochs
     work.left = 10  # later commands go on with what was begun
-    assert f"passes {epochs} times" in settle_epochs(work, SimpleNamespace(network=None), 663)
+    assert f"passes {epochs} times" in settle_epochs(work, SimpleNamespace(network=None), 663, expect)
+
+
+@pytest.mark.parametrize(
+    ("gain", "kept"),
+    [
+        (0.004, "whole"),  # not beyond its noise, but no word against what other images tell
+        (-0.03, "probe"),
+        (None, "whole"),  # no block was tried
+    ],
+)
+def test_all_layers_are_not_trusted_untried_where_a_block_gained_nothing_on_these_images(
+    monkeypatch, tmp_path, gain, kept
+):
+    network, base = Network("MobileNetV2", "imagenet", 1), load_recipe("feature_extractor")
+
+    def make(step, name, recipe):
+        trial = Trial(f"{name}-MobileNetV2", recipe, KFold(5), (1, 2, 3, 4, 5))
+        return Attempt(step, trial.name, network, "trained", trial, Score("auc", 0.7, 0.6, 0.8, "", 85, 5))
+
+    monkeypatch.setattr(climbing, "attempt", lambda work, each, best: work.log.add(each.decide("not tried", "late")))
+    monkeypatch.setattr(climbing, "time_trial", lambda *_: (300.0, 20.0))
+    monkeypatch.setattr(Work, "left", 100.0)
+    goal, screen = SimpleNamespace(goal=SimpleNamespace(metric="auc")), SimpleNamespace(say=lambda line: None)
+    work = Work(goal, None, None, screen, Log(tmp_path), base, KFold(5), (1, 2, 3, 4, 5), (), None, 8)
+    probe = work.log.add(make(PROBES, "probe", ladder.make_probe(base, network)))
+    if gain is not None:
+        block = make(THAWING, "thaw1", ladder.make_thawed(base, network, 8, 1)).decide("dropped", "not better")
+        work.log.add(dataclasses.replace(block, gain=Gain(probe.name, gain, 0.05)))
+    choice = go_further(
+        work, probe, lambda kind, over: ExpectedGain(0.03 if kind == "lp_ft" else -0.1, -0.1, 0.2, 5, 9)
+    )
+    assert choice.answer.name == f"{kept}-MobileNetV2"
+    whole = next(each for each in work.log.attempts if each.name == "whole-MobileNetV2")
+    said = "thaw1-MobileNetV2 gained nothing on these images, so that others are not trusted alone"
+    assert (said in whole.reason, whole.decision) == ((True, "not tried") if kept == "probe" else (False, "kept"))

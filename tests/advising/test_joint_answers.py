@@ -172,6 +172,30 @@ def test_what_the_noise_does_not_tell_from_the_best_answers_together_with_it(mak
     assert (pair.trial.folds, pair.partners[0].recipe) == ((2,), rival.trial.recipe)
 
 
+# 12 s for the end, and 1.3 times what two runs take: 26 s.
+@pytest.mark.parametrize(
+    ("mean", "left", "fault", "name"),
+    [
+        (0.02, 39, "", "pair-whole"),  # what other pairs gained comes before luck here
+        (0.02, 39, "no room", "joined-whole"),
+        (0.02, 37, "", "whole"),
+        (-0.001, 39, "", "joined-whole"),
+        (None, 39, "", "joined-whole"),
+    ],
+)
+def test_a_second_training_comes_before_a_rival_where_other_images_let_expect_a_gain(
+    make, monkeypatch, mean, left, fault, name
+):
+    work, tried = make(left=left, gain=0.02)
+    work.team.fault = fault
+    monkeypatch.setattr(joint_answers, "measure_gain", lambda each, best, *_: Gain(best.name, -0.005, 0.01))
+    work.log.add(make_best("thaw1").decide("dropped", "not better"))
+    assert decide(work, expect=expect_of(mean)).answer.name == f"{name}-whole-MobileNetV2".replace(
+        "whole-whole", "whole"
+    )
+    assert [each for each, _ in tried] == (["partner-whole-MobileNetV2"] if name.startswith("pair") else [])
+
+
 def test_two_networks_need_time_for_the_training_of_both(make, monkeypatch):
     for left, members in ((39, 2), (37, 1)):  # 12 s for the end, and 1.3 times what two runs take
         work, _ = make(left=left, gain=0.02)

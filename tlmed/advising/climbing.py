@@ -6,7 +6,7 @@ The order is the one that Kim et al. 2022 recommend: thaw from the output on, at
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tlmed.advising.attempts import THAWING, WHOLE, Attempt
+from tlmed.advising.attempts import PROBES, THAWING, WHOLE, Attempt
 from tlmed.advising.epochs_rule import LONG, SHORT, choose_epochs, say_epochs
 from tlmed.advising.experience import PAIR, PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
@@ -44,13 +44,17 @@ class Choice:
         return self.answer is self.judged
 
 
-def settle_epochs(work: Work, probe: Attempt, images: int) -> str:
+def settle_epochs(work: Work, probe: Attempt, images: int, expect: Expect) -> str:
     """Note for how many epochs blocks are trained: more where there is time to try all layers so, and to train them.
+
+    Where one part of the images judges, and experience expects a gain of all layers, the time to train them is enough:
+    a schedule that is too short loses more than a trial on one part can tell.
 
     Args:
         work: The work; its `epochs` are set.
         probe: Of the network that leads.
         images: For development.
+        expect: As for `climb`.
 
     Returns:
         What the rule says now.
@@ -59,9 +63,11 @@ def settle_epochs(work: Work, probe: Attempt, images: int) -> str:
     most, fewest = (choose_epochs(images, size, steps) for steps in (LONG, SHORT))
     if "epochs" not in work.diary.done:
         work.epochs = most
-        both, _ = time_trial(work, _begin_further(work, probe.network, WHOLE_KIND))
+        both, alone = time_trial(work, _begin_further(work, probe.network, WHOLE_KIND))
+        expected = expect(WHOLE_KIND, PROBE)
+        is_trusted = len(work.folds) == 1 and expected is not None and expected.mean > 0
         # As everywhere: what was never tried may take longer than its forecast.
-        work.diary.note(epochs=most if both * DOUBT <= work.left else fewest)
+        work.diary.note(epochs=most if (alone if is_trusted else both * DOUBT) <= work.left else fewest)
     work.epochs = work.diary.done["epochs"]
     return say_epochs(images, size, work.epochs)
 
@@ -236,7 +242,10 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
             each = attempt(work, each, best)
         if each.score is None:
             if kind == WHOLE_KIND and _is_worth_trusting(work, each, best, expected):
-                return _trust(work, each, best, expected)
+                if not (lost := _find_lost(work, best)):
+                    return _trust(work, each, best, expected)
+                known = f"{join_names(lost)} gained nothing on these images, so that others are not trusted alone"
+                each = work.log.add(each.decide(UNTRIED, f"{each.reason}; {known}"))
             work.screen.say(f"{each.name}: {each.decision}: {each.reason}")
             continue
         each, best = _judge(work, each, best, expected)
@@ -274,6 +283,16 @@ def _is_worth_trusting(work, each, best, expected) -> bool:
         return False
     _, alone = time_trial(work, each)
     return 0 < alone <= work.left
+
+
+def _find_lost(work, best) -> list[str]:
+    """Return the names of thawed blocks that gained nothing over a probe: a word of these images against others."""
+    blocks = work.log.of(THAWING) if best.step == PROBES else ()
+    return [
+        each.name
+        for each in blocks
+        if each.network == best.network and each.gain is not None and each.gain.is_measured and each.gain.value <= 0
+    ]
 
 
 def _trust(work, each, best, expected) -> Choice:

@@ -228,7 +228,7 @@ def _decide(work: Work, story: Story) -> dict:
     expected = functools.partial(expect, rows, story.fingerprint, work.metric)
     try:
         chosen = probe_all(work, networks)
-        _settle_epochs(work, story, chosen[0])
+        _settle_epochs(work, story, chosen[0], expected)
         best = climb(work, chosen, expected)
         choice = join(work, go_further(work, best, expected), expected)
     finally:
@@ -251,9 +251,9 @@ def _decide(work: Work, story: Story) -> dict:
     return opening.seal(work, choice.answer, text, facts)
 
 
-def _settle_epochs(work, story, probe) -> None:
+def _settle_epochs(work, story, probe, expected) -> None:
     """Say for how many epochs blocks are trained, now that the speed of this machine is known."""
-    says = settle_epochs(work, probe, story.fingerprint["images"])
+    says = settle_epochs(work, probe, story.fingerprint["images"], expected)
     before = next(rule for rule in story.rules if rule["name"] == EPOCHS)
     if says != before["says"]:
         work.screen.say(f"Rule, {EPOCHS}: {says}")

@@ -41,13 +41,8 @@ def say_epochs(images: int, batch_size: int, settled: int | None = None) -> str:
         return f"{passes} {most} times over the images, in about {round(most * step, -1):,} steps. {aim}."
     less = f"{aim}; half as many where time is short."
     if settled is None:
-        return (
-            f"{passes} {most} times over the images if the budget has time to try all layers so and to train them on "
-            f"all images; else {fewest} times. {less}"
-        )
-    time = (
-        "has time to try and train all layers so" if settled == most else f"has no time to try and train {most} times"
-    )
+        return f"{passes} {most} times over the images if the budget has time for that; else {fewest} times. {less}"
+    time = "has time to train all layers so" if settled == most else f"has no time to try and train {most} times"
     steps = round(settled * step, -1)  # a trial has fewer images than the answer
     return f"{passes} {settled} times over the images, in about {steps:,} steps: the budget {time}. {less}"
 

@@ -25,10 +25,14 @@ from tlmed.rundir import RunDir
 def join(work: Work, choice: Choice, expect: Expect) -> Choice:
     """Let a second network answer together with the best one if that promises more; return what is decided for.
 
-    The second one is of what else was judged, if its noise does not tell it from the best: to choose one of such two is
-    to choose by luck, and both are trained already on the parts that judge. Else the layers of the best are trained
-    once more, by other rates. Where the budget has no time to try the two together, experience decides alone. What it
-    knows is of networks all of whose layers were trained: of a head, or of some blocks twice, it says nothing.
+    Where other images let expect a gain of it, and the budget has time for the training of both, the layers of the best
+    are trained once more, by other rates. What is known is of networks all of whose layers were trained: of a head, or
+    of some blocks twice, it says nothing. Where the budget has no time to try the two together, experience decides
+    alone.
+
+    Else the second one is of what else was judged, if its noise does not tell it from the best: to choose one of such
+    two is to choose by luck, and both are trained already on the parts that judge. Where there is no such either, the
+    other rates are tried, without experience.
 
     Args:
         work: The work.
@@ -36,21 +40,44 @@ def join(work: Work, choice: Choice, expect: Expect) -> Choice:
         expect: As for `climb`.
     """
     best, expected = choice.answer, expect(PAIR, WHOLE_KIND)
+    partner = _make_second(work, best)
     rival = _find_rival(work, best) if choice.is_tried else None
-    if rival is not None:
-        pair = _pair("joined", best, rival)
-        if (needed := work.reserve(pair)) > work.left:
-            return _leave(work, pair, say_late(needed, work.left), choice)
-        is_known = best.step in (THAWING, WHOLE) and WHOLE in (best.step, rival.step)
-        return _judge(work, pair, rival, best, expected if is_known else None)
+    if partner is not None and (rival is None or _is_worth_first(work, best, partner, expected)):
+        return _add(work, choice, partner, expected)
+    if rival is None:
+        return choice
+    pair = _pair("joined", best, rival)
+    if (needed := work.reserve(pair)) > work.left:
+        return _leave(work, pair, say_late(needed, work.left), choice)
+    is_known = best.step in (THAWING, WHOLE) and WHOLE in (best.step, rival.step)
+    return _judge(work, pair, rival, best, expected if is_known else None)
+
+
+def _make_second(work, best) -> Attempt | None:
     recipe = make_partner(best.trial.recipe)
     if recipe is None:
-        return choice
+        return None
     name = f"partner-{best.name}"
     trial = Trial(name, recipe, work.division, best.trial.folds)
-    partner = Attempt(ENSEMBLE, name, best.network, "the same by rates that follow the gradients", trial)
-    pair = _pair(PAIR, best, partner)
-    if recipe.phases[-1].thaw != "all":
+    return Attempt(ENSEMBLE, name, best.network, "the same by rates that follow the gradients", trial)
+
+
+def _trains_all(each: Attempt) -> bool:
+    return each.trial.recipe.phases[-1].thaw == "all"
+
+
+def _is_worth_first(work, best, partner, expected) -> bool:
+    """Tell whether other images let expect a gain of a second network, and there is time for the training of both."""
+    if expected is None or expected.mean <= 0 or not _trains_all(partner):
+        return False
+    _, fault = work.team.expect(partner.trial.list_cells(), work.together)
+    return not fault and work.reserve(_pair(PAIR, best, partner)) <= work.left
+
+
+def _add(work, choice: Choice, partner: Attempt, expected: ExpectedGain | None) -> Choice:
+    """Try the layers of the best, trained once more by other rates, together with it; or trust experience."""
+    best, pair = choice.answer, _pair(PAIR, choice.answer, partner)
+    if not _trains_all(partner):
         expected = None
     if expected is not None and expected.mean <= 0:
         reason = f"on {name_sets(expected)} a second network gained nothing on average ({expected.mean:+.3f})"
