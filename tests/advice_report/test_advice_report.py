@@ -389,7 +389,13 @@ def test_commands_of_a_page_work_when_they_are_pasted(learnable):
     content = change(COMPLETE, source=source, command=shlex.join(["tlmed", "advise", *asked]))
     content |= {"verdict": {"learnable": learnable, "says": []}}
     parsed = [parse_command(line) for _, line in list_commands(AdviceRecord(folder, content, ""))]
-    assert len(parsed) == {"yes": 3, "no": 2, "unsure": 5}[learnable]
+    assert len(parsed) == {"yes": 4, "no": 2, "unsure": 6}[learnable]
+    if learnable != "no":  # the recipe of the second network, and that of the first, which most will edit
+        assert [each["recipe"] for each in parsed[2:4]] == [
+            str(folder / "members" / "02" / "recipe.py"),
+            str(folder / "recipe.py"),
+        ]
+        assert all((each["data"], each["skip_bad"]) == (source, True) for each in parsed[2:4])
     if learnable != "yes":
         shown, again = parsed[-2:]
         assert (shown["recipe"], shown["data"]) == (str(folder / "recipe.py"), source)

@@ -94,3 +94,21 @@ def test_all_layers_are_not_trusted_untried_where_a_block_gained_nothing_on_thes
     whole = next(each for each in work.log.attempts if each.name == "whole-MobileNetV2")
     said = "thaw1-MobileNetV2 gained nothing on these images, so that others are not trusted alone"
     assert (said in whole.reason, whole.decision) == ((True, "not tried") if kept == "probe" else (False, "kept"))
+
+
+@pytest.mark.parametrize(
+    ("left", "held"),
+    [
+        (160, 155),  # a trial of 100 s with its answer, a quarter more, 25 s for a second network, 5 s to judge
+        (140, 130),
+        (110, 45),  # no trial would begin in less than 125 s: the rest is for blocks
+        (30, 0),
+    ],
+)
+def test_thawing_leaves_the_time_of_a_trial_of_all_layers_only_where_there_is_enough_for_it(monkeypatch, left, held):
+    monkeypatch.setattr(climbing, "_begin_further", lambda *_: None)
+    monkeypatch.setattr(climbing, "time_trial", lambda *_: (100.0, 40.0))
+    work = SimpleNamespace(left=left, reserve=lambda best: 15.0)
+    best = SimpleNamespace(step=PROBES, network=None, score=Score("auc", 0.8, 0.7, 0.9, "", 85, 5))
+    expected = ExpectedGain(0.03, -0.1, 0.1, 5, 20)
+    assert climbing._hold(work, best, lambda kind, over: expected) == held

@@ -114,7 +114,7 @@ def _hold(work, best, expect) -> float:
     joint = expect(PAIR, WHOLE_KIND)
     second = alone - work.reserve(None) if joint is not None and joint.mean > 0 else 0.0
     # With its doubt, or the trial would be left out in the end: see `_is_tight`.
-    wanted = (both * DOUBT + second, both * DOUBT, both, alone)
+    wanted = (both * DOUBT + second, both * DOUBT, alone)
     held = next((seconds for seconds in wanted if seconds <= work.left), 0.0)
     return held + _JUDGING if held else 0.0
 

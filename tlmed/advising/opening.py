@@ -25,6 +25,7 @@ from tlmed.run_files.advice_files import (
     DECIDED,
     DECISION_JSON,
     ENSEMBLE,
+    MEMBERS,
     RECIPE_PY,
     RUN,
     SCORED,
@@ -39,8 +40,6 @@ from tlmed.run_files.check_summary import read_summary, say_repeated
 from tlmed.rundir import RunDir
 from tlmed.sections import Phase
 from tlmed.whole_files import write_text
-
-MEMBERS = "members"  # the folder of the runs that an ensemble has besides the first
 
 
 def finish_recipe(work: Work, best: Attempt) -> Recipe:

@@ -18,6 +18,7 @@ KEPT, REPLACED, DROPPED, UNTRIED, UNDECIDED = "kept", "replaced", "dropped", "no
 DECISIONS = (KEPT, REPLACED, DROPPED, UNTRIED, STOPPED, UNDECIDED)
 LEARNABLE, NOT_LEARNABLE, UNSURE = "yes", "no", "unsure"  # verdicts
 RUN, ENSEMBLE = "run", "ensemble"  # what was advised, which is also its folder
+MEMBERS = "members"  # the folder of the networks that an ensemble has besides the first: 02, 03
 TRIED = "tried"  # the folder of what was tried on development images
 RECIPE_PY = "recipe.py"
 ADVICE_HTML = "advice.html"
