@@ -97,6 +97,42 @@ def test_all_layers_are_not_trusted_untried_where_a_block_gained_nothing_on_thes
 
 
 @pytest.mark.parametrize(
+    ("half", "gain", "kept"),
+    [
+        (0.2, 0.05, "whole"),  # other images differ much: what is measured here decides
+        (0.2, -0.05, "thaw1"),
+        (0.02, 0.05, "thaw1"),  # they agree that it gains nothing: no trial
+    ],
+)
+def test_all_layers_are_tried_where_they_gained_nothing_on_average_but_other_images_differ(
+    monkeypatch, tmp_path, half, gain, kept
+):
+    network, base, tried = Network("MobileNetV2", "imagenet", 1), load_recipe("feature_extractor"), []
+
+    def attempt(work, each, best):
+        tried.append(each.name)
+        return work.log.add(dataclasses.replace(each, score=Score("auc", 0.85, 0.75, 0.95, "", 85, 5)))
+
+    def compare(work, each, other, held=0.0):
+        return dataclasses.replace(each, gain=Gain(other.name, gain, 0.03)), other
+
+    monkeypatch.setattr(climbing, "attempt", attempt)
+    monkeypatch.setattr(climbing, "compare", compare)
+    monkeypatch.setattr(climbing, "count_heads", lambda *_: 0)
+    monkeypatch.setattr(climbing, "time_trial", lambda *_: (50.0, 20.0))
+    monkeypatch.setattr(climbing, "say_score", lambda work, each: each.name)
+    monkeypatch.setattr(Work, "left", 100.0)
+    goal, screen = SimpleNamespace(goal=SimpleNamespace(metric="auc")), SimpleNamespace(say=lambda line: None)
+    work = Work(goal, None, None, screen, Log(tmp_path), base, KFold(5), (1, 2, 3, 4, 5), (), None, 8)
+    trial = Trial("thaw1-MobileNetV2", ladder.make_thawed(base, network, 8, 1), KFold(5), (1, 2, 3, 4, 5))
+    score = Score("auc", 0.8, 0.7, 0.9, "", 85, 5)
+    best = work.log.add(Attempt(THAWING, trial.name, network, "trained", trial, score, decision="kept"))
+    choice = go_further(work, best, lambda kind, over: ExpectedGain(-0.002, -0.002 - half, half - 0.002, 5, 9))
+    assert choice.answer.name == f"{kept}-MobileNetV2"
+    assert tried == (["whole-MobileNetV2"] if half > 0.1 else [])  # adapters need a gain on average
+
+
+@pytest.mark.parametrize(
     ("left", "held"),
     [
         (160, 155),  # a trial of 100 s with its answer, a quarter more, 25 s for a second network, 5 s to judge

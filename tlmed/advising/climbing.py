@@ -10,7 +10,7 @@ from tlmed.advising.attempts import PROBES, THAWING, WHOLE, Attempt
 from tlmed.advising.epochs_rule import LONG, SHORT, choose_epochs, say_epochs
 from tlmed.advising.experience import PAIR, PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
-from tlmed.advising.nearest_sets import ExpectedGain, name_sets, weigh_gain
+from tlmed.advising.nearest_sets import ExpectedGain, expect_improvement, name_sets, weigh_gain
 from tlmed.advising.trials import AUC, Gain
 from tlmed.advising.work import CHANCE, DOUBT, Work, attempt, compare, count_heads, say_folds, say_score, time_trial
 from tlmed.run_files.advice_files import DROPPED, KEPT, REPLACED, UNTRIED
@@ -22,6 +22,7 @@ _FURTHER = {
     WHOLE_KIND: (make_whole, "whole", "all layers trained after the head"),
     ADAPTERS: (make_adapted, "adapters", "low-rank adapters"),
 }
+_WORTH = 0.005  # of the metric: what a trial must promise where nothing is gained on average
 _JUDGING = 5.0  # seconds that a trial takes after its trainings, which would be missing then
 Expect = Callable[[str, str], ExpectedGain | None]
 
@@ -219,8 +220,9 @@ def _replace(work, each: Attempt, better: Attempt) -> None:
 
 
 def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
-    """Train all layers, or adapters, if experience expects a gain and the budget has the time; return what is best.
+    """Train all layers, or adapters, if that promises a gain and the budget has the time; return what is best.
 
+    Adapters promise one where they gained on other images; all layers, too, where those leave enough open for a trial.
     If the budget has time for all layers, but not for trying them before, experience decides alone. Then the validation
     images of the answer itself decide whether its layers stay as they were: of its two phases the better one is kept.
 
@@ -279,7 +281,7 @@ def _is_tight(work, each) -> bool:
 
 def _is_worth_trusting(work, each, best, expected) -> bool:
     """Tell whether all layers are trained without a trial: others gained by them, and there is time for that alone."""
-    if each.decision != UNTRIED or expected is None or not is_promising(best):
+    if each.decision != UNTRIED or expected is None or expected.mean <= 0 or not is_promising(best):
         return False
     _, alone = time_trial(work, each)
     return 0 < alone <= work.left
@@ -316,11 +318,20 @@ def _find_reason(work, best, kind, expected) -> str:
     """Return why a kind of training is not worth its time; "" if it may be."""
     if kind == WHOLE_KIND and any(each.trial.recipe.phases[-1].thaw == "all" for each in work.log.of(THAWING)):
         return "thawing block by block has come to all layers"
-    if expected is not None and expected.mean <= 0:
+    if expected is not None and expected.mean <= 0 and not (kind == WHOLE_KIND and _is_worth_a_trial(best, expected)):
         return f"on {name_sets(expected)} it was no better than {_say_kind(best)} on average ({expected.mean:+.3f})"
     if kind == ADAPTERS and expected is None and count_blocks(best.network):
         return "nothing is known of what they gain over the best so far"
     return ""
+
+
+def _is_worth_a_trial(best, expected) -> bool:
+    """Tell whether a trial of all layers may find enough, although on average they gained nothing elsewhere.
+
+    They are the last step of the recommended order, and other sets differ: a mean below 0 is no reason to leave them
+    out by itself. The noise of the best score stands for that of a difference, which is smaller.
+    """
+    return best.score.noise is not None and expect_improvement(expected, best.score.noise) >= _WORTH
 
 
 def _name_kind(each: Attempt) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
 
 from tlmed.advising.experience import PROBE, THAWED, Experience, name_weights
 from tlmed.words import count
@@ -289,10 +289,39 @@ def weigh_gain(value: float, noise: float, expected: ExpectedGain) -> float:
     >>> round(weigh_gain(-0.01, 0.02, ExpectedGain(0.03, -1.0, 1.0, 3, 3)), 4)
     -0.0099
     """
-    spread = (expected.high - expected.low) / (2 * float(stdtrit(math.inf, _LEVEL)))
+    spread = _read_spread(expected)
     if noise == 0 or spread == 0:
         return value if noise == 0 else expected.mean
     return (value / noise**2 + expected.mean / spread**2) / (1 / noise**2 + 1 / spread**2)
+
+
+def expect_improvement(expected: ExpectedGain, noise: float) -> float:
+    """Return what a trial is worth: how much better the better of two options is, on average, once it was made.
+
+    Until then the gain is normal, within the interval of experience; the trial tells it with its noise, and is followed
+    only if the gain that is then expected lies above 0 (the expected value of sample information, Raiffa & Schlaifer,
+    Applied statistical decision theory, 1961). So an option that gained nothing on average is worth a trial where sets
+    differ much, and one that lost everywhere is not.
+
+    Args:
+        expected: What other sets let expect; with a mean.
+        noise: One standard error of what the trial would measure.
+
+    >>> round(expect_improvement(ExpectedGain(0.0, -0.098, 0.098, 5, 20), 0.05), 3)
+    0.014
+    >>> round(expect_improvement(ExpectedGain(-0.05, -0.148, 0.048, 5, 20), 0.05), 4)
+    0.0013
+    """
+    spread = _read_spread(expected)
+    told = spread**2 / math.hypot(spread, noise) if spread else 0.0  # the standard deviation of what is then expected
+    if not told:
+        return max(expected.mean, 0.0)
+    ratio = expected.mean / told
+    return expected.mean * float(ndtr(ratio)) + told * math.exp(-(ratio**2) / 2) / math.sqrt(2 * math.pi)
+
+
+def _read_spread(expected) -> float:
+    return (expected.high - expected.low) / (2 * float(stdtrit(math.inf, _LEVEL)))
 
 
 @dataclass(frozen=True)
