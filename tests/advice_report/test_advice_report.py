@@ -235,7 +235,7 @@ def test_the_answer_follows_from_the_verdict():
         return say_answer(make(change(COMPLETE, verdict={"learnable": learnable}, answer=answer)))[0]
 
     assert say("yes").startswith(
-        "Use the ensemble of 5 networks (MobileNetV2): on 117 test images that nothing was dec"
+        "Use the ensemble of 2 networks (MobileNetV2): on 117 test images that nothing was dec"
     )
     assert say("no", path="run").startswith("Use none of the networks: on 117 test images")
     assert say("unsure", path="run", n=1).startswith("The best that was found is MobileNetV2: on 1 test image that")
