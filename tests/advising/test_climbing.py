@@ -81,6 +81,7 @@ def test_all_layers_are_not_trusted_untried_where_a_block_gained_nothing_on_thes
     monkeypatch.setattr(climbing, "attempt", lambda work, each, best: work.log.add(each.decide("not tried", "late")))
     monkeypatch.setattr(climbing, "time_trial", lambda *_: (300.0, 20.0))
     monkeypatch.setattr(Work, "left", 100.0)
+    monkeypatch.setattr(Work, "left_in_doubt", 110.0)
     goal, screen = SimpleNamespace(goal=SimpleNamespace(metric="auc")), SimpleNamespace(say=lambda line: None)
     work = Work(goal, None, None, screen, Log(tmp_path), base, KFold(5), (1, 2, 3, 4, 5), (), None, 8)
     probe = work.log.add(make(PROBES, "probe", ladder.make_probe(base, network)))
@@ -122,6 +123,7 @@ def test_all_layers_are_tried_where_they_gained_nothing_on_average_but_other_ima
     monkeypatch.setattr(climbing, "time_trial", lambda *_: (50.0, 20.0))
     monkeypatch.setattr(climbing, "say_score", lambda work, each: each.name)
     monkeypatch.setattr(Work, "left", 100.0)
+    monkeypatch.setattr(Work, "left_in_doubt", 110.0)
     goal, screen = SimpleNamespace(goal=SimpleNamespace(metric="auc")), SimpleNamespace(say=lambda line: None)
     work = Work(goal, None, None, screen, Log(tmp_path), base, KFold(5), (1, 2, 3, 4, 5), (), None, 8)
     trial = Trial("thaw1-MobileNetV2", ladder.make_thawed(base, network, 8, 1), KFold(5), (1, 2, 3, 4, 5))
@@ -148,3 +150,19 @@ def test_thawing_leaves_the_time_of_a_trial_of_all_layers_only_where_there_is_en
     best = SimpleNamespace(step=PROBES, network=None, score=Score("auc", 0.8, 0.7, 0.9, "", 85, 5))
     expected = ExpectedGain(0.03, -0.1, 0.1, 5, 20)
     assert climbing._hold(work, best, lambda kind, over: expected) == held
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(58, True), (62, True), (66, False)])  # of 100; 40 are needed
+def test_what_was_kept_for_a_training_is_not_lost_where_judging_took_a_little_longer(
+    monkeypatch, tmp_path, seconds, kept
+):
+    network, base = Network("MobileNetV2", "imagenet", 1), load_recipe("feature_extractor")
+    monkeypatch.setattr(climbing, "time_trial", lambda *_: (300.0, 40.0))
+    request = SimpleNamespace(goal=SimpleNamespace(metric="auc"), budget=100.0)
+    diary, screen = SimpleNamespace(seconds=seconds), SimpleNamespace(say=lambda line: None)
+    work = Work(request, diary, None, screen, Log(tmp_path), base, KFold(5), (1,), (), None, 8)
+    monkeypatch.setattr(climbing, "attempt", lambda work, each, best: work.log.add(each.decide("not tried", "late")))
+    trial = Trial("probe-MobileNetV2", ladder.make_probe(base, network), KFold(5), (1,))
+    best = work.log.add(Attempt(PROBES, trial.name, network, "", trial, Score("auc", 0.8, 0.7, 0.9, "", 85, 1)))
+    choice = go_further(work, best, lambda kind, over: ExpectedGain(0.03 if kind == "lp_ft" else -0.1, -0.1, 0.2, 5, 9))
+    assert choice.is_tried != kept

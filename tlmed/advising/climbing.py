@@ -276,7 +276,7 @@ def _say_further(work, sentence) -> None:
 def _is_tight(work, each) -> bool:
     """Tell whether a trial may not end in time, where there is time for the training on all images alone."""
     both, alone = time_trial(work, each)
-    return both * DOUBT > work.left >= alone > 0
+    return both * DOUBT > work.left and 0 < alone <= work.left_in_doubt
 
 
 def _is_worth_trusting(work, each, best, expected) -> bool:
@@ -284,7 +284,7 @@ def _is_worth_trusting(work, each, best, expected) -> bool:
     if each.decision != UNTRIED or expected is None or expected.mean <= 0 or not is_promising(best):
         return False
     _, alone = time_trial(work, each)
-    return 0 < alone <= work.left
+    return 0 < alone <= work.left_in_doubt
 
 
 def _find_lost(work, best) -> list[str]:

@@ -36,6 +36,7 @@ CHANCE = 0.5  # the AUC of guessing
 # that an answer that takes a little longer than its trials still fits.
 _WHOLE = 1.3
 DOUBT = 1.25  # times what is forecast of a training that was never tried, so that the budget is kept all the same
+_GRACE = 0.05  # of the budget, which is to be kept within a tenth
 _CLOSING = 12.0  # seconds for the scores of the test images, the ensemble and the page
 
 
@@ -79,6 +80,14 @@ class Work:
         """Return the seconds of the budget that are left; infinity without one."""
         budget = self.request.budget
         return math.inf if budget is None else budget - self.diary.seconds
+
+    @property
+    def left_in_doubt(self) -> float:
+        """Return the seconds that a forecast with its doubt may take: what is left, and a twentieth of the budget.
+
+        What was kept for a training, with its doubt, must not be lost because judging took a few seconds longer.
+        """
+        return self.left + _GRACE * (self.request.budget or 0.0)
 
     def reserve(self, best: Attempt | None, doubt: float = 1.0) -> float:
         """Return the seconds that are kept for training the best attempt on all development images, and for the end.
