@@ -74,7 +74,11 @@ def test_runs_that_share_the_cores_count_as_long_as_each_would_take_alone(monkey
     monkeypatch.setattr(work, "count_seconds", lambda *_: 16.0)
     done = work.attempt(made, each, None)
     assert forecasts.expect(each.trial.list_cells()[0]) == pytest.approx(5.0)
-    assert made.reserve(done) == pytest.approx(12.0 + 1.3 * 5.0)
+    assert made.reserve(done) == pytest.approx(2.0 + 1.3 * 5.0)
+    # The end takes as much longer as the look did, up to a bound.
+    for look, closing in ((12.0, 4.0), (30.0, 10.0), (600.0, 12.0)):
+        made.log.begin = look
+        assert made.reserve(done) == pytest.approx(closing + 1.3 * 5.0)
 
 
 @pytest.mark.parametrize(("kept", "trained"), [("head", False), ("all", True), (None, True)])
@@ -232,7 +236,7 @@ class Scripted:
     """Attempts that take no time: scores by name, and the noise of all differences."""
 
     def __init__(self, scores, noise=0.01):
-        self.scores, self.noise, self.tried, self.held = scores, noise, [], []
+        self.scores, self.noise, self.tried, self.held, self.kept = scores, noise, [], [], {}
 
     def attempt(self, work, each, best, share=1.0, held=0.0):
         self.tried.append(each.name)
@@ -244,6 +248,7 @@ class Scripted:
         return work.log.add(dataclasses.replace(each, score=score, seconds=1.0, ended=1.0))
 
     def compare(self, work, each, other, held=0.0):
+        self.kept[each.name] = held
         gain = Gain(other.name, self.scores[each.name] - self.scores[other.name], self.noise)
         return dataclasses.replace(each, gain=gain), other
 
@@ -254,13 +259,14 @@ def script(monkeypatch, tmp_path):
         scripted = Scripted(scores, noise)
         monkeypatch.setattr(climbing, "time_trial", lambda work, each: seconds)
         monkeypatch.setattr(work.Work, "left", left)
+        monkeypatch.setattr(work.Work, "reserve", lambda work, each: 12.0)
         monkeypatch.setattr(climbing, "attempt", scripted.attempt)
         monkeypatch.setattr(climbing, "compare", scripted.compare)
         monkeypatch.setattr(climbing, "count_heads", lambda work, each: 0)
         screen = type("Screen", (), {"say": staticmethod(lambda line: None)})()
         base = load_recipe("feature_extractor")
         request = SimpleNamespace(budget=None)
-        made = work.Work(request, None, None, screen, Log(tmp_path), base, KFold(5), (1,), (2, 3), (300, 300), 16)
+        made = work.Work(request, None, None, screen, Log(tmp_path, 36.0), base, KFold(5), (1,), (2, 3), (300, 300), 16)
         probe = Attempt("probes", "probe-MobileNetV2", NETWORK, trial=make_trial("probe-MobileNetV2"))
         return scripted, made, scripted.attempt(made, probe, None).decide("kept", "")
 
@@ -344,6 +350,24 @@ def test_where_there_is_no_time_to_try_all_layers_experience_decides_alone(scrip
     for value, name in ((0.52, "probe-MobileNetV2"), (0.54, "whole-MobileNetV2")):
         _, made, probe = script({"probe-MobileNetV2": value}, seconds=(100.0, 60.0), left=70.0)
         assert climbing.go_further(made, probe, expected(0.02)).answer.name == name
+
+
+@pytest.mark.parametrize(
+    ("left", "mean", "held"),
+    [
+        (130.0, 0.01, 108.0),  # two answers of 48 s, and the end once
+        (100.0, 0.01, 0.0),  # there is no time for two: further parts may have it
+        (130.0, -0.01, 0.0),
+        (130.0, None, 0.0),
+    ],
+)
+def test_further_parts_leave_time_for_a_second_network_that_promises_more(script, monkeypatch, left, mean, held):
+    scores = {"probe-MobileNetV2": 0.80, "whole-MobileNetV2": 0.85}
+    scripted, made, probe = script(scores, seconds=(60.0, 40.0), left=left)
+    monkeypatch.setattr(work.Work, "reserve", lambda work, each: 60.0)
+    pair = None if mean is None else ExpectedGain(mean, -0.1, 0.1, 5, 20)
+    climbing.go_further(made, probe, lambda kind, over: pair if kind == "pair" else ExpectedGain(0.02, -0.1, 0.1, 5, 20))
+    assert scripted.kept["whole-MobileNetV2"] == held
 
 
 def test_what_was_begun_and_stopped_is_not_called_untried():

@@ -37,7 +37,9 @@ CHANCE = 0.5  # the AUC of guessing
 _WHOLE = 1.3
 DOUBT = 1.25  # times what is forecast of a training that was never tried, so that the budget is kept all the same
 _GRACE = 0.05  # of the budget, which is to be kept within a tenth
-_CLOSING = 12.0  # seconds for the scores of the test images, the ensemble and the page
+# The end (the ensemble, the conclusions, the page) takes a part of the seconds that the look at the images took, which
+# tell how fast this machine is: a twelfth of them, when nothing else runs.
+_CLOSING, _CLOSING_LEAST, _CLOSING_MOST = 1 / 3, 2.0, 12.0
 
 
 @dataclass
@@ -89,6 +91,20 @@ class Work:
         """
         return self.left + _GRACE * (self.request.budget or 0.0)
 
+    @property
+    def closing(self) -> float:
+        """Return the seconds that are kept for the end, once the answer is trained."""
+        return min(_CLOSING_MOST, max(_CLOSING_LEAST, _CLOSING * self.log.begin))
+
+    def time_answer(self, seconds: float, doubt: float = 1.0) -> float:
+        """Return how long an answer takes, to its end.
+
+        Args:
+            seconds: What a trial of it takes on one fold.
+            doubt: How many times longer than forecast its training may take.
+        """
+        return self.closing + _WHOLE * doubt * seconds
+
     def reserve(self, best: Attempt | None, doubt: float = 1.0) -> float:
         """Return the seconds that are kept for training the best attempt on all development images, and for the end.
 
@@ -97,9 +113,9 @@ class Work:
             doubt: How many times longer than forecast its training may take.
         """
         if best is None or best.trial is None:
-            return _CLOSING
+            return self.closing
         trials = (best.trial, *best.partners)
-        return _time_answer(sum(self.team.forecasts.expect(trial.list_cells()[0]) for trial in trials), doubt)
+        return self.time_answer(sum(self.team.forecasts.expect(trial.list_cells()[0]) for trial in trials), doubt)
 
     @property
     def together(self) -> int:
@@ -127,7 +143,7 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     expected, fault = work.team.expect(cells, work.together)
     if fault:
         return work.log.add(each.decide(UNTRIED, _say_unfit(fault)))
-    own = _time_answer(expected / len(cells))
+    own = work.time_answer(expected / len(cells))
     free = work.left * share
     if expected + max(own, work.reserve(best), held) > free:
         return work.log.add(each.decide(UNTRIED, say_late(expected + own, free, held, share)))
@@ -152,11 +168,6 @@ def _say_unfit(fault: str) -> str:
     if NONE_FITS in fault or RANK_TOO_HIGH in fault:
         return "this network has no layers that low-rank adapters fit"
     return f"it cannot be trained: {fault}"
-
-
-def _time_answer(seconds: float, doubt: float = 1.0) -> float:
-    """Return how long an answer takes, to its end, if a trial of it on one fold takes so many seconds."""
-    return _CLOSING + _WHOLE * doubt * seconds
 
 
 def say_late(needed: float, free: float, held: float = 0.0, share: float = 1.0) -> str:
@@ -191,7 +202,7 @@ def time_trial(work: Work, each: Attempt) -> tuple[float, float]:
     if fault:
         return 0.0, 0.0
     each_run = expected / len(cells)
-    return expected + _time_answer(each_run), _time_answer(each_run, DOUBT)
+    return expected + work.time_answer(each_run), work.time_answer(each_run, DOUBT)
 
 
 def _find_pace(work, cells, spent) -> float:
