@@ -365,8 +365,8 @@ def test_further_parts_leave_time_for_a_second_network_that_promises_more(script
     scores = {"probe-MobileNetV2": 0.80, "whole-MobileNetV2": 0.85}
     scripted, made, probe = script(scores, seconds=(60.0, 40.0), left=left)
     monkeypatch.setattr(work.Work, "reserve", lambda work, each: 60.0)
-    pair = None if mean is None else ExpectedGain(mean, -0.1, 0.1, 5, 20)
-    climbing.go_further(made, probe, lambda kind, over: pair if kind == "pair" else ExpectedGain(0.02, -0.1, 0.1, 5, 20))
+    pair, others = expected(mean)("pair", "lp_ft"), expected(0.02)
+    climbing.go_further(made, probe, lambda kind, over: pair if kind == "pair" else others(kind, over))
     assert scripted.kept["whole-MobileNetV2"] == held
 
 
