@@ -1,6 +1,6 @@
 """Compare what `tlmed advise` finds with every shipped recipe, and with a search of them, on the same test images.
 
-    python benchmarks/advise.py --data DATA --runs runs/advise --sets busi --seeds 0 1 2 --size 64 --shares 0.2 0.4
+    python benchmarks/advise.py --data DATA --runs runs/advise --sets busi --seeds 0 1 2 --size 64 --shares 0.25 0.5
 
 DATA is as for `head_ways.py`. All images of a set, or `--most` drawn by patient, are divided anew by each seed, alike
 for all ways: the recipes with MobileNetV2 and all their epochs, the advice, and `tlmed sweep --search` of the recipes.
@@ -130,7 +130,7 @@ def call(arguments: Sequence[str], folder: Path, cache: Path) -> tuple[float, fl
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    log = folder.with_suffix(".log")
+    log = folder.with_name(f"{folder.name}.log")
     command = [str(Path(sys.executable).with_name("tlmed")), *arguments]
     begin = time.perf_counter()
     with log.open("wb") as file:
@@ -169,7 +169,7 @@ def prepare(
 
 
 def _advise(draw, folder, budget):
-    known = folder.with_suffix(".csv")
+    known = folder.with_name(f"{folder.name}.csv")
     with SHIPPED.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     write_csv(known, header, [row for row in rows if row[0] != draw.chosen.name])
@@ -188,7 +188,7 @@ def _train(draw, name, folder):
 
 
 def _search(draw, folder, budget, recipes):
-    file = folder.with_suffix(".py")
+    file = folder.with_name(f"{folder.name}.py")
     write_text(file, STUDY.format(recipes=tuple(recipes), seed=draw.seed))
 
     def read() -> Outcome:
@@ -298,7 +298,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96, help="height and width of the images, in pixels")
     parser.add_argument("--most", type=int, help="images of a set, drawn by patient; by default all")
     parser.add_argument(
-        "--shares", nargs="+", default=("0.2", "0.4"), help="budgets of the advice and the search, of all recipes' time"
+        "--shares",
+        nargs="+",
+        default=("0.25", "0.5"),
+        help="budgets of the advice and the search, of all recipes' time",
     )
     parser.add_argument("--recipes", nargs="+", default=RECIPES)
     parser.add_argument("--only", nargs="+", metavar="WAY", help="run these, as part of the work")

@@ -616,6 +616,36 @@ def test_no_claim_about_test_images_stands_without_their_copies():
     )
 
 
+def test_test_images_that_an_answer_of_several_networks_leaves_out_are_named_and_are_no_copies():
+    apart = change(COMPLETE, answer={"left_out": 6, "n": 35})
+    said = " ".join(say_answer(make(apart)))
+    assert "6 of 41 test images are not in these scores: training or validation knows them, or their patients." in said
+    assert "that nothing was decided by" in said
+    assert "copy" not in said
+    assert say_seal(make(apart))[-1].endswith("but for 6 that are not scored, as training or validation knows them.")
+
+
+def test_weights_of_unknown_origin_are_no_copies_in_the_data():
+    unknown = change(COMPLETE, answer={"undecided": 35, "n": 35})
+    said = " ".join(say_answer(make(unknown)))
+    assert "What the weights learned from before is not known: 35 of 35 test images" in said
+    assert "copy" not in said
+    assert say_seal(make(unknown))[-1].endswith("they took no part in the decision.")
+
+
+def test_why_one_network_answers_where_two_were_decided_on_is_said():
+    assert "A second network was trained" in " ".join(
+        say_answer(make(change(COMPLETE, answer={"not_joined": "A second network was trained, too."})))
+    )
+
+
+def test_a_gain_says_on_how_many_of_its_parts_it_was_measured():
+    score = {"value": 0.9, "folds": 2}
+    for folds, over in ((1, "over A on 1 of its 2 parts"), (2, "over A")):
+        entry = {"name": "B", "score": score, "gain": {"over": "A", "value": 0.02, "noise": 0.01, "folds": folds}}
+        assert say_gain(Candidate(2, "thawing", entry))[1] == over
+
+
 def test_the_width_of_the_test_interval_is_the_measured_one_once_there_is_one():
     expected = "The 117 test images here would give an interval of about 0.2 from end to end."
     foreseen = change(COMPLETE, curve={"test": {"images": 117, "width": 0.2, "says": [expected]}})

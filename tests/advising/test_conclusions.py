@@ -238,8 +238,8 @@ def test_how_many_were_compared_is_said_for_one_and_for_several():
     assert "One option was tried" in " ".join(one)
     assert "2 options were compared" in " ".join(two)
     copied = say_sure([*STEPS, {"step": "thawing", "tried": [tried("thaw1")]}], found, {**ANSWER, "copies": ["1 of 9"]})
-    assert "that on the test images is not." in two[1]
-    assert "is not, but may be too high because some of them repeat development images." in copied[1]
+    assert "took part in the choice, so that luck may have made it too high; that on the test images did not." in two[1]
+    assert "did not, but may be too high because some of them repeat development images." in copied[1]
 
 
 def test_of_what_was_not_tried_no_score_is_claimed():

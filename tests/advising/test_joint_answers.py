@@ -78,6 +78,7 @@ def make(monkeypatch, tmp_path):
         monkeypatch.setattr(joint_answers, "measure_gain", lambda each, best, *_: Gain(best.name, -0.02, 0.01))
         monkeypatch.setattr(joint_answers, "write_joint", write)
         monkeypatch.setattr(joint_answers, "compare_two", compare)
+        monkeypatch.setattr(joint_answers, "say_heads", lambda work, each: "; heads")
         monkeypatch.setattr(
             Trial,
             "list_runs",

@@ -16,6 +16,7 @@ from tlmed.advising.nearest_sets import ExpectedGain
 from tlmed.advising.trials import Gain, Score, Trial, average_scores, join_gains, to_gain
 from tlmed.backbones.applications import find, keras_file
 from tlmed.catalogue import read_catalogue
+from tlmed.ensembles.out_of_sample import NothingLeft
 from tlmed.metrics.areas import newcombe
 from tlmed.metrics.paired_tests import compare_areas, mcnemar
 from tlmed.recipe import load_recipe, to_json
@@ -122,6 +123,41 @@ def test_two_networks_that_kept_the_same_head_are_one(monkeypatch, tmp_path, kep
     assert (tmp_path / "ensemble").exists() == (found.name == "run")
 
 
+def test_one_network_answers_where_no_test_image_is_left_to_two(monkeypatch, tmp_path):
+    recipe = to_json(load_recipe("lp_ft"))
+
+    def refuse(target, runs):
+        raise NothingLeft("One test image or more must be unknown to one of the members.")
+
+    monkeypatch.setattr(opening, "METRICS_JSON", SimpleNamespace(read=lambda run: {"kept": {"name": "all"}}))
+    monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: recipe))
+    monkeypatch.setattr(opening, "train_cells", lambda *_, **__: "")
+    monkeypatch.setattr(opening, "write_joint", refuse)
+    made = SimpleNamespace(request=SimpleNamespace(folder=tmp_path), team=None)
+    decision = {"path": "ensemble", "partners": [recipe]}
+    assert opening.open_test(made, load_recipe("lp_ft"), decision) == tmp_path / "run"
+    assert "training or validation knows each test image" in opening._say_not_joined([])
+    assert "kept the same head" in opening._say_not_joined(["head"])
+
+
+@pytest.mark.parametrize(("scored", "value"), [(41, 0.91), (35, 0.90)])
+def test_the_first_of_two_networks_is_scored_on_the_test_images_of_both(monkeypatch, scored, value):
+    def read(name, paths):
+        return lambda run, called: SimpleNamespace(test=SimpleNamespace(paths=paths))
+
+    known = []
+    all_images = {"metrics": {"auc": {"value": 0.91, "low": 0.8, "high": 0.97}}}
+    monkeypatch.setattr(opening, "METRICS_JSON", SimpleNamespace(read=lambda run: all_images))
+    monkeypatch.setattr(opening, "read_ensemble", read("ensemble", ["b", "c"]))
+    monkeypatch.setattr(opening, "read_result", read("run", ["a", "b", "c"]))
+    monkeypatch.setattr(
+        opening, "measure_without", lambda results, paths: known.append(paths) or [{"auc": {"value": 0.90}}]
+    )
+    found = opening._describe_members(None, [None, None], {"ensemble": {"tested": 41, "scored": scored}}, "auc")
+    assert (found["members"], found["alone"]["value"], found.get("left_out")) == (2, value, 41 - scored or None)
+    assert known == ([{"a"}] if scored < 41 else [])
+
+
 @pytest.mark.parametrize("missing", ["run", "02", None])
 def test_the_common_answer_is_written_anew_where_one_of_its_networks_was_removed(monkeypatch, tmp_path, missing):
     recipe = to_json(load_recipe("lp_ft"))
@@ -166,7 +202,7 @@ def test_a_gain_that_could_not_be_measured_decides_nothing():
     assert not Gain("probe", None, None).is_real
     assert not Gain("probe", None, None).is_open
     assert to_gain("probe", {"value": 0.0, "low": None, "high": None}) == Gain("probe", 0.0, 0.0)
-    assert join_gains("probe", [difference(0.1, 0.02), {"value": None}], 0.25) == Gain("probe", None, None)
+    assert join_gains("probe", [difference(0.1, 0.02), {"value": None}], 0.25) == Gain("probe", None, None, 2)
     few = [{"value": value, "low": None, "high": None} for value in (0.01, 0.02, 0.03, 0.02, 0.02)]
     assert not join_gains("probe", few[:3], 0.25).is_measured
     spread = statistics.stdev(each["value"] for each in few)
@@ -262,7 +298,7 @@ def script(monkeypatch, tmp_path):
         monkeypatch.setattr(work.Work, "reserve", lambda work, each: 12.0)
         monkeypatch.setattr(climbing, "attempt", scripted.attempt)
         monkeypatch.setattr(climbing, "compare", scripted.compare)
-        monkeypatch.setattr(climbing, "count_heads", lambda work, each: 0)
+        monkeypatch.setattr(climbing, "say_heads", lambda work, each: "")
         screen = type("Screen", (), {"say": staticmethod(lambda line: None)})()
         base = load_recipe("feature_extractor")
         request = SimpleNamespace(budget=None)
@@ -384,7 +420,9 @@ def test_what_was_begun_and_stopped_is_not_called_untried():
 
 def test_a_trial_says_where_the_head_was_kept_and_what_stayed_open(script, monkeypatch):
     _, made, probe = script({"probe-MobileNetV2": 0.80, "thaw1-MobileNetV2": 0.79}, noise=0.02)
-    monkeypatch.setattr(climbing, "count_heads", lambda work, each: 1)
+    monkeypatch.setattr(
+        climbing, "say_heads", lambda work, each: "; on 1 of 1 part the validation images kept the head alone"
+    )
     climbing.climb(made, [probe], expected(None))
     (thawed,) = made.log.of(THAWING)
     assert "not better than probe-MobileNetV2 by more than the noise; the budget had no time" in thawed.reason
@@ -467,6 +505,9 @@ def test_a_further_part_is_trained_for_both_or_for_none(monkeypatch):
         monkeypatch.setattr(work.Work, "left", left)
         made = work.Work(*[None] * 2, team, None, Log(Path()), None, KFold(5), (1,), (2, 3), None)
         made.request = SimpleNamespace(goal=SimpleNamespace(metric="auc"))
+        made.diary = SimpleNamespace(stamp=lambda name: {"one, 3 parts": 99.0}[name])
         grown = work.compare(made, one, other)
         assert [len(each.trial.folds) for each in grown] == [folds, folds]
         assert len(trained) == 2 * (folds - 1)
+        # The time of further parts is that of what is judged by them.
+        assert [each.ended for each in grown] == [99.0 if folds == 3 else None, None]

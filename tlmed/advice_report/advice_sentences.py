@@ -85,7 +85,23 @@ def say_answer(record: AdviceRecord) -> list[str]:
         first = f"Use {name}: {where}, its {metric} is {worth}."
     if copies:
         copies = [*copies, "What was decided by an image is no fair test of its copy: the score may be too high."]
-    return [first, *copies, *_say_kept(answer), _say_sureness(answer)]
+    return [first, *_say_unscored(answer), *copies, *_say_kept(answer), _say_sureness(answer)]
+
+
+def _say_unscored(answer) -> list[str]:
+    """Return which test images an answer of several networks leaves out, and what is not known of those it scores."""
+    said = [answer["not_joined"]] if "not_joined" in answer else []
+    if left_out := answer.get("left_out"):
+        said.append(
+            f"{left_out:,} of {count(left_out + answer['n'], 'test image')} {'is' if left_out == 1 else 'are'} not in "
+            "these scores: training or validation knows them, or their patients."
+        )
+    if undecided := answer.get("undecided"):
+        said.append(
+            f"What the weights learned from before is not known: {undecided:,} of {count(answer['n'], 'test image')}, "
+            "or their patients, may be among it, and then the score is too high."
+        )
+    return said
 
 
 def _say_without_copies(answer) -> str:
@@ -340,8 +356,11 @@ def say_seal(record: AdviceRecord) -> list[str]:
     said = [f"What to advise was decided{by} and written to `{sealed['file']}`, whose SHA-256 is `{sealed['sha256']}`."]
     if not is_scored(sealed):
         return [*said, say_opening(sealed)]
-    copies = (record.content.get("answer") or {}).get("copies", [])
+    answer = record.content.get("answer") or {}
+    copies = answer.get("copies", [])
     after = "" if record.doubts else ", after that: they took no part in the decision"
+    if after and answer.get("left_out"):
+        after += f", but for {answer['left_out']:,} that are not scored, as training or validation knows them"
     after += f", but copies of some did: {copies[0].rstrip('.')}" if after and copies else ""
     began = sealed.get("opening_began_at")
     opened = f"opened from {say_time(began)} on, and scored by" if began else "scored by"
@@ -362,4 +381,6 @@ def say_gain(one: Candidate) -> list[str]:
     value, noise = tell_apart(gain["value"], gain["noise"])
     worse = "worse, beyond" if gain["value"] < -gain["noise"] else "within"
     beyond = "beyond" if gain["value"] > gain["noise"] else worse
-    return [value if value.startswith("-") else f"+{value}", f"over {gain['over']}", f"{beyond} noise ({noise})"]
+    parts = one.score["folds"] if one.score and one.score.get("folds") else 0
+    where = f" on {gain['folds']} of its {parts} parts" if 0 < gain.get("folds", parts) < parts else ""
+    return [value if value.startswith("-") else f"+{value}", f"over {gain['over']}{where}", f"{beyond} noise ({noise})"]

@@ -104,12 +104,21 @@ class Log:
 
     def to_json(self) -> list[dict]:
         """Return the steps of `advice.json`; `seconds` is how long each was worked on."""
-        steps, begin = [], self.begin
-        for step in dict.fromkeys(each.step for each in self.attempts):
-            end = max([begin, *(each.ended for each in self.of(step) if each.ended is not None)])
-            tried = [each.to_json() for each in self.of(step)]
-            steps.append(
-                {"step": step, "seconds": round(end - begin, 3), "says": self.said.get(step, ""), "tried": tried}
-            )
+        seconds = self._time_steps()
+        return [
+            {
+                "step": step,
+                "seconds": round(seconds.get(step, 0.0), 3),
+                "says": self.said.get(step, ""),
+                "tried": [each.to_json() for each in self.of(step)],
+            }
+            for step in dict.fromkeys(each.step for each in self.attempts)
+        ]
+
+    def _time_steps(self) -> dict[str, float]:
+        """Return the seconds of each step: one attempt lasts from when the one before it ended, of whatever step."""
+        found, begin = {}, self.begin
+        for end, step in sorted((each.ended, each.step) for each in self.attempts if each.ended is not None):
+            found[step] = found.get(step, 0.0) + end - begin
             begin = end
-        return steps
+        return found

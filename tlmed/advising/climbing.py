@@ -12,8 +12,19 @@ from tlmed.advising.experience import PAIR, PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
 from tlmed.advising.nearest_sets import ExpectedGain, expect_improvement, name_sets, weigh_gain
 from tlmed.advising.trials import AUC, Gain
-from tlmed.advising.work import CHANCE, DOUBT, Work, attempt, compare, count_heads, say_folds, say_score, time_trial
-from tlmed.run_files.advice_files import DROPPED, KEPT, REPLACED, UNTRIED
+from tlmed.advising.work import (
+    CHANCE,
+    DOUBT,
+    Work,
+    attempt,
+    compare,
+    say_folds,
+    say_heads,
+    say_score,
+    time_trial,
+    was_trained,
+)
+from tlmed.run_files.advice_files import DROPPED, KEPT, REPLACED, STOPPED, UNTRIED
 from tlmed.words import count, join_names
 
 # As the table of experience calls them: all layers after a solved head are trained by the shipped recipe.
@@ -188,10 +199,7 @@ def _judge(work, each: Attempt, current: Attempt, expected=None, held: float = 0
         better, reason = False, "it is not above guessing by more than its noise"
     if each.gain.is_open and len(each.trial.folds) < len({*work.folds, *work.further}):
         reason += "; the budget had no time for further parts, which might decide otherwise"
-    if heads := count_heads(work, each):
-        whole = count(len(each.trial.folds), "part")
-        reason += f"; on {heads:,} of {whole} the validation images kept the head alone, which is the probe's"
-    each = each.decide(KEPT if better else DROPPED, reason)
+    each = each.decide(KEPT if better else DROPPED, reason + say_heads(work, each))
     work.screen.say(f"{say_score(work, each)}: {each.decision}")
     return work.log.add(each), current
 
@@ -237,7 +245,7 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
         if reason := _find_reason(work, best, kind, expected):
             work.log.add(each.decide(UNTRIED, reason))
             continue
-        if kind == WHOLE_KIND and expected is not None and _is_tight(work, each):
+        if kind == WHOLE_KIND and expected is not None and not was_trained(work, each) and _is_tight(work, each):
             # A trial that is stopped is lost, and with it the time for the answer itself.
             each = work.log.add(each.decide(UNTRIED, "its trial might not end within the budget"))
         else:
@@ -293,7 +301,7 @@ def _is_tight(work, each) -> bool:
 
 def _is_worth_trusting(work, each, best, expected) -> bool:
     """Tell whether all layers are trained without a trial: others gained by them, and there is time for that alone."""
-    if each.decision != UNTRIED or expected is None or expected.mean <= 0 or not is_promising(best):
+    if each.decision not in (UNTRIED, STOPPED) or expected is None or expected.mean <= 0 or not is_promising(best):
         return False
     _, alone = time_trial(work, each)
     return 0 < alone <= work.left_in_doubt
@@ -310,9 +318,10 @@ def _find_lost(work, best) -> list[str]:
 
 
 def _trust(work, each, best, expected) -> Choice:
+    tried = "it was not tried before" if each.decision == UNTRIED else "its trial was not finished"
     reason = (
         f"{name_sets(expected)} let expect {expected.mean:+.3f} over {_say_kind(best)}; the "
-        "budget has time for its training alone, so it was not tried before, and its validation images decide whether "
+        f"budget has time for its training alone, so {tried}, and its validation images decide whether "
         "the layers stay as they were"
     )
     each = work.log.add(each.decide(KEPT, reason))

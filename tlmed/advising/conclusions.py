@@ -338,11 +338,12 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
         ]
     if len(compared) == 1:
         return [*said, f"One option was tried; on the development images it had {score}."]
+    copied = ", but may be too high because some of them repeat development images" if answer.get("copies") else ""
     return [
         *said,
         f"{count(len(compared), 'option')} were compared on the development images. The score there of the one that "
-        f"was chosen ({score}) is a little too high by luck, because it was chosen by it; that on the test images is "
-        f"not{', but may be too high because some of them repeat development images' if answer.get('copies') else ''}.",
+        f"was chosen ({score}) took part in the choice, so that luck may have made it too high; that on the test "
+        f"images did not{copied}.",
         "An option takes the place of a simpler one only if it is better by more than one standard error of their "
         "difference, or, of all layers and of a second network, if what was measured and other images together let "
         "expect a gain. A smaller true gain can be missed.",

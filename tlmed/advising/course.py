@@ -35,7 +35,7 @@ from tlmed.advising.recipe_file import write_recipe
 from tlmed.advising.request import Request
 from tlmed.advising.stories import Story, write_all
 from tlmed.advising.team import Team
-from tlmed.advising.work import Work, count_validation, find_auc, read_results
+from tlmed.advising.work import Work, count_validation, find_auc, read_results, recall_skipped
 from tlmed.errors import InputError, TlmedError
 from tlmed.failures import writing
 from tlmed.recipe import Recipe, from_json, override
@@ -199,7 +199,8 @@ def _begin(story, team, screen) -> Work:
     further = tuple(fold for fold in range(1, 1 + min(_MOST, division.k)) if fold not in folds)
     log = Log(request.folder / TRIED, story.diary.stamp(LOOK))
     sides = None if found["task"] == MULTI_LABEL else (found["fewest"], found["units"] - found["fewest"])
-    return Work(request, story.diary, team, screen, log, base, division, folds, further, sides)
+    skipped = recall_skipped(story.diary, request.budget)
+    return Work(request, story.diary, team, screen, log, base, division, folds, further, sides, skipped=skipped)
 
 
 def _recall(story) -> None:

@@ -16,7 +16,7 @@ from tlmed.advising.experience import PAIR
 from tlmed.advising.ladder import make_partner
 from tlmed.advising.nearest_sets import ExpectedGain, name_sets
 from tlmed.advising.trials import Trial, average_scores, compare_two, join_gains, measure_gain
-from tlmed.advising.work import DOUBT, Work, attempt, read_results, say_late, say_score
+from tlmed.advising.work import DOUBT, Work, attempt, read_results, say_heads, say_late, say_score
 from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
 from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
 from tlmed.rundir import RunDir
@@ -132,9 +132,9 @@ def _trust(work, pair, partner, choice, expected) -> Choice:
     _, fault = work.team.expect(pair.partners[0].list_cells(), work.together)
     if fault:
         return _leave(work, pair, f"the second network cannot be trained: {fault}", choice)
-    needed = work.reserve(pair, 1.0 if choice.is_tried else DOUBT)
-    if needed > work.left:
-        return _leave(work, pair, say_late(needed, work.left), choice)
+    doubt = 1.0 if choice.is_tried else DOUBT
+    if (needed := work.reserve(pair, doubt)) > work.left:
+        return _leave(work, pair, say_late(needed, work.left, doubt=doubt), choice)
     reason = (
         f"{name_sets(expected)} let expect {expected.mean:+.3f} over one network; the budget has time for the "
         "training of both alone, so that they were not tried together before"
@@ -157,11 +157,12 @@ def _judge(work, pair: Attempt, partner: Attempt, best: Attempt, expected: Expec
     seconds, ended = (best.seconds or 0.0) + (partner.seconds or 0.0), work.diary.stamp(pair.name)
     pair = dataclasses.replace(pair, score=score, gain=gain, seconds=seconds, ended=ended)
     is_better, reason = _weigh(gain, best, expected)
+    heads = say_heads(work, partner)
     if is_better:
         alone = f"; alone: {partner.reason}" if partner.reason else ""
-        work.log.add(partner.decide(KEPT, f"it answers together with {best.name}{alone}"))
+        work.log.add(partner.decide(KEPT, f"it answers together with {best.name}{alone}{heads}"))
     elif partner.step == ENSEMBLE:
-        work.log.add(partner.decide(DROPPED, "it was trained for a common answer, which is not worth it"))
+        work.log.add(partner.decide(DROPPED, f"it was trained for a common answer, which is not worth it{heads}"))
     pair = work.log.add(pair.decide(KEPT if is_better else DROPPED, reason))
     work.log.said[ENSEMBLE] = f"Two networks together are {'kept' if is_better else 'not kept'}: {reason}."
     work.screen.say(f"{say_score(work, pair)}: {pair.decision}")

@@ -15,6 +15,9 @@ from tlmed.advising.team import train_cells
 from tlmed.advising.trials import is_complete
 from tlmed.advising.work import Work
 from tlmed.comparison.copied_images import measure_without_copies
+from tlmed.comparison.groups import measure_without
+from tlmed.comparison.results import read_ensemble, read_result
+from tlmed.ensembles.out_of_sample import NothingLeft
 from tlmed.errors import InputError, RunFailed
 from tlmed.evaluation.lines import say_without_leaks
 from tlmed.members import list_members
@@ -118,7 +121,8 @@ def check_seal(folder: Path, decision: dict) -> None:
 def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
     """Train what was decided on all development images, which scores the test images; return where the answer lies.
 
-    If validation images keep the solved head in each of several networks, these are the same, and the first answers.
+    If validation images keep the solved head in each of several networks, these are the same, and the first answers. So
+    it does if training or validation knows each test image, or its patient: a common answer is scored on others alone.
 
     Args:
         work: The work.
@@ -141,7 +145,10 @@ def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
         return folder / RUN
     if again:  # an ensemble that is there is of a network that was removed
         shutil.rmtree(folder / ENSEMBLE, ignore_errors=True)
-    return write_joint(folder / ENSEMBLE, places)
+    try:
+        return write_joint(folder / ENSEMBLE, places)
+    except NothingLeft:
+        return folder / RUN
 
 
 def _train(work, cells, folder) -> None:
@@ -178,17 +185,43 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "n": found["n"],
         "groups": found.get("groups"),
         "metrics": found["metrics"],
-        **(_describe_members(runs, work.metric) if runs else {}),
+        **(_describe_members(RunDir(path), runs, found, work.metric) if runs else {}),
         **({"kept_phases": early} if early else {}),
+        **({"not_joined": _say_not_joined(early)} if decision["path"] != path.name else {}),
         "trained": trained,
         **_describe_copies(RunDir(path), RunDir(folder / RUN), found),
     }
 
 
-def _describe_members(runs, metric) -> dict:
-    """Return how many networks answer together, and what the first of them scores alone on the same test images."""
-    alone = METRICS_JSON.read(runs[0])["metrics"].get(metric) or {}
-    return {"members": len(runs), "alone": {part: alone.get(part) for part in ("value", "low", "high")}}
+def _describe_members(answer, runs, found, metric) -> dict:
+    """Return how many networks answer together, and what the first of them scores alone on the same test images.
+
+    Test images that training or validation knows, or whose patient, are in the scores of one network, and not in those
+    of several.
+    """
+    left_out = found["ensemble"]["tested"] - found["ensemble"]["scored"]
+    metrics = METRICS_JSON.read(runs[0])["metrics"]
+    if left_out:
+        joint, first = read_ensemble(answer, ENSEMBLE), read_result(runs[0], RUN)
+        metrics = measure_without([first], set(first.test.paths) - set(joint.test.paths))[0]
+    alone = metrics.get(metric) or {}
+    return {
+        "members": len(runs),
+        "alone": {part: alone.get(part) for part in ("value", "low", "high")},
+        **({"left_out": left_out} if left_out else {}),
+    }
+
+
+def _say_not_joined(early) -> str:
+    """Return why one network answers where two were decided on."""
+    if early:
+        return (
+            "A second network was trained, too; in both the validation images kept the same head, so that one answers."
+        )
+    return (
+        "A second network was trained, too, and does not answer: training or validation knows each test image, or its "
+        "patient, and several networks are scored on other images alone."
+    )
 
 
 def _find_kept(run) -> tuple[Phase, bool]:
@@ -201,8 +234,8 @@ def _find_kept(run) -> tuple[Phase, bool]:
 def _describe_copies(answer, checked, found) -> dict:
     """Say which test images repeat one that took part in the decision, and measure the answer without them."""
     without = measure_without_copies(answer, checked)
+    undecided = {"undecided": found["undecided"]} if found.get("undecided") else {}
     if without is None:  # some may be known by their patients alone
-        copies = say_without_leaks(found)
-        return {"copies": copies} if copies else {}
+        return undecided | ({"copies": say_without_leaks(found)} if "without_leaks" in found else {})
     copies = [f"{say_repeated(read_summary(checked))}, as the check of the data found."]
-    return {"copies": copies, "without_copies": without}
+    return {**undecided, "copies": copies, "without_copies": without}

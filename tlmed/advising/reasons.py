@@ -38,7 +38,11 @@ def give_reasons(rules: Sequence[Mapping], log: Log, best: Attempt) -> dict[str,
 def _explain_phases(log, best) -> str:
     told = [each for each in log.attempts if each.step != PROBES]
     judged = [_explain(each) for each in told if each.score is not None]
-    broken = [f"{each.changes}: {each.reason}" for each in told if each.score is None and each.seconds]
+    broken = [
+        f"{each.changes}: {each.reason}"
+        for each in told
+        if each.score is None and each.seconds and each.decision != KEPT
+    ]
     trusted = [f"{each.changes}: {each.reason}" for each in told if each.score is None and each.decision == KEPT]
     parts = [f"Judged on development images: {'; '.join(judged)}."] if judged else []
     parts += [f"Begun and not finished: {'; '.join(broken)}."] if broken else []

@@ -98,11 +98,13 @@ class Gain:
         over: The name of the other.
         value: The difference; above 0: the trial is better. None where it could not be measured.
         noise: One standard error of it.
+        folds: On how many folds it was measured: those that both had then.
     """
 
     over: str
     value: float | None
     noise: float | None
+    folds: int = 1
 
     @property
     def is_measured(self) -> bool:
@@ -233,7 +235,7 @@ def join_gains(over: str, differences: Sequence[dict], test_share: float) -> Gai
     gains = [to_gain(over, each) for each in differences]
     values, noises = [gain.value for gain in gains], [gain.noise for gain in gains]
     if None in values:
-        return Gain(over, None, None)
+        return Gain(over, None, None, len(gains))
     known = []
     if None not in noises:
         known.append(math.hypot(*noises) / len(gains))
@@ -241,7 +243,7 @@ def join_gains(over: str, differences: Sequence[dict], test_share: float) -> Gai
     # `benchmarks/advice_noise.py` counts how often. From five on it counts where no fold has an interval, too.
     if len(gains) >= _MANY_FOLDS or (known and len(gains) > 1):
         known.append(statistics.stdev(values) * math.sqrt(1 / len(gains) + test_share))
-    return Gain(over, statistics.fmean(values), max(known, default=None))
+    return Gain(over, statistics.fmean(values), max(known, default=None), len(gains))
 
 
 def compare_two(first: Path, second: Path, metric: str) -> dict:

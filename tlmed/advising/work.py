@@ -4,7 +4,7 @@ import dataclasses
 import math
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tlmed.advising.attempts import Attempt, Log
 from tlmed.advising.diary import Diary
@@ -21,7 +21,7 @@ from tlmed.advising.trials import (
     measure_gain,
 )
 from tlmed.metrics.names import name_inline
-from tlmed.recipe import Recipe
+from tlmed.recipe import Cell, Recipe
 from tlmed.run_files import METRICS_JSON, SPLITS_CSV, TIMING_JSON, Metrics
 from tlmed.run_files.advice_files import DROPPED, STOPPED, UNTRIED
 from tlmed.rundir import RunDir
@@ -58,6 +58,8 @@ class Work:
         further: Folds that are added one after the other where those leave it open which of two is better.
         sides: How many groups, or images on their own, the rarest class has and all others have; None: not known.
         epochs: For how many blocks of a network are trained; 0 until the probes have shown how fast this machine is.
+        skipped: What an earlier command had no time for within the same budget, and why: it is not tried by a later one
+            that has less time, after what came of it was judged.
     """
 
     request: Request
@@ -71,6 +73,7 @@ class Work:
     further: tuple[int, ...]
     sides: tuple[int, int] | None
     epochs: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def metric(self) -> str:
@@ -138,17 +141,18 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
         held: Seconds that are kept for something else that promises more.
     """
     cells = each.trial.list_cells()
-    if all(is_complete(work.log.folder / cell.name) for cell in cells):  # an earlier command trained it
+    if not (left := _list_left(work, cells)):  # an earlier command trained it
         return _judge(work, each, cells)
-    expected, fault = work.team.expect(cells, work.together)
+    if reason := work.skipped.get(_name_skipped(each)):
+        return _skip(work, each, left, reason)
+    expected, run, fault = _expect(work, cells)
     if fault:
         return work.log.add(each.decide(UNTRIED, _say_unfit(fault)))
-    own = work.time_answer(expected / len(cells))
-    free = work.left * share
+    own, free = work.time_answer(run), work.left * share
     if expected + max(own, work.reserve(best), held) > free:
-        return work.log.add(each.decide(UNTRIED, say_late(expected + own, free, held, share)))
+        return _skip(work, each, left, say_late(expected + own, free, held, share))
     deadline = time.monotonic() + work.left - max(work.reserve(best), held)
-    begun, left = work.diary.seconds, [cell for cell in cells if not is_complete(work.log.folder / cell.name)]
+    begun = work.diary.seconds
     problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
     if not problem:
         return _judge(work, each, cells, _find_pace(work, left, work.diary.seconds - begun))
@@ -157,6 +161,54 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     if problem == LATE:
         return work.log.add(each.decide(STOPPED, problem))
     return work.log.add(each.decide(DROPPED, f"it could not be trained: {problem}"))
+
+
+def was_trained(work: Work, each: Attempt) -> bool:
+    """Tell whether all runs of an attempt are complete, as an earlier command may have left them."""
+    return not _list_left(work, each.trial.list_cells())
+
+
+def _list_left(work, cells) -> list[Cell]:
+    return [cell for cell in cells if not is_complete(work.log.folder / cell.name)]
+
+
+def _expect(work, cells) -> tuple[float, float, str]:
+    """Return the seconds of those runs of a configuration that are not complete, those of one, and a fault or ""."""
+    expected, fault = work.team.expect(cells, work.together)
+    if fault:
+        return 0.0, 0.0, fault
+    left = _list_left(work, cells)
+    rest = expected if len(left) == len(cells) else sum(work.team.expect([cell], work.together)[0] for cell in left)
+    return rest, expected / len(cells), ""
+
+
+def _name_skipped(each) -> str:
+    return f"{each.name} on {count(len(each.trial.folds), 'part')}"
+
+
+def _skip(work, each, left, reason) -> Attempt:
+    """Return an attempt that there is no time for, and note it; runs of it that an earlier command ended are named."""
+    known = work.diary.done.setdefault("skipped", {})
+    known[_name_skipped(each)] = {"budget": work.request.budget, "reason": reason}
+    work.diary.note()
+    cells = each.trial.list_cells()
+    if made := [cell for cell in cells if cell not in left]:
+        seconds = round(sum(_read_seconds(work, cell) for cell in made), 3)
+        begun = f"an earlier command was stopped after {len(made)} of {count(len(cells), 'run')} of it; to end it, "
+        each = dataclasses.replace(each, seconds=seconds, ended=work.diary.stamp(each.name))
+        return work.log.add(each.decide(STOPPED, begun + reason))
+    return work.log.add(each.decide(UNTRIED, reason))
+
+
+def recall_skipped(diary: Diary, budget: float | None) -> dict[str, str]:
+    """Return what earlier commands had no time for, and why, where their budget was the same.
+
+    Args:
+        diary: The diary.
+        budget: Of this command, in seconds.
+    """
+    found = diary.done.get("skipped", {})
+    return {name: entry["reason"] for name, entry in found.items() if entry["budget"] == budget}
 
 
 def _say_unfit(fault: str) -> str:
@@ -170,7 +222,7 @@ def _say_unfit(fault: str) -> str:
     return f"it cannot be trained: {fault}"
 
 
-def say_late(needed: float, free: float, held: float = 0.0, share: float = 1.0) -> str:
+def say_late(needed: float, free: float, held: float = 0.0, share: float = 1.0, doubt: float = 1.0) -> str:
     """Return that something takes longer than there is time.
 
     Args:
@@ -178,14 +230,14 @@ def say_late(needed: float, free: float, held: float = 0.0, share: float = 1.0) 
         free: The seconds that it may take.
         held: Of these, those that are kept for something else.
         share: What part of the time that is left `free` is.
+        doubt: How many times the forecast `needed` is: what was never tried may take longer.
     """
     needs, left = describe_seconds(needed), describe_seconds(max(0.0, free - held))
     kept = ", after what is kept for training all layers" if held else ""
     if share < 1:
         kept = f": {share:.0%} of what is left, as others need the rest"
-    return (
-        f"it would take about {needs} with its training on all images, and {left} of the budget are left for it{kept}"
-    )
+    takes = "would take about" if doubt == 1 else "may take up to"
+    return f"it {takes} {needs} with its training on all images, and {left} of the budget are left for it{kept}"
 
 
 def time_trial(work: Work, each: Attempt) -> tuple[float, float]:
@@ -197,12 +249,10 @@ def time_trial(work: Work, each: Attempt) -> tuple[float, float]:
         work: The work.
         each: The attempt, with a trial.
     """
-    cells = each.trial.list_cells()
-    expected, fault = work.team.expect(cells, work.together)
+    expected, run, fault = _expect(work, each.trial.list_cells())
     if fault:
         return 0.0, 0.0
-    each_run = expected / len(cells)
-    return expected + work.time_answer(each_run), work.time_answer(each_run, DOUBT)
+    return expected + work.time_answer(run), work.time_answer(run, DOUBT)
 
 
 def _find_pace(work, cells, spent) -> float:
@@ -243,6 +293,7 @@ def compare(work: Work, each: Attempt, other: Attempt, held: float = 0.0) -> tup
         held: Seconds that are kept for something else that promises more.
     """
     each = dataclasses.replace(each, gain=measure_gain(each.trial, other.trial, work.log.folder, work.metric))
+    judged = each.trial.folds
     for fold in work.further:
         if not each.gain.is_open:
             break
@@ -257,13 +308,16 @@ def compare(work: Work, each: Attempt, other: Attempt, held: float = 0.0) -> tup
         other, each = grown
         gain = measure_gain(each.trial, other.trial, work.log.folder, work.metric)
         each = dataclasses.replace(each, gain=gain)
+    if each.trial.folds != judged:  # its step lasted until now
+        parts = count(len(each.trial.folds), "part")
+        each = dataclasses.replace(each, ended=work.diary.stamp(f"{each.name}, {parts}"))
     return each, other
 
 
 def _time_fold(work, attempts, fold) -> float:
     """Return how long it takes to train some attempts on one more fold; infinity where one cannot be trained."""
-    found = [work.team.expect(one.trial.keep((fold,)).list_cells(), work.together) for one in attempts]
-    return math.inf if any(fault for _, fault in found) else sum(seconds for seconds, _ in found)
+    found = [_expect(work, one.trial.keep((fold,)).list_cells()) for one in attempts]
+    return math.inf if any(fault for *_, fault in found) else sum(seconds for seconds, *_ in found)
 
 
 def _grow(work, each, fold, reserve) -> Attempt | None:
@@ -295,7 +349,7 @@ def say_folds(work: Work) -> str:
     if len(work.folds) == 1:
         return (
             f"on one part of {work.division.k} of the development images that takes no part in training, and on "
-            f"{count(len(work.further), 'further part')} where it left the decision open"
+            f"up to {count(len(work.further), 'further part')} where it left the decision open"
         )
     return f"on {count(len(work.folds), 'fold')} of the development images"
 
@@ -313,11 +367,14 @@ def count_validation(work: Work, each: Attempt) -> int:
     return round(statistics.median(sum(row["split"] == "val" for row in rows) for rows in runs))
 
 
-def count_heads(work: Work, each: Attempt) -> int:
-    """Return in how many runs of an attempt the first phase was kept, in which the head alone is trained."""
+def say_heads(work: Work, each: Attempt) -> str:
+    """Say on how many parts the first phase was kept, in which the head alone is trained, as the end of a sentence."""
     head = each.trial.recipe.phases[0].name
     kept = [METRICS_JSON.read(run).get("kept") or {} for run in each.trial.list_runs(work.log.folder)]
-    return sum(each.get("name") == head for each in kept)
+    if not (heads := sum(each.get("name") == head for each in kept)):
+        return ""
+    whole = count(len(each.trial.folds), "part")
+    return f"; on {heads:,} of {whole} the validation images kept the head alone, which is the probe's"
 
 
 def find_auc(work: Work, each: Attempt) -> Score:

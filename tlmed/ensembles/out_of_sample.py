@@ -20,6 +20,10 @@ from tlmed.split_names import LEARNED
 from tlmed.words import count, join_names
 
 
+class NothingLeft(InputError):
+    """No test image is left to score: each is known to all members."""
+
+
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
 class Unseen:
     """Which test images each of m runs may be asked about.
@@ -53,11 +57,11 @@ def find_unseen(members: Sequence[Trained], table: MemberScores) -> Unseen:
     return Unseen(by, undecided & by, list(dict.fromkeys(unsure)))
 
 
-def describe_nothing_left(table: MemberScores, members: Sequence[Trained]) -> InputError:
+def describe_nothing_left(table: MemberScores, members: Sequence[Trained]) -> NothingLeft:
     """Return the error for runs of which no test image is left to score."""
     names, unit = join_names([str(member.run.path) for member in members]), table.pooling.unit
     it = "neither it, nor a copy of one of its images," if unit == GROUP else "neither it, nor a copy, nor its patient"
-    return InputError(
+    return NothingLeft(
         f"One test {unit} or more must be unknown to one of the members: {it} may be in that member's training or "
         f"validation. Received: {names}, which know all {count(count_tested(table), f'test {unit}')}."
     )

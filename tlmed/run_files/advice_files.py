@@ -162,12 +162,15 @@ class Answer(TypedDict, total=False):
     n: Required[int]
     groups: int | None  # of the test images; None where the data name none
     members: int  # of an ensemble
-    alone: Entry  # the score of its first network, with its interval
+    alone: Entry  # the score of its first network on the same test images, with its interval
+    left_out: int  # test images that its scores leave out, because training or validation knows them or their patients
+    not_joined: str  # why one network answers where two were decided on
     trained: bool  # whether more than a head on frozen features was trained
     kept_phases: list[str]  # of each network whose result is not that of its last phase
     metrics: dict[str, Entry]
     copies: list[str]  # which test images repeat a development image, or share its patient
     without_copies: WithoutLeaks  # the scores of the others
+    undecided: int  # test images of which it is not known whether the weights have learned from them or their patients
 
 
 class AdviceVerdict(TypedDict, total=False):

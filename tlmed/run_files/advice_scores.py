@@ -19,12 +19,13 @@ class DevelopmentScore(TypedDict, total=False):
     folds: int | None
 
 
-class Gain(TypedDict):
+class Gain(TypedDict, total=False):
     """By how much something is better than something else on the same images."""
 
-    over: str
-    value: float | None
-    noise: float | None  # one standard error of the paired difference
+    over: Required[str]
+    value: Required[float | None]
+    noise: Required[float | None]  # one standard error of the paired difference
+    folds: int  # on which it was measured; its score may be of more, which judged something else later
 
 
 class Difference(TypedDict):
@@ -37,7 +38,11 @@ class Difference(TypedDict):
 
 
 class PartScore(TypedDict):
-    """The AUC of a label, of a class against the rest, or of the grades above one; their mean is the AUC of all."""
+    """The AUC of a label, of a class against the rest, or of the grades above one.
+
+    The mean over labels or classes is the AUC of all. That of grades is the mean over grades against the rest, too, and
+    not over these cuts.
+    """
 
     name: str
     development: DevelopmentScore  # of what was decided for
