@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tlmed.advising import climbing, ladder, work
+from tlmed.advising import climbing, ladder, probing, work
 from tlmed.advising.at_hand import Network
 from tlmed.advising.attempts import ENSEMBLE, PROBES, THAWING, WHOLE, Attempt, Log
 from tlmed.advising.nearest_sets import ExpectedGain
@@ -50,6 +50,7 @@ def begin(monkeypatch, tmp_path):
         monkeypatch.setattr(work, "judge", lambda *_: SCORE)
         monkeypatch.setattr(work, "count_seconds", lambda *_: 5 * RUN)
         monkeypatch.setattr(climbing, "say_score", lambda work, each: each.name)
+        monkeypatch.setattr(probing, "say_score", lambda work, each: each.name)
         for name in {*complete, *(f"{kind}-MobileNetV2-fold0{n}" for kind in ("whole", "thaw1") for n in range(1, 6))}:
             (tmp_path / name).mkdir(exist_ok=True)
             TIMING_JSON.write(RunDir(tmp_path / name), {"total_seconds": RUN})
@@ -103,6 +104,15 @@ def test_only_the_runs_that_are_missing_are_counted(begin, complete, seconds, tr
         )
     elif not tried:
         assert (each.decision, each.seconds) == ("not tried", None)
+
+
+def test_a_probe_that_was_judged_once_is_judged_once_again_though_repeated_folds_share_its_runs(begin):
+    name = "probe-MobileNetV2"
+    made, trained = begin([f"{name}-fold{number:02d}" for number in range(1, 6)], seconds=40.0)
+    made.division = KFold(5, repeats=2)
+    made.skipped = {f"{name} on 10 parts": "it would take about 1 min"}
+    (probe,) = probing.probe_all(made, [NETWORK])
+    assert (probe.trial.folds, probe.score, trained) == ((1, 2, 3, 4, 5), SCORE, [])
 
 
 @pytest.mark.parametrize(("budget", "tried"), [(100.0, False), (300.0, True)])

@@ -6,7 +6,7 @@ from tlmed.advising.ladder import make_probe
 from tlmed.advising.work import Work, attempt, compare, say_score
 from tlmed.errors import InputError
 from tlmed.metrics.names import name_inline
-from tlmed.run_files.advice_files import DROPPED, KEPT, UNTRIED
+from tlmed.run_files.advice_files import DROPPED, KEPT, STOPPED, UNTRIED
 from tlmed.status import describe_seconds
 from tlmed.words import count
 
@@ -34,7 +34,7 @@ def probe_all(work: Work, networks: list[Network]) -> list[Attempt]:
         # One probe is needed for any answer; its repetitions are not, and a training may be worth more than they are.
         share = 1.0 if best is None and folds == once else _SHARE
         each = attempt(work, _begin(work, network, folds), best, share)
-        if best is None and each.score is None and each.decision == UNTRIED and folds != once:
+        if best is None and each.score is None and each.decision in (UNTRIED, STOPPED) and folds != once:
             each = attempt(work, _begin(work, network, once), best)
             folds = folds if each.score is None else once
         if each.score is not None and each.score.value is not None:
