@@ -1,6 +1,6 @@
 """Compare what `tlmed advise` finds with every shipped recipe, and with a search of them, on the same test images.
 
-    python benchmarks/advise.py --data DATA --runs runs/advise --sets busi --seeds 0 1 2 --size 64 --shares 0.25 0.5
+    python benchmarks/advise.py --data DATA --runs runs/advise --sets busi --seeds 0 1 2 --size 64 --shares 0.25 0.4
 
 DATA is as for `head_ways.py`. All images of a set, or `--most` drawn by patient, are divided anew by each seed, alike
 for all ways: the recipes with MobileNetV2 and all their epochs, the advice, and `tlmed sweep --search` of the recipes.
@@ -300,7 +300,7 @@ def main() -> None:
     parser.add_argument(
         "--shares",
         nargs="+",
-        default=("0.25", "0.5"),
+        default=("0.25", "0.4"),
         help="budgets of the advice and the search, of all recipes' time",
     )
     parser.add_argument("--recipes", nargs="+", default=RECIPES)
