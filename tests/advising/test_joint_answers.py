@@ -87,7 +87,7 @@ def make(monkeypatch, tmp_path):
         monkeypatch.setattr(Work, "left", left)
         goal = SimpleNamespace(goal=SimpleNamespace(metric="auc"))
         diary, screen = SimpleNamespace(stamp=lambda name: 2.0), SimpleNamespace(say=lines.append)
-        work = Work(goal, diary, Team(), screen, Log(tmp_path, 36.0), BASE, KFold(5), (1, 2), (), None, 8)
+        work = Work(goal, diary, Team(), screen, Log(tmp_path, 18.0), BASE, KFold(5), (1, 2), (), None, 8)
         return work, tried
 
     return begin

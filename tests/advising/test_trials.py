@@ -75,11 +75,20 @@ def test_runs_that_share_the_cores_count_as_long_as_each_would_take_alone(monkey
     monkeypatch.setattr(work, "count_seconds", lambda *_: 16.0)
     done = work.attempt(made, each, None)
     assert forecasts.expect(each.trial.list_cells()[0]) == pytest.approx(5.0)
-    assert made.reserve(done) == pytest.approx(2.0 + 1.3 * 5.0)
+    # The answer has all cores, but takes 0.85 of the 8 s that a run took beside another, and a process starts for it.
+    assert made.reserve(done) == pytest.approx(2.0 + 4.0 + 1.3 * 0.85 * 8.0)
     # The end takes as much longer as the look did, up to a bound.
-    for look, closing in ((12.0, 4.0), (30.0, 10.0), (600.0, 12.0)):
+    for look, closing in ((12.0, 4.0 + 4.0), (30.0, 10.0 + 10.0), (600.0, 12.0 + 12.0)):
         made.log.begin = look
-        assert made.reserve(done) == pytest.approx(closing + 1.3 * 5.0)
+        assert made.reserve(done) == pytest.approx(closing + 1.3 * 0.85 * 8.0)
+
+
+def test_one_run_at_a_time_takes_what_its_trial_took_and_needs_no_other_process(tmp_path):
+    forecasts = SimpleNamespace(expect=lambda cell: 8.0)
+    team = SimpleNamespace(forecasts=forecasts)
+    made = work.Work(None, None, team, None, Log(tmp_path, 12.0), None, KFold(5), (1,), (2, 3), None)
+    done = Attempt(THAWING, "thaw1", NETWORK, trial=make_trial("thaw1", folds=(1,)))
+    assert made.reserve(done) == pytest.approx(4.0 + 1.3 * 8.0)
 
 
 @pytest.mark.parametrize(("kept", "trained"), [("head", False), ("all", True), (None, True)])

@@ -6,7 +6,7 @@ import statistics
 import time
 from dataclasses import dataclass, field
 
-from tlmed.advising.attempts import Attempt, Log
+from tlmed.advising.attempts import PROBES, Attempt, Log
 from tlmed.advising.diary import Diary
 from tlmed.advising.request import Request
 from tlmed.advising.team import LATE, Team, train_cells
@@ -38,8 +38,10 @@ _WHOLE = 1.3
 DOUBT = 1.25  # times what is forecast of a training that was never tried, so that the budget is kept all the same
 _GRACE = 0.05  # of the budget, which is to be kept within a tenth
 # The end (the ensemble, the conclusions, the page) takes a part of the seconds that the look at the images took, which
-# tell how fast this machine is: a twelfth of them, when nothing else runs.
-_CLOSING, _CLOSING_LEAST, _CLOSING_MOST = 1 / 3, 2.0, 12.0
+# tell how fast this machine is: a twelfth, when nothing else runs. Where trials shared the cores, a process that has
+# all of them loads TensorFlow before.
+_CLOSING, _CLOSING_LEAST, _START_LEAST, _CLOSING_MOST = 1 / 3, 2.0, 4.0, 12.0
+_ALONE = 0.85  # of what a run takes beside another it takes with all cores: small images leave them idle (0.7 to 0.9)
 
 
 @dataclass
@@ -60,6 +62,8 @@ class Work:
         epochs: For how many blocks of a network are trained; 0 until the probes have shown how fast this machine is.
         skipped: What an earlier command had no time for within the same budget, and why: it is not tried by a later one
             that has less time, after what came of it was judged.
+        sharing: How many times longer a run takes that has all cores than its part of the time of trials that share
+            them; 1 until one has shown it.
     """
 
     request: Request
@@ -74,6 +78,7 @@ class Work:
     sides: tuple[int, int] | None
     epochs: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    sharing: float = 1.0
 
     @property
     def metric(self) -> str:
@@ -96,8 +101,9 @@ class Work:
 
     @property
     def closing(self) -> float:
-        """Return the seconds that are kept for the end, once the answer is trained."""
-        return min(_CLOSING_MOST, max(_CLOSING_LEAST, _CLOSING * self.log.begin))
+        """Return the seconds that are kept for the end, and for the start of the process that trains the answer."""
+        least = (_CLOSING_LEAST, _START_LEAST) if self.together > 1 else (_CLOSING_LEAST,)
+        return sum(min(_CLOSING_MOST, max(seconds, _CLOSING * self.log.begin)) for seconds in least)
 
     def time_answer(self, seconds: float, doubt: float = 1.0) -> float:
         """Return how long an answer takes, to its end.
@@ -106,7 +112,7 @@ class Work:
             seconds: What a trial of it takes on one fold.
             doubt: How many times longer than forecast its training may take.
         """
-        return self.closing + _WHOLE * doubt * seconds
+        return self.closing + _WHOLE * doubt * self.sharing * seconds
 
     def reserve(self, best: Attempt | None, doubt: float = 1.0) -> float:
         """Return the seconds that are kept for training the best attempt on all development images, and for the end.
@@ -155,7 +161,10 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     begun = work.diary.seconds
     problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
     if not problem:
-        return _judge(work, each, cells, _find_pace(work, left, work.diary.seconds - begun))
+        pace = _find_pace(work, left, work.diary.seconds - begun)
+        if each.step != PROBES:  # which are mostly start
+            work.sharing = max(1.0, _ALONE / pace)
+        return _judge(work, each, cells, pace)
     spent, ended = round(work.diary.seconds - begun, 3), work.diary.stamp(each.name)
     each = dataclasses.replace(each, seconds=spent, ended=ended)  # time that it took is not hidden
     if problem == LATE:
@@ -267,7 +276,7 @@ def _read_seconds(work, cell) -> float:
 def _judge(work, each, cells, pace: float = 1.0) -> Attempt:
     """Return an attempt whose runs are complete with its score.
 
-    Runs that share the cores take longer, each, than one that has all, as the answer will: `pace` tells.
+    Of runs that share the cores the clock counts a part, which `pace` tells: so long will other trials take.
     """
     for cell in cells:
         work.team.forecasts.note(cell, pace * _read_seconds(work, cell))
