@@ -79,6 +79,9 @@ def test_each_budget_has_a_line_with_its_own_pairs_and_the_same_recipes(tables):
     assert [cut(line)[1:5] for line in first] == [["15%", "3", "0.850", "0.850"], ["40%", "3", "0.870", "0.870"]]
     assert [cut(line)[9] for line in first] == ["0.847 (+0.003, 3 draws)", "0.857 (+0.013, 3 draws)"]
     assert all(len(cut(line)) == 2 for line in means)
+    # The means of recipes are those of all draws, though the larger budget has fewer.
+    fewer = [row for row in rows if (row["share"], row["seed"]) != ("0.4", "2")]
+    assert tables.make_tables(fewer, pairs, NAMES).split("\n\n")[1].splitlines()[2:] == means
     assert [cut(line)[5][:6] for line in second] == ["+0.050"] * 3 + ["+0.070"] * 3
 
 
