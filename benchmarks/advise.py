@@ -27,7 +27,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,51 +151,40 @@ def list_ways(recipes: Sequence[str], shares: Sequence[str]) -> list[Way]:
     return [*map(Way, recipes), *(Way(name, share) for share in shares for name in (ADVICE, SEARCH))]
 
 
-def prepare(
-    draw: Draw, way: Way, folder: Path, budget: int | None, recipes: Sequence[str]
-) -> tuple[list[str], Callable[[], Outcome]]:
-    """Return the arguments of a command and a reader of its outcome.
+def make_command(draw: Draw, way: Way, folder: Path, budget: int | None, recipes: Sequence[str]) -> list[str]:
+    """Return the arguments of a command, and write the file beside its folder that they name.
 
     Args:
         draw: The images.
         way: What is run.
         folder: What the command writes.
-        budget: In seconds; None: it is run no more, and only read.
+        budget: In seconds, for an advice or a search.
         recipes: Those that the search has.
     """
+    options = [*draw.settings, "--out", str(folder)]
     if way.name == ADVICE:
-        return _advise(draw, folder, budget)
-    return _search(draw, folder, budget, recipes) if way.name == SEARCH else _train(draw, way.name, folder)
+        known = folder.with_name(f"{folder.name}.csv")
+        with SHIPPED.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        write_csv(known, header, [row for row in rows if row[0] != draw.chosen.name])
+        options += ["--budget", f"{budget}s", "--accept", "--no-experience", "--experience", str(known)]
+        return ["advise", *options, "--seed", str(draw.seed)]
+    if way.name == SEARCH:
+        study = folder.with_name(f"{folder.name}.py")
+        write_text(study, STUDY.format(recipes=tuple(recipes), seed=draw.seed))
+        return ["sweep", str(study), *options, "--search", "--budget", f"{budget}s"]
+    return ["train", way.name, *options, "--seed", str(draw.seed)]
 
 
-def _advise(draw, folder, budget):
-    known = folder.with_name(f"{folder.name}.csv")
-    with SHIPPED.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    write_csv(known, header, [row for row in rows if row[0] != draw.chosen.name])
-    options = ["--budget", f"{budget}s", "--accept", "--no-experience", "--experience", str(known)]
-
-    def read() -> Outcome:
+def read_outcome(way: Way, folder: Path) -> Outcome:
+    """Return what came of a command that wrote a folder."""
+    if way.name == ADVICE:
         answer = folder / read_advice_json(folder)["answer"]["path"]
         return Outcome(answer, read_decision(folder)["attempt"], read_auc(folder / "run"))
-
-    return ["advise", *draw.settings, "--out", str(folder), *options, "--seed", str(draw.seed)], read
-
-
-def _train(draw, name, folder):
-    arguments = ["train", name, *draw.settings, "--seed", str(draw.seed), "--out", str(folder)]
-    return arguments, lambda: Outcome(folder)
-
-
-def _search(draw, folder, budget, recipes):
-    file = folder.with_name(f"{folder.name}.py")
-    write_text(file, STUDY.format(recipes=tuple(recipes), seed=draw.seed))
-
-    def read() -> Outcome:
+    if way.name == SEARCH:
         (cell,) = (each for each in read_cells(folder) if each["cell"].startswith("winner"))
         return Outcome(folder / cell["run"], cell["cell"])
-
-    return ["sweep", str(file), *draw.settings, "--search", "--budget", f"{budget}s", "--out", str(folder)], read
+    return Outcome(folder)
 
 
 def read_auc(run: Path) -> float:
@@ -214,9 +203,9 @@ def measure(draw: Draw, way: Way, budget: int | None, recipes: Sequence[str]) ->
     """
     folder = draw.folder / way.title
     folder.parent.mkdir(parents=True, exist_ok=True)
-    arguments, read = prepare(draw, way, folder, budget, recipes)
+    arguments = make_command(draw, way, folder, budget, recipes)
     seconds, processor = call(arguments, folder, draw.folder / f"cache-{way.title if way.share else 'recipes'}")
-    outcome = read()
+    outcome = read_outcome(way, folder)
     return {
         "budget": "" if budget is None else budget,
         "test_images": METRICS_JSON.read(RunDir(outcome.run))["n"],
@@ -275,10 +264,7 @@ def pair_all(draws: Sequence[Draw], most: int | None, recipes: Sequence[str], sh
                 continue
             if any(pair.items() <= known.items() for known in pairs) or not all(map(Path.exists, folders)):
                 continue
-            runs = [
-                prepare(draw, way, folder, None, recipes)[1]().run
-                for way, folder in zip((advice, other), folders, strict=True)
-            ]
+            runs = [read_outcome(way, folder).run for way, folder in zip((advice, other), folders, strict=True)]
             compared = compare(runs).difference(0, 1, "auc")  # refused where the test images differ
             found = {"difference": compared["value"], **{name: compared[name] for name in ("low", "high", "p")}}
             add_row(pair | {name: "" if value is None else value for name, value in found.items()}, PAIRS, PAIR_COLUMNS)

@@ -64,10 +64,10 @@ def make_tables(rows: Sequence[dict], pairs: Sequence[dict], recipes: Sequence[s
     """
     draws = find_draws(rows, recipes)
     first = [(*_name(place), *_summarise(seeds, recipes)) for place, seeds in draws.items()]
-    # Recipes are the same at each share, of which some may have fewer draws.
-    whole = {place[:-1]: seeds for place, seeds in sorted(draws.items(), key=lambda pair: len(pair[1]))}
-    whole = dict(sorted(whole.items()))
-    means = [(f"`{name}`", *(f"{_average(seeds, name):.3f}" for seeds in whole.values())) for name in (*recipes,)]
+    whole: dict[tuple[str, ...], Rows] = {}
+    for (*place, _), seeds in draws.items():  # recipes are the same at each share, of which some may have fewer draws
+        whole[tuple(place)] = max(whole.get(tuple(place), {}), seeds, key=len)
+    means = [(f"`{name}`", *(f"{_average(seeds, name):.3f}" for seeds in whole.values())) for name in recipes]
     known = {tuple(pair[name] for name in PAIR_KEYS): pair for pair in pairs}
     second = [
         line for place, seeds in draws.items() for line in _list_pairs(place, seeds, find_best(seeds, recipes), known)

@@ -126,7 +126,7 @@ def test_all_ways_have_the_same_images_and_advice_and_search_the_same_budget(adv
     draw = advise.Draw(chosen, tmp_path / "labels.csv", 96, 3, tmp_path)
     ways = advise.list_ways(NAMES, ["0.15"])
     assert [way.title for way in ways] == [*NAMES, "advise-0.15", "search-0.15"]  # the seconds of recipes come first
-    commands = {way.name: advise.prepare(draw, way, tmp_path / way.title, 90, NAMES)[0] for way in ways}
+    commands = {way.name: advise.make_command(draw, way, tmp_path / way.title, 90, NAMES) for way in ways}
     for name, command in commands.items():
         assert all(setting in command for setting in ("data.image_size=96,96", "data.window=mediastinum"))
         assert not any("KFold" in argument for argument in command)

@@ -258,7 +258,8 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
                 each = work.log.add(each.decide(UNTRIED, f"{each.reason}; {known}"))
             work.screen.say(f"{each.name}: {each.decision}: {each.reason}")
             continue
-        each, best = _judge(work, each, best, expected, _hold_second(work, each, kind, expect))
+        held = _hold_second(work, each, expect) if kind == WHOLE_KIND else 0.0
+        each, best = _judge(work, each, best, expected, held)
         if each.decision == KEPT:
             _replace(work, best, each)
             best = each
@@ -266,13 +267,13 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
     return Choice(best, best)
 
 
-def _hold_second(work, each, kind, expect) -> float:
+def _hold_second(work, each, expect) -> float:
     """Return the seconds that judging on further parts leaves for the answer of two networks, if these promise more.
 
     A further part tells a little more of which of two is better; a second network makes the answer better.
     """
     joint = expect(PAIR, WHOLE_KIND)
-    if kind != WHOLE_KIND or joint is None or joint.mean <= 0:
+    if joint is None or joint.mean <= 0:
         return 0.0
     held = 2 * work.reserve(each) - work.closing
     return held if held <= work.left else 0.0
