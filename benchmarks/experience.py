@@ -30,6 +30,7 @@ from result_tables import table
 
 import tlmed
 from tlmed.advising.development_fingerprint import describe_development
+from tlmed.advising.expected_gains import expect_gain
 from tlmed.advising.experience import (
     PAIR,
     PROBE,
@@ -41,7 +42,7 @@ from tlmed.advising.experience import (
     name_weights,
     read_experience,
 )
-from tlmed.advising.nearest_sets import estimate_worth, expect_gain, find_nearest, order_backbones
+from tlmed.advising.nearest_sets import estimate_worth, find_nearest, order_backbones
 from tlmed.ensembles import gather_runs, make_ensemble
 from tlmed.inspection import Inquiry
 from tlmed.inspection.inquiry import Course, inquire

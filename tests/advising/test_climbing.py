@@ -7,7 +7,7 @@ from tlmed.advising import climbing, ladder
 from tlmed.advising.at_hand import Network
 from tlmed.advising.attempts import PROBES, THAWING, Attempt, Log
 from tlmed.advising.climbing import go_further, is_promising, settle_epochs
-from tlmed.advising.nearest_sets import ExpectedGain
+from tlmed.advising.expected_gains import ExpectedGain
 from tlmed.advising.trials import Gain, Score, Trial
 from tlmed.advising.work import Work
 from tlmed.recipe import load_recipe

@@ -5,9 +5,9 @@ import pytest
 from tests.advising.experience_rows import make_row
 from tlmed.advising import contributed_rows
 from tlmed.advising.contributed_rows import give, make_rows
+from tlmed.advising.expected_gains import expect_gain
 from tlmed.advising.experience import contribute, name_set, read_experience
 from tlmed.advising.image_sketches import sketch_images
-from tlmed.advising.nearest_sets import expect_gain
 
 SKETCH = sketch_images(["a", "b"])
 PRINT = make_row().fingerprint | {"counts": {"smith_ill": 200, "smith_well": 100}, "task": "single-label"}

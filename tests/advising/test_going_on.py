@@ -8,7 +8,7 @@ import pytest
 from tlmed.advising import climbing, ladder, probing, work
 from tlmed.advising.at_hand import Network
 from tlmed.advising.attempts import ENSEMBLE, PROBES, THAWING, WHOLE, Attempt, Log
-from tlmed.advising.nearest_sets import ExpectedGain
+from tlmed.advising.expected_gains import ExpectedGain
 from tlmed.advising.trials import Score, Trial
 from tlmed.recipe import load_recipe
 from tlmed.run_files import TIMING_JSON

@@ -10,8 +10,8 @@ from tlmed.advising import joint_answers, ladder
 from tlmed.advising.at_hand import Network
 from tlmed.advising.attempts import PROBES, THAWING, WHOLE, Attempt, Log
 from tlmed.advising.climbing import Choice
+from tlmed.advising.expected_gains import ExpectedGain
 from tlmed.advising.joint_answers import join
-from tlmed.advising.nearest_sets import ExpectedGain
 from tlmed.advising.trials import Gain, Score, Trial
 from tlmed.advising.work import Work
 from tlmed.recipe import load_recipe

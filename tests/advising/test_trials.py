@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from tlmed.advising import at_hand, climbing, opening, reasons, work
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks
 from tlmed.advising.attempts import THAWING, Attempt, Log
-from tlmed.advising.nearest_sets import ExpectedGain
+from tlmed.advising.expected_gains import ExpectedGain
 from tlmed.advising.trials import Gain, Score, Trial, average_scores, join_gains, to_gain
 from tlmed.backbones.applications import find, keras_file
 from tlmed.catalogue import read_catalogue

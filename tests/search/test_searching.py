@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from tlmed.cli.entry import cli
 from tlmed.errors import InputError, RunFailed
 from tlmed.recipe import load_recipe
 from tlmed.recipe.candidate_cells import start_at
-from tlmed.recipe.search_space import make_space
+from tlmed.recipe.search_space import SIZE, make_space
 from tlmed.run_files.search_files import read_candidates, read_search_json
 from tlmed.run_files.study_files import list_told, read_cells, read_scores, write_study
 from tlmed.screen import Screen
@@ -327,6 +329,55 @@ def test_a_budget_that_ends_before_anything_is_judged_says_how_long_one_takes_an
     (search,) = read_search_json(folder)["searches"]
     assert search["winner"]
     assert "shortage" not in search
+
+
+@pytest.mark.parametrize("budget", [550.0, 900.0])
+@pytest.mark.parametrize("recipes", [("feature_extractor", "fine_tuning"), ("fine_tuning", "feature_extractor")])
+def test_a_budget_without_time_for_the_slowest_recipe_searches_the_others_and_says_so(
+    searching, monkeypatch, recipes, budget
+):
+    """Fine-tuning takes 500 s, a head 100 s: there is time for heads on all draws, and for training the best one."""
+
+    def count_left(crew):
+        return crew.order.budget - 100 * list(crew.list_states().values()).count("complete")
+
+    monkeypatch.setattr(Crew, "left", property(count_left))
+    monkeypatch.setattr(Forecasts, "note", lambda *arguments: None)
+    study = small(4, recipes=recipes, backbones=("LeNet5",), seeds=1)
+    folder, shown = searching(study, ["slow thawing"], budget=budget, jobs=1)
+    (search,) = read_search_json(folder)["searches"]
+    assert search["winner"]["recipe"] == "feature_extractor"
+    assert search["winner"]["draws"] == 4
+    assert search["test"] is not None
+    assert search["untried"] == ["fine_tuning"]
+    assert "Not tried as they are: fine_tuning; the budget had no time for them." in shown
+    tried, whole = read_candidates(folder), start_at(make_space(study), "fine_tuning")[SIZE]
+    assert len(tried) > 1  # images of half the size are faster
+    assert not [row for row in tried if row["recipe"] == "fine_tuning" and row[SIZE] == whole]
+    assert "Not tried as they are: fine_tuning" in (folder / "study.html").read_text()
+
+
+@pytest.mark.parametrize("budget", [650.0, 1050.0, 1250.0])
+def test_whatever_was_trained_before_the_budget_ended_a_search_was_judged(searching, monkeypatch, budget):
+    def count_left(crew):
+        return crew.order.budget - 100 * list(crew.list_states().values()).count("complete")
+
+    monkeypatch.setattr(Crew, "left", property(count_left))
+    monkeypatch.setattr(Forecasts, "note", lambda *arguments: None)
+    recipes = ("feature_extractor", "feature_extractor_hybrid", "fine_tuning")
+    study = small(9, recipes=recipes, backbones=("LeNet5",), seeds=1)
+    folder, _ = searching(study, ["slow thawing"], budget=budget)
+    complete = [row["cell"] for row in read_cells(folder) if row["state"] == "complete"]
+    judging = Counter(name.rsplit("-", 1)[0] for name in complete if re.search(r"-draw[1-4]$", name))
+    reached = [max(rung for rung in RUNGS if rung <= number) for number in judging.values()]
+    assert sorted(reached) == sorted(int(row["draws"]) for row in read_candidates(folder) if row["draws"] != "0")
+
+
+def test_a_search_ends_where_what_fits_fails_and_the_budget_has_no_time_for_the_rest(searching, monkeypatch):
+    monkeypatch.setattr(steps, "propose", lambda *arguments: None)
+    study = small(4, backbones=("LeNet5",), seeds=1)
+    with pytest.raises(RunFailed, match="A search must judge a candidate before its budget ends"):
+        searching(study, ["slow thawing", "fail LeNet5"], budget=550.0, jobs=1)
 
 
 def test_the_winner_is_trained_though_trainings_took_longer_than_forecast(searching, monkeypatch):

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from tlmed.advising.at_hand import Network, list_at_hand, read_networks, say_untaught
+from tlmed.advising.expected_gains import ExpectedGain, expect_gain
 from tlmed.advising.experience import Experience, read_experience
 from tlmed.advising.image_sketches import have_common
-from tlmed.advising.nearest_sets import ExpectedGain, expect_gain, find_nearest, list_compared, order_backbones
+from tlmed.advising.nearest_sets import find_nearest, list_compared, order_backbones
 from tlmed.advising.request import Request
 from tlmed.advising.work import Work
 from tlmed.errors import InputError

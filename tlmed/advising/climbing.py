@@ -8,9 +8,15 @@ from dataclasses import dataclass
 
 from tlmed.advising.attempts import PROBES, THAWING, WHOLE, Attempt
 from tlmed.advising.epochs_rule import LONG, SHORT, choose_epochs, say_epochs
+from tlmed.advising.expected_gains import (
+    ExpectedGain,
+    expect_improvement,
+    is_gain_expected,
+    name_sets,
+    weigh_gain,
+)
 from tlmed.advising.experience import PAIR, PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
-from tlmed.advising.nearest_sets import ExpectedGain, expect_improvement, name_sets, weigh_gain
 from tlmed.advising.trials import AUC, Gain
 from tlmed.advising.work import (
     CHANCE,
@@ -76,8 +82,7 @@ def settle_epochs(work: Work, probe: Attempt, images: int, expect: Expect) -> st
     if "epochs" not in work.diary.done:
         work.epochs = most
         both, alone = time_trial(work, _begin_further(work, probe.network, WHOLE_KIND))
-        expected = expect(WHOLE_KIND, PROBE)
-        is_trusted = len(work.folds) == 1 and expected is not None and expected.mean > 0
+        is_trusted = len(work.folds) == 1 and is_gain_expected(expect(WHOLE_KIND, PROBE))
         # As everywhere: what was never tried may take longer than its forecast.
         work.diary.note(epochs=most if (alone if is_trusted else both * DOUBT) <= work.left else fewest)
     work.epochs = work.diary.done["epochs"]
@@ -119,12 +124,10 @@ def _hold(work, best, expect) -> float:
 
     There is time for a second network, too, if other images let expect a gain of it and if it fits.
     """
-    expected = expect(WHOLE_KIND, _name_kind(best))
-    if expected is None or expected.mean <= 0 or not is_promising(best):
+    if not is_gain_expected(expect(WHOLE_KIND, _name_kind(best))) or not is_promising(best):
         return 0.0
     both, alone = time_trial(work, _begin_further(work, best.network, WHOLE_KIND))
-    joint = expect(PAIR, WHOLE_KIND)
-    second = alone - work.reserve(None) if joint is not None and joint.mean > 0 else 0.0
+    second = alone - work.reserve(None) if is_gain_expected(expect(PAIR, WHOLE_KIND)) else 0.0
     # With its doubt, or the trial would be left out in the end: see `_is_tight`.
     wanted = (both * DOUBT + second, both * DOUBT, alone)
     held = next((seconds for seconds in wanted if seconds <= work.left), 0.0)
@@ -272,8 +275,7 @@ def _hold_second(work, each, expect) -> float:
 
     A further part tells a little more of which of two is better; a second network makes the answer better.
     """
-    joint = expect(PAIR, WHOLE_KIND)
-    if joint is None or joint.mean <= 0:
+    if not is_gain_expected(expect(PAIR, WHOLE_KIND)):
         return 0.0
     held = 2 * work.reserve(each) - work.closing
     return held if held <= work.left else 0.0
@@ -302,7 +304,7 @@ def _is_tight(work, each) -> bool:
 
 def _is_worth_trusting(work, each, best, expected) -> bool:
     """Tell whether all layers are trained without a trial: others gained by them, and there is time for that alone."""
-    if each.decision not in (UNTRIED, STOPPED) or expected is None or expected.mean <= 0 or not is_promising(best):
+    if each.decision not in (UNTRIED, STOPPED) or not is_gain_expected(expected) or not is_promising(best):
         return False
     _, alone = time_trial(work, each)
     return 0 < alone <= work.left_in_doubt

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tlmed.advising.attempts import ENSEMBLE, THAWING, WHOLE, Attempt
 from tlmed.advising.climbing import WHOLE_KIND, Choice, Expect, weigh_with
+from tlmed.advising.expected_gains import ExpectedGain, is_gain_expected, name_sets
 from tlmed.advising.experience import PAIR
 from tlmed.advising.ladder import make_partner
-from tlmed.advising.nearest_sets import ExpectedGain, name_sets
 from tlmed.advising.trials import Trial, average_scores, compare_two, join_gains, measure_gain
 from tlmed.advising.work import DOUBT, Work, attempt, read_results, say_heads, say_late, say_score
 from tlmed.ensembles import gather_runs, make_ensemble, write_ensemble
@@ -68,7 +68,7 @@ def _trains_all(each: Attempt) -> bool:
 
 def _is_worth_first(work, best, partner, expected) -> bool:
     """Tell whether other images let expect a gain of a second network, and there is time for the training of both."""
-    if expected is None or expected.mean <= 0 or not _trains_all(partner):
+    if not is_gain_expected(expected) or not _trains_all(partner):
         return False
     _, fault = work.team.expect(partner.trial.list_cells(), work.together)
     return not fault and work.reserve(_pair(PAIR, best, partner)) <= work.left

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tlmed.errors import InputError
 from tlmed.expected_time import ExpectedTime
 from tlmed.recipe import Cell, Recipe
-from tlmed.recipe.candidate_cells import make_candidate, make_final, make_probe
+from tlmed.recipe.candidate_cells import make_candidate, make_final, make_probe, start_at
 from tlmed.recipe.search_space import Space
 from tlmed.screen import Screen
 from tlmed.search.proposals import COMPLETE, RUNGS, RUNNING, Tried
@@ -78,6 +78,19 @@ class OuterSearch:
         """
         recipe = make_candidate(self.space, params, 1, self.fold).recipe
         return any(self._make_first(each) == recipe for each in self.tried)
+
+    def find_untried(self) -> dict[str, dict[str, str | float]]:
+        """Return the recipes that were not tried as they are, each with the values that it has so."""
+        known = [dict(each.params) for each in self.tried]
+        starts = {title: start_at(self.space, title) for title in self.space.recipes}
+        return {title: start for title, start in starts.items() if start not in known and not self._is_twin(start)}
+
+    def _is_twin(self, params) -> bool:
+        """Tell whether a candidate makes a recipe that was tried; one whose values do not go together does not."""
+        try:
+            return self.is_tried(params)
+        except InputError:
+            return False
 
     def _make_first(self, each) -> Recipe | None:
         try:

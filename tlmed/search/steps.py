@@ -7,7 +7,7 @@ the same one, and a process that is killed leaves nothing undone.
 import dataclasses
 
 from tlmed.errors import InputError, RunFailed
-from tlmed.recipe.candidate_cells import make_candidate, start_at
+from tlmed.recipe.candidate_cells import make_candidate
 from tlmed.search.proposals import COMPLETE, FAILED, PRUNED, RUNGS, RUNNING, Tried, find_winner, may_go_on, propose
 from tlmed.search.search_state import (
     SearchState,
@@ -179,7 +179,7 @@ def _end(state, outer, each, end) -> None:
 
 
 def _refuse_if_nothing_works(state, outer) -> None:
-    """End a search in which the recipes as they are cannot be trained, and nothing else could be so far."""
+    """End a search in which as many candidates as there are recipes were tried, and none could be trained."""
     named = outer.tried[: len(state.space.recipes)]
     if len(named) == len(state.space.recipes) and all(each.state == FAILED for each in named):
         failed = [each for each in outer.tried if each.state == FAILED]
@@ -204,7 +204,7 @@ def _is_late(crew, outer) -> bool:
     judged = [name for name, cell in crew.cells.items() if cell.draw is not None and name not in crew.refused]
     states = crew.list_states()
     waits = [name for name in judged if states[name] == "waiting"]
-    if (waits and not crew.count_waiting()) or crew.left <= crew.reserve:
+    if (waits and not crew.count_waiting()) or crew.left <= crew.reserve.keep():
         outer.is_late = True
         crew.refused.update(waits)  # time that is kept for later folds is not for them
     return outer.is_late
@@ -216,7 +216,7 @@ def _propose(crew, state, outer) -> bool:
         waiting = sum(each == "waiting" for each in crew.list_states().values())
         if waiting + len(crew.running) >= len(crew.pool.cores):
             return True
-        params = _choose_next(state, outer)
+        params = _choose_next(crew, state, outer)
         if params is None:
             return False
         outer.book.add(outer.space, params)
@@ -227,30 +227,33 @@ def _propose(crew, state, outer) -> bool:
     return True
 
 
-def _choose_next(state, outer) -> dict | None:
-    """Return the recipes as they are, with the best backbone, and then what the sampler proposes."""
-    known = [dict(each.params) for each in outer.tried]
-    for title in outer.space.recipes:
-        if (start := start_at(outer.space, title)) not in known and not _is_twin(outer, start):
+def _choose_next(crew, state, outer) -> dict | None:
+    """Return the recipes as they are, with the best backbone, and then what the sampler proposes.
+
+    What the budget has no time for is passed over: something faster may still be tried.
+    """
+    for start in outer.find_untried().values():
+        if _has_time(crew, state, outer, start):
             return start
     seed = state.space.study.first_seed
     own = seed if outer.fold is None else derive(seed, "search fold", outer.fold)
-    return propose(outer.space, outer.tried, own, lambda params: _can_be_trained(outer, params))
+    return propose(outer.space, outer.tried, own, lambda params: _can_be_tried(crew, state, outer, params))
 
 
-def _is_twin(outer, params) -> bool:
-    """Tell whether a candidate makes a recipe that was tried; one whose values do not go together fails by itself."""
+def _has_time(crew, state, outer, params) -> bool:
+    """Tell whether the budget has time for a candidate's first draw; one whose values do not go together has it."""
     try:
-        return outer.is_tried(params)
+        cells = [make_candidate(outer.space, params, 1, outer.fold)]
     except InputError:
-        return False
+        return True  # it is entered, and fails for that
+    return all(map(crew.has_time_for, expect_all(crew, state, cells)))
 
 
-def _can_be_trained(outer, params) -> bool:
-    """Tell whether the backbones and the rules of a recipe allow a candidate, and no other makes the same recipe."""
+def _can_be_tried(crew, state, outer, params) -> bool:
+    """Tell whether backbones, rules and time allow a candidate, and no other makes the same recipe."""
     try:
         possible = not find_impossible([make_candidate(outer.space, params, 1, outer.fold)])
-        return possible and not outer.is_tried(params)
+        return possible and not outer.is_tried(params) and _has_time(crew, state, outer, params)
     except InputError:
         return False
 
@@ -258,7 +261,8 @@ def _can_be_trained(outer, params) -> bool:
 def _finish(crew, state, outer) -> None:
     """Train the winner as a study does; the search is over when these cells are entered."""
     if (winner := find_winner(outer.tried)) is None:
-        outer.is_over = outer.is_late  # the budget was spent before the first candidate was judged
+        # The budget was spent before the first candidate was judged, or has no time for those that are left.
+        outer.is_over = outer.is_late = outer.is_late or bool(outer.find_untried())
         return
     crew.add(expect_all(crew, state, list_finals(state, outer, winner)), state.again)
     crew.add(expect_all(crew, state, list_fresh(state, outer, winner)), state.again)

@@ -8,10 +8,10 @@ from tlmed.expected_time import ExpectedTime
 from tlmed.recipe import Cell, Study
 from tlmed.recipe.candidate_cells import make_candidate, make_probe, start_at
 from tlmed.recipe.search_space import Space
-from tlmed.search.proposals import RUNGS, find_winner
+from tlmed.search.proposals import RUNGS, RUNNING, find_winner
 from tlmed.search.search_state import FRESH, SearchState, list_finals
 from tlmed.status import describe_seconds
-from tlmed.studies.crew import Crew
+from tlmed.studies.crew import Crew, Reserve
 
 PROBE = "probe"  # what the cells of probes name in place of a recipe
 _MORE = 1.5  # times a budget that was too small
@@ -49,8 +49,11 @@ def _compare_pixels(state, cell) -> float:
     return rows * columns / (height * width)
 
 
-def reserve_for(crew: Crew, state: SearchState, number: int) -> float:
-    """Return how many seconds of the budget the candidates of a search leave: for its winner, and for later folds.
+def reserve_for(crew: Crew, state: SearchState, number: int) -> Reserve:
+    """Return what the candidates of a search leave of the budget: for its winner, and for later folds.
+
+    Any candidate that is tried may win. So the slowest of those that have begun is reckoned with, and until one has,
+    the fastest of all; what begins next reckons with itself (`Reserve.keep`).
 
     Args:
         crew: What this process knows of the cells.
@@ -58,15 +61,21 @@ def reserve_for(crew: Crew, state: SearchState, number: int) -> float:
         number: Which of the searches it is, from 0.
     """
     if crew.order.budget is None:
-        return 0.0
-    later = crew.order.budget * (1 - (number + 1) / len(state.outers))
+        return Reserve()
     outer = state.outers[number]
+    may_win = [each for each in outer.tried if each.state == RUNNING and _has_begun(crew, outer, each)]
     if (winner := find_winner(outer.tried)) is not None:
-        finals = expect_all(crew, state, list_finals(state, outer, winner))
-        each = max(map(crew.forecasts.expect, finals))
-    else:
-        each = max(map(crew.forecasts.correction.apply, state.costs.values()), default=0.0)
-    return later + each * _count_waves(count_finals(state.space.study), len(crew.pool.cores))
+        may_win.append(winner)
+    finals = [cell for each in may_win for cell in expect_all(crew, state, list_finals(state, outer, each))]
+    fastest = crew.forecasts.correction.apply(_find_shortest(state))
+    waves = _count_waves(count_finals(state.space.study), len(crew.pool.cores))
+    later = crew.order.budget * (1 - (number + 1) / len(state.outers))
+    return Reserve(later, waves * max(map(crew.forecasts.expect, finals), default=fastest), waves)
+
+
+def _has_begun(crew, outer, each) -> bool:
+    first = outer.make_cells(each, 1)[0]
+    return first.name in crew.entries and crew.entries[first.name].state in ("running", "complete")
 
 
 def count_finals(study: Study) -> int:

@@ -33,6 +33,29 @@ class Order:
     skip_bad: bool = False
 
 
+@dataclass(frozen=True)
+class Reserve:
+    """What a cell that is judged by validation images leaves of the budget, in seconds.
+
+    Attributes:
+        later: For other searches, which come later.
+        winner: For training what may win by now.
+        waves: How many trainings would follow one another if the candidate of the cell won.
+    """
+
+    later: float = 0.0
+    winner: float = 0.0
+    waves: int = 0
+
+    def keep(self, expected: float = 0.0) -> float:
+        """Return the seconds that a cell leaves which takes so many itself.
+
+        >>> Reserve(later=100.0, winner=20.0, waves=2).keep(30.0)
+        160.0
+        """
+        return self.later + max(self.winner, self.waves * expected)
+
+
 @dataclass
 class Crew:
     """What this process knows while it works on a study.
@@ -52,7 +75,7 @@ class Crew:
         begin: When the work began.
         extend: Enters further cells, as a search finds them, and tells whether more may come; None: all are there.
         refused: The names of cells for which the budget has no time, whatever they take.
-        reserve: Seconds of the budget that cells judged by validation images leave to others.
+        reserve: What cells that are judged by validation images leave of the budget.
     """
 
     cells: dict[str, Cell]
@@ -69,7 +92,7 @@ class Crew:
     asked: float = -_ASK_SECONDS
     extend: Callable[["Crew"], bool] | None = None
     refused: set[str] = field(default_factory=set)
-    reserve: float = 0.0
+    reserve: Reserve = Reserve()
 
     def ask(self, at_once: bool = False) -> None:
         """Ask the ledger what others have done, if that was some time ago: a database may be far away."""
@@ -107,9 +130,14 @@ class Crew:
         if cell is None or name in self.refused:
             return False
         # The winner of a search is trained even if forecasts were too low: without it, all before was for nothing.
-        if self.order.budget is None or (self.extend is not None and cell.draw is None):
+        return (self.extend is not None and cell.draw is None) or self.has_time_for(cell)
+
+    def has_time_for(self, cell: Cell) -> bool:
+        """Tell whether the budget has the time of a cell, and of what it must leave."""
+        if self.order.budget is None:
             return True
-        return self.forecasts.expect(cell) <= self.left - self.reserve
+        expected = self.forecasts.expect(cell)
+        return expected + self.reserve.keep(expected) <= self.left
 
     def prefers(self, name: str) -> bool:
         """Tell whether a cell may begin now, and would not wait for features that another cell may compute."""

@@ -10,7 +10,14 @@ from tlmed.pages.templating import make_page, render
 from tlmed.run_files.study_files import list_told
 from tlmed.study_report.search_plots import KINDS, draw_course, draw_worth
 from tlmed.study_report.search_scores import SearchRecord
-from tlmed.study_report.search_sentences import list_best, say_importance, say_tried, say_winners, say_worth
+from tlmed.study_report.search_sentences import (
+    list_best,
+    say_importance,
+    say_tried,
+    say_untried,
+    say_winners,
+    say_worth,
+)
 from tlmed.study_report.study_page import STUDY_HTML
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.whole_files import write_text
@@ -50,7 +57,7 @@ def _show_course(record) -> Markup:
         f"Validation {metric} against the number of the candidate",
         "Each candidate, and the best so far (line); filled: judged on all draws, open: given up earlier",
     )
-    said = " ".join([say_tried(record), *say_importance(record)])
+    said = " ".join([say_tried(record), *say_untried(record), *say_importance(record)])
     return render("study/pictures.html", said=said, pictures=[picture], details=None)
 
 

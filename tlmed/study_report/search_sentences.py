@@ -30,6 +30,7 @@ def describe_search(record: SearchRecord, few: bool = False) -> list[str | Table
     table = [] if few else ["", list_best(record), "", *say_importance(record), ""]
     return [
         say_tried(record),
+        *say_untried(record),
         *say_winners(record),
         *table,
         *(f"Warning: {it}" for it in record.doubts),
@@ -53,6 +54,18 @@ def say_tried(record: SearchRecord) -> str:
 def _say_probed(record) -> str:
     probed = max(map(_count_probed, record.searches), default=0)
     return f" Before them, the backbone was chosen out of {probed} by validation images, too." if probed else ""
+
+
+def say_untried(record: SearchRecord) -> list[str]:
+    """Say which recipes a search that is over has not tried as they are, and what ended it before."""
+    return [_say_untried(record, search) for search in record.searches if search["winner"] and search.get("untried")]
+
+
+def _say_untried(record, search) -> str:
+    own = [row for row in record.rows if not record.content["nested"] or int(row["fold"]) == search["fold"]]
+    cause = "`--trials` allowed no more" if len(own) >= record.content["trials"] else "the budget had no time for them"
+    fold = f" in fold {search['fold']}" if record.content["nested"] else ""
+    return f"Not tried as they are{fold}: {', '.join(search['untried'])}; {cause}."
 
 
 def say_winners(record: SearchRecord) -> list[str]:
