@@ -272,6 +272,13 @@ def test_a_budget_is_refused_where_it_is_too_small(searching, tmp_path):
     assert read_cells(folder)
 
 
+def test_a_budget_counts_from_the_beginning_of_the_command(searching):
+    """Looking at the images has taken 200 s: 550 s are enough for a head on all draws, and 350 s are not."""
+    study = small(1, recipes=("feature_extractor",), backbones=("LeNet5",), seeds=1)
+    with pytest.raises(InputError, match=r"to begin, .* Received: 9 min 10 s; these take about 11 min 40 s"):
+        searching(study, budget=550.0, jobs=1, begin=time.monotonic() - 200)
+
+
 def test_a_study_that_was_killed_before_its_tables_were_written_says_so(tmp_path):
     write_study(tmp_path, {"data": "images", "varied": [], "cells": {}})
     said = f"{tmp_path}: a study whose work has not begun; the same `tlmed sweep` command begins it."

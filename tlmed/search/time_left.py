@@ -127,10 +127,11 @@ def check_budget(crew: Crew, state: SearchState) -> None:
     Raises:
         InputError: With the figures.
     """
-    if (needed := _need(crew, state)) > crew.order.budget:
+    budget = crew.order.budget
+    if (needed := budget - crew.left + _need(crew, state)) > budget:
         raise InputError(
-            "`--budget` must be enough for the probes, one candidate and the training of the winner. Received: "
-            f"{describe_seconds(crew.order.budget)}; these take about {describe_seconds(needed)}."
+            "`--budget` must be enough to begin, for the probes, one candidate and the training of the winner. "
+            f"Received: {describe_seconds(budget)}; these take about {describe_seconds(needed)}."
         )
 
 

@@ -24,6 +24,7 @@ class Order:
         budget: Seconds after which no cell begins, or would end; None: no limit.
         storage: The address of a database; None: a file in the directory.
         skip_bad: Leave out images that cannot be read.
+        begin: When the command began, as `time.monotonic` gives it: the budget counts from here.
     """
 
     folder: Path
@@ -31,6 +32,7 @@ class Order:
     budget: float | None = None
     storage: str | None = None
     skip_bad: bool = False
+    begin: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,6 @@ class Crew:
         forecasts: How long cells will take.
         entries: What the ledger said when it was last asked.
         asked: When that was.
-        begin: When the work began.
         extend: Enters further cells, as a search finds them, and tells whether more may come; None: all are there.
         refused: The names of cells for which the budget has no time, whatever they take.
         reserve: What cells that are judged by validation images leave of the budget.
@@ -87,7 +88,6 @@ class Crew:
     running: dict[str, int] = field(default_factory=dict)
     warm: set[tuple] = field(default_factory=set)
     forecasts: Forecasts = field(default_factory=Forecasts)
-    begin: float = field(default_factory=time.monotonic)
     entries: dict[str, Entry] = field(default_factory=dict)
     asked: float = -_ASK_SECONDS
     extend: Callable[["Crew"], bool] | None = None
@@ -150,4 +150,4 @@ class Crew:
     @property
     def left(self) -> float:
         """Return the seconds that are left of the budget."""
-        return self.order.budget - (time.monotonic() - self.begin)
+        return self.order.budget - (time.monotonic() - self.order.begin)
