@@ -117,7 +117,9 @@ def main() -> None:
     parser.add_argument("--augmented", action="store_true", help="by the preset of each kind of image")
     parser.add_argument("--size", type=int, default=64, help="height and width of the images, in pixels")
     parser.add_argument("--most", type=int, default=800, help="images of a set, drawn by patient")
-    parser.add_argument("--out", type=Path, default=Path("docs/advise.md"), help="the document with the two marks")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/advise_rules.md"), help="the document with the two marks"
+    )
     parser.set_defaults(budget="none")
     asked = parser.parse_args()
     for draw, epochs in itertools.product(list_draws(asked) if asked.data else (), asked.epochs):

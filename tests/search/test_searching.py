@@ -357,7 +357,7 @@ def test_a_budget_without_time_for_the_slowest_recipe_searches_the_others_and_sa
     assert search["winner"]["draws"] == 4
     assert search["test"] is not None
     assert search["untried"] == ["fine_tuning"]
-    assert "Not tried as they are: fine_tuning; the budget had no time for them." in shown
+    assert "Not tried as they are: fine_tuning; by the forecast, the budget had no time for them." in shown
     tried, whole = read_candidates(folder), start_at(make_space(study), "fine_tuning")[SIZE]
     assert len(tried) > 1  # images of half the size are faster
     assert not [row for row in tried if row["recipe"] == "fine_tuning" and row[SIZE] == whole]

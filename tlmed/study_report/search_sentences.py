@@ -63,7 +63,8 @@ def say_untried(record: SearchRecord) -> list[str]:
 
 def _say_untried(record, search) -> str:
     own = [row for row in record.rows if not record.content["nested"] or int(row["fold"]) == search["fold"]]
-    cause = "`--trials` allowed no more" if len(own) >= record.content["trials"] else "the budget had no time for them"
+    is_full = len(own) >= record.content["trials"]
+    cause = "`--trials` allowed no more" if is_full else "by the forecast, the budget had no time for them"
     fold = f" in fold {search['fold']}" if record.content["nested"] else ""
     return f"Not tried as they are{fold}: {', '.join(search['untried'])}; {cause}."
 
