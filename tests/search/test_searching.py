@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -27,7 +28,7 @@ from tlmed.screen import Screen
 from tlmed.search import steps
 from tlmed.search.proposals import RUNGS
 from tlmed.status import describe_study
-from tlmed.studies import Order, worker_pool
+from tlmed.studies import Order, sweeping, worker_pool
 from tlmed.studies.cell_forecasts import Forecasts
 from tlmed.studies.crew import Crew
 from tlmed.study_report import describe_search, read_search
@@ -44,6 +45,19 @@ def validation_of(folder, row):
     scores = {line.split(",")[0]: float(line.split(",")[-1]) for line in lines}
     own = scores.pop("p")
     return sum(own > other for other in scores.values()) / len(scores)
+
+
+@pytest.fixture
+def fake_clock(monkeypatch):
+    """Let each complete cell take 100 s, by a clock that counts them; those of earlier commands take none."""
+    earlier = {}
+
+    def count_left(crew):
+        done = {name for name, entry in crew.entries.items() if entry.state == "complete"}
+        return crew.order.budget - 100 * len(done - earlier.setdefault(id(crew), done))
+
+    monkeypatch.setattr(Crew, "left", property(count_left))
+    monkeypatch.setattr(Forecasts, "note", lambda *arguments: None)
 
 
 def assert_says_who_is_beaten(text, winner):
@@ -266,10 +280,13 @@ def test_a_budget_is_refused_where_it_is_too_small(searching, tmp_path):
     with pytest.raises(InputError, match=r"the training of the winner. Received: 4 min 0 s; these take about 8 min 20"):
         searching(study, budget=240.0, jobs=1)
     assert not (tmp_path / "study").exists()
-    folder, _ = searching(small(1, backbones=("AlexNet=none",), seeds=1), jobs=1)  # another one may have its place
+    with pytest.raises(RunFailed):
+        searching(study, ["fail all"], jobs=1)
     with pytest.raises(InputError, match="the training of the winner"):
-        searching(small(1, backbones=("AlexNet=none",), seeds=1), budget=240.0, jobs=1)
-    assert read_cells(folder)
+        searching(study, budget=240.0, jobs=1)
+    assert read_cells(tmp_path / "study")  # what has begun stays
+    folder, _ = searching(study, folder=tmp_path / "finished", jobs=1)
+    searching(study, folder=folder, budget=1.0, jobs=1)  # nothing is left to do
 
 
 def test_a_budget_counts_from_the_beginning_of_the_command(searching):
@@ -341,36 +358,96 @@ def test_a_budget_that_ends_before_anything_is_judged_says_how_long_one_takes_an
 @pytest.mark.parametrize("budget", [550.0, 900.0])
 @pytest.mark.parametrize("recipes", [("feature_extractor", "fine_tuning"), ("fine_tuning", "feature_extractor")])
 def test_a_budget_without_time_for_the_slowest_recipe_searches_the_others_and_says_so(
-    searching, monkeypatch, recipes, budget
+    searching, fake_clock, recipes, budget
 ):
     """Fine-tuning takes 500 s, a head 100 s: there is time for heads on all draws, and for training the best one."""
-
-    def count_left(crew):
-        return crew.order.budget - 100 * list(crew.list_states().values()).count("complete")
-
-    monkeypatch.setattr(Crew, "left", property(count_left))
-    monkeypatch.setattr(Forecasts, "note", lambda *arguments: None)
     study = small(4, recipes=recipes, backbones=("LeNet5",), seeds=1)
     folder, shown = searching(study, ["slow thawing"], budget=budget, jobs=1)
     (search,) = read_search_json(folder)["searches"]
     assert search["winner"]["recipe"] == "feature_extractor"
     assert search["winner"]["draws"] == 4
     assert search["test"] is not None
-    assert search["untried"] == ["fine_tuning"]
-    assert "Not tried as they are: fine_tuning; by the forecast, the budget had no time for them." in shown
+    assert search["untried"] == {"fine_tuning": "budget"}
+    assert "Not tried as they are: fine_tuning (by the forecast, the budget had no time for that)." in shown
     tried, whole = read_candidates(folder), start_at(make_space(study), "fine_tuning")[SIZE]
     assert len(tried) > 1  # images of half the size are faster
     assert not [row for row in tried if row["recipe"] == "fine_tuning" and row[SIZE] == whole]
     assert "Not tried as they are: fine_tuning" in (folder / "study.html").read_text()
 
 
-@pytest.mark.parametrize("budget", [650.0, 1050.0, 1250.0])
-def test_whatever_was_trained_before_the_budget_ended_a_search_was_judged(searching, monkeypatch, budget):
-    def count_left(crew):
-        return crew.order.budget - 100 * list(crew.list_states().values()).count("complete")
+def test_a_recipe_that_an_interrupted_command_entered_and_that_is_too_slow_is_passed_over(
+    searching, monkeypatch, fake_clock
+):
+    study = small(4, recipes=("fine_tuning", "feature_extractor"), backbones=("LeNet5",), seeds=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeping, "_assign", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            searching(study, ["slow thawing"], jobs=1)
+    folder, _ = searching(study, ["slow thawing"], budget=900.0, jobs=1)
+    (search,) = read_search_json(folder)["searches"]
+    assert search["winner"]["recipe"] == "feature_extractor"
+    assert search["untried"] == {"fine_tuning": "budget"}
 
-    monkeypatch.setattr(Crew, "left", property(count_left))
-    monkeypatch.setattr(Forecasts, "note", lambda *arguments: None)
+
+def test_what_ended_a_search_before_a_recipe_was_tried_is_said(searching):
+    folder, shown = searching(small(1, backbones=("LeNet5",), seeds=1), jobs=1)
+    (search,) = read_search_json(folder)["searches"]
+    assert search["untried"] == {"fine_tuning": "trials"}
+    assert "Not tried as they are: fine_tuning (`--trials` allowed no more)." in shown
+
+
+def test_time_that_the_training_of_the_winner_leaves_is_for_draws_that_chose_nothing(searching, fake_clock):
+    study = small(1, recipes=("feature_extractor",), backbones=("LeNet5",), seeds=10)
+    folder, _ = searching(study, budget=1900.0, jobs=1)
+    (search,) = read_search_json(folder)["searches"]
+    assert search["fresh"] is not None
+
+
+def test_a_budget_is_refused_that_is_too_small_for_training_the_winner_that_is_known(
+    searching, monkeypatch, fake_clock
+):
+    study = small(2, recipes=("fine_tuning", "feature_extractor"), backbones=("LeNet5",), seeds=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "_finish", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            searching(study, jobs=1)
+    with pytest.raises(InputError, match="Received: 3 min 20 s; these take about 6 min 40 s"):
+        searching(study, budget=200.0, jobs=1)
+    folder, _ = searching(study, budget=500.0, jobs=1)
+    (search,) = read_search_json(folder)["searches"]
+    assert search["test"] is not None
+
+
+def test_the_folds_of_a_nested_search_share_what_the_beginning_has_left_of_the_budget(searching):
+    study = small(3, nested=True, folds=2, recipes=("feature_extractor",), backbones=("LeNet5",), seeds=1)
+    folder, shown = searching(study, budget=2010.0, jobs=1, begin=time.monotonic() - 1000)
+    assert "Each fold has 8 min 2" in shown
+    assert all(search["winner"] for search in read_search_json(folder)["searches"])
+
+
+@pytest.mark.parametrize("budget", [1250.0, 1300.0, 1350.0])
+def test_cells_that_one_fold_had_no_time_for_do_not_keep_the_next_from_beginning(searching, fake_clock, budget):
+    given = {"recipes": ("feature_extractor",), "backbones": ("LeNet5",), "seeds": 1}
+    vary = {"phases.l2": ("0.001", "0.01", "0.1", "1", "10")}
+    study = small(9, nested=True, folds=2, vary=vary, settings={"data.image_size": "224,224"}, **given)
+    folder, _ = searching(study, budget=budget, jobs=1)
+    assert all(search["test"] is not None for search in read_search_json(folder)["searches"])
+
+
+@pytest.mark.parametrize(
+    ("study", "words", "said"),
+    [
+        (small(2, backbones=("LeNet5",)), "fail draw 2", "all 2 failed: draw 2: killed"),
+        (small(1, backbones=("LeNet5",)), "fail LeNet5", "all 1 failed: draw 1: LeNet5 does not work"),
+    ],
+)
+def test_a_search_without_a_candidate_that_can_be_trained_ends_and_says_why(searching, study, words, said):
+    with pytest.raises(RunFailed, match=f"A search needs a candidate that can be trained. Received: {said}"):
+        searching(study, [words], jobs=1)
+
+
+@pytest.mark.parametrize("budget", [650.0, 1050.0, 1250.0])
+def test_whatever_was_trained_before_the_budget_ended_a_search_was_judged(searching, fake_clock, budget):
     recipes = ("feature_extractor", "feature_extractor_hybrid", "fine_tuning")
     study = small(9, recipes=recipes, backbones=("LeNet5",), seeds=1)
     folder, _ = searching(study, ["slow thawing"], budget=budget)

@@ -8,6 +8,7 @@ from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv, write_csv, write_json
 
 CANDIDATES_CSV, SEARCH_JSON, WINNER_PY = "search.csv", "search.json", "winner.py"
+BUDGET, TRIALS = "budget", "trials"  # what ended a search before it had tried a recipe as it is
 CANDIDATE_COLUMNS = (
     *("candidate", "fold", "state", "reason", "draws", "validation"),
     *("recipe", "backbone"),

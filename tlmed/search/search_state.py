@@ -9,6 +9,7 @@ from tlmed.expected_time import ExpectedTime
 from tlmed.recipe import Cell, Recipe
 from tlmed.recipe.candidate_cells import make_candidate, make_final, make_probe, start_at
 from tlmed.recipe.search_space import Space
+from tlmed.run_files.search_files import BUDGET, TRIALS
 from tlmed.screen import Screen
 from tlmed.search.proposals import COMPLETE, RUNGS, RUNNING, Tried
 from tlmed.search.trial_book import TrialBook
@@ -29,7 +30,9 @@ class OuterSearch:
         probed: Whether it is known which backbones stay.
         tried: The candidates when they were last read.
         is_issued: Whether no further candidate is to come.
-        is_late: Whether that is because the budget leaves no time.
+        is_late: Whether the budget ended it: it had no time for cells that wait, or for any further candidate.
+        passed: The recipes that were passed over as they are, because the budget has no time for them.
+        barren: How much was known when the budget had no time for any further candidate.
         is_over: Whether its winner is known.
         probes: The validation score of each backbone's probe; None where it failed.
         made: The cells of each candidate on all draws, by its place.
@@ -44,6 +47,8 @@ class OuterSearch:
     tried: list[Tried] = field(default_factory=list)
     is_issued: bool = False
     is_late: bool = False
+    passed: set[str] = field(default_factory=set)
+    barren: tuple[int, int] | None = None
     is_over: bool = False
     probes: dict[str, float | None] = field(default_factory=dict)
     made: dict[int, list[Cell]] = field(default_factory=dict)
@@ -79,11 +84,24 @@ class OuterSearch:
         recipe = make_candidate(self.space, params, 1, self.fold).recipe
         return any(self._make_first(each) == recipe for each in self.tried)
 
-    def find_untried(self) -> dict[str, dict[str, str | float]]:
-        """Return the recipes that were not tried as they are, each with the values that it has so."""
+    def list_new_starts(self) -> dict[str, dict[str, str | float]]:
+        """Return the recipes that are no candidates as they are, each with the values that it has so."""
         known = [dict(each.params) for each in self.tried]
         starts = {title: start_at(self.space, title) for title in self.space.recipes}
         return {title: start for title, start in starts.items() if start not in known and not self._is_twin(start)}
+
+    def explain_untried(self) -> dict[str, str]:
+        """Return the recipes that no training has tried as they are, and what ended the search before."""
+        begun = [dict(each.params) for each in self.tried if each.scores or each.state != RUNNING]
+        new = self.list_new_starts()
+        entered = {title for title in self.space.recipes if title not in new and self._has_waited(title, begun)}
+        late = self.passed | entered
+        return {title: BUDGET if title in late else TRIALS for title in self.space.recipes if title in {*new, *entered}}
+
+    def _has_waited(self, title, begun) -> bool:
+        """Tell whether a recipe is a candidate as it is, of which no draw was judged."""
+        start = start_at(self.space, title)
+        return start not in begun and any(dict(each.params) == start for each in self.tried)
 
     def _is_twin(self, params) -> bool:
         """Tell whether a candidate makes a recipe that was tried; one whose values do not go together does not."""
@@ -110,7 +128,9 @@ class SearchState:
         again: Whether cells that failed are tried again, because nobody else works on the search.
         seen: When the ledger was asked whose answer was worked through last.
         more: Whether more may come.
-        costs: How long a training of each recipe and backbone is expected to take.
+        costs: How long a training of each recipe and backbone is expected to take, on images of its own size.
+        pixels: How many pixels these images have.
+        gone: Seconds of the budget that were gone when the forecast was made.
     """
 
     space: Space
@@ -120,6 +140,8 @@ class SearchState:
     seen: float = float("-inf")
     more: bool = True
     costs: dict[tuple[str, str, str], ExpectedTime] = field(default_factory=dict)
+    pixels: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    gone: float = 0.0
 
     @property
     def search(self):
@@ -177,11 +199,6 @@ def find_reason(crew: Crew, cells: list[Cell]) -> str | None:
         if entry is not None and entry.state == "failed":
             return f"draw {cell.draw}: {entry.reason}"
     return None
-
-
-def list_running(outer: OuterSearch) -> list[Tried]:
-    """Return the candidates that are not judged to the end."""
-    return [each for each in outer.tried if each.state == RUNNING]
 
 
 def next_rung(draws: int) -> int:

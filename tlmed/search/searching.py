@@ -13,8 +13,16 @@ from tlmed.search.first_cells import list_beginnings, refuse_measures
 from tlmed.search.proposals import RUNGS, find_winner
 from tlmed.search.search_record import write_record
 from tlmed.search.search_state import OuterSearch, SearchState
-from tlmed.search.steps import step
-from tlmed.search.time_left import check_budget, count_finals, describe_shortage, estimate, list_starts, name_kind
+from tlmed.search.steps import find_reasons, step
+from tlmed.search.time_left import (
+    check_budget,
+    count_finals,
+    count_pixels,
+    describe_shortage,
+    estimate,
+    list_starts,
+    name_kind,
+)
 from tlmed.search.trial_book import TrialBook
 from tlmed.status import describe_seconds
 from tlmed.studies.cell_forecasts import forecast_all
@@ -26,9 +34,10 @@ from tlmed.studies.source_look import look_at_sources, refuse_taught, tell_image
 from tlmed.studies.sweeping import StudyResult, count_states, open_crew, work
 from tlmed.studies.worker_pool import choose_jobs, hire
 from tlmed.study_report import describe_search, read_search, write_search_page, write_time
-from tlmed.words import count
+from tlmed.words import count, listed
 
 _WRITE_SECONDS = 2.0  # between two writings of the record, at least
+_NAMED = 3  # reasons why candidates failed
 
 
 def run_search(space: Space, order: Order, screen: Screen) -> StudyResult:
@@ -137,11 +146,14 @@ def _forecast(crew, state) -> None:
     starts = list_starts(state.space)
     crew.forecasts = forecast_all(crew.pool, starts, crew.order.skip_bad, state.screen)
     state.costs = {name_kind(cell): crew.forecasts.expected.get(cell.configuration, ExpectedTime()) for cell in starts}
+    state.pixels = {name_kind(cell): count_pixels(cell) for cell in starts}
+    state.gone = crew.order.budget - crew.left
     if not crew.forecasts.expected:
         reasons = list(dict.fromkeys(crew.forecasts.faults.values()))
         raise InputError(f"A search needs a candidate that can be trained. Received: none: {reasons[0]}.")
+    crew.ask(at_once=True)
     check_budget(crew, state)
-    share = crew.order.budget / len(state.outers)
+    share = (crew.order.budget - state.gone) / len(state.outers)
     if state.search.nested:
         state.screen.say(f"Each fold has {describe_seconds(share)} of the budget.")
 
@@ -179,9 +191,11 @@ def _conclude(crew, state) -> StudyResult:
     screen.show([*describe_search(record, few=True), f"Page: {page}; `tlmed compare {folder}` shows the table."])
     if any(outer.is_over and find_winner(outer.tried) is None for outer in state.outers):
         enough = write_time(describe_shortage(crew, state)["enough"])
+        failed = [reason for outer in state.outers for reason in find_reasons(outer)]
+        besides = f"; what was tried failed: {listed(failed, _NAMED)}" if failed else ""
         raise RunFailed(
             f"A search must judge a candidate before its budget ends; `--budget {enough}` should be enough. "
-            f"Received: {describe_seconds(crew.order.budget)}."
+            f"Received: {describe_seconds(crew.order.budget)}{besides}."
         )
     states = crew.list_states()
     finals = [states[name] for name, cell in crew.cells.items() if cell.draw is None]

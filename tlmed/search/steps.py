@@ -5,22 +5,23 @@ the same one, and a process that is killed leaves nothing undone.
 """
 
 import dataclasses
+from typing import NoReturn
 
 from tlmed.errors import InputError, RunFailed
 from tlmed.recipe.candidate_cells import make_candidate
 from tlmed.search.proposals import COMPLETE, FAILED, PRUNED, RUNGS, RUNNING, Tried, find_winner, may_go_on, propose
 from tlmed.search.search_state import (
+    OuterSearch,
     SearchState,
     average,
     find_reason,
     is_settled,
     list_finals,
     list_fresh,
-    list_running,
     next_rung,
     recall_earlier,
 )
-from tlmed.search.time_left import expect_all, reserve_for
+from tlmed.search.time_left import expect_all, is_time_up, reserve_for
 from tlmed.seeds import derive
 from tlmed.studies.crew import Crew
 from tlmed.studies.directory import one_at_a_time
@@ -41,10 +42,10 @@ def step(crew: Crew, state: SearchState) -> bool:
     if crew.asked == state.seen:
         return state.more
     with one_at_a_time(crew.order.folder):
-        for number, outer in enumerate(state.outers):
+        for outer in state.outers:
+            crew.reserves[outer.fold] = reserve_for(crew, state, outer)
             if outer.is_over:
                 continue
-            crew.reserve = reserve_for(crew, state, number)
             _go_on(crew, state, outer)
             if not outer.is_issued:
                 break
@@ -55,7 +56,7 @@ def step(crew: Crew, state: SearchState) -> bool:
 
 def _go_on(crew, state, outer) -> None:
     if not outer.probed and not _probe(crew, state, outer):
-        outer.is_over = outer.is_issued = _is_late(crew, outer)
+        outer.is_over = outer.is_issued = not _is_going_on(crew, outer) and _refuse_waiting(crew, outer)
         return
     outer.tried = outer.book.read()
     if not outer.is_renewed:
@@ -64,9 +65,10 @@ def _go_on(crew, state, outer) -> None:
     for each in outer.tried:
         _judge(crew, state, outer, each)
     _refuse_if_nothing_works(state, outer)
+    crew.reserves[outer.fold] = reserve_for(crew, state, outer)
     if not outer.is_issued:
-        outer.is_issued = _is_enough(crew, state, outer) or not _propose(crew, state, outer)
-    if outer.is_issued and (not list_running(outer) or _is_late(crew, outer)):
+        outer.is_issued = len(outer.tried) >= state.search.trials or not _propose(crew, state, outer)
+    if outer.is_issued and not _is_going_on(crew, outer):
         _finish(crew, state, outer)
 
 
@@ -178,47 +180,60 @@ def _end(state, outer, each, end) -> None:
     state.screen.say(f"{outer.where}candidate {each.number + 1}: {said} ({values})")
 
 
+def find_reasons(outer: OuterSearch) -> list[str]:
+    """Return why candidates of a search failed, each reason once."""
+    return list(dict.fromkeys(each.reason for each in outer.tried if each.state == FAILED))
+
+
 def _refuse_if_nothing_works(state, outer) -> None:
     """End a search in which as many candidates as there are recipes were tried, and none could be trained."""
     named = outer.tried[: len(state.space.recipes)]
-    if len(named) == len(state.space.recipes) and all(each.state == FAILED for each in named):
-        failed = [each for each in outer.tried if each.state == FAILED]
-        if not any(each.scores for each in outer.tried):
-            reasons = listed(dict.fromkeys(each.reason for each in failed), _NAMED)
-            raise RunFailed(
-                f"A search needs a candidate that can be trained. Received: all {len(failed)} failed: {reasons}."
-            )
+    is_enough = len(named) == len(state.space.recipes) and all(each.state == FAILED for each in named)
+    if is_enough and not any(each.scores for each in outer.tried):
+        _say_nothing_works(outer)
 
 
-def _is_enough(crew, state, outer) -> bool:
-    """Tell whether no further candidate shall be proposed: there are as many as asked for, or time is up."""
-    if len(outer.tried) >= state.search.trials:
-        return True
-    return _is_late(crew, outer)
+def _say_nothing_works(outer) -> NoReturn:
+    failed = sum(each.state == FAILED for each in outer.tried)
+    raise RunFailed(
+        f"A search needs a candidate that can be trained. Received: all {failed} failed: "
+        f"{listed(find_reasons(outer), _NAMED)}."
+    )
 
 
-def _is_late(crew, outer) -> bool:
-    """Tell whether the budget leaves no time for what waits in a search, or for a further candidate."""
-    if crew.order.budget is None or crew.running:
-        return False
-    judged = [name for name, cell in crew.cells.items() if cell.draw is not None and name not in crew.refused]
+def _list_judged(crew, outer) -> dict[str, str]:
+    """Return the state of each cell that judges candidates, or backbones, of a search, and that is not refused."""
     states = crew.list_states()
-    waits = [name for name in judged if states[name] == "waiting"]
-    if (waits and not crew.count_waiting()) or crew.left <= crew.reserve.keep():
-        outer.is_late = True
-        crew.refused.update(waits)  # time that is kept for later folds is not for them
-    return outer.is_late
+    own = (name for name, cell in crew.cells.items() if cell.draw is not None and cell.fold == outer.fold)
+    return {name: states[name] for name in own if name not in crew.refused}
+
+
+def _is_going_on(crew, outer) -> bool:
+    """Tell whether something of a search is or will be trained: here, or elsewhere while there is time to wait."""
+    judged = _list_judged(crew, outer)
+    if any(name in crew.running or (state == "waiting" and crew.accepts(name)) for name, state in judged.items()):
+        return True
+    has_time = crew.order.budget is None or crew.left > crew.reserves[outer.fold].keep()
+    return has_time and "running" in judged.values()
+
+
+def _refuse_waiting(crew, outer) -> bool:
+    """Refuse what waits in a search, as the budget has no time for it; tell whether there was anything."""
+    waits = [name for name, state in _list_judged(crew, outer).items() if state == "waiting"]
+    crew.refused.update(waits)  # time that is kept for later folds is not for them
+    outer.is_late |= bool(waits)
+    return bool(waits)
 
 
 def _propose(crew, state, outer) -> bool:
-    """Enter candidates for processes that have nothing to do; tell whether there are any left to try."""
+    """Enter candidates for processes that have nothing to do; tell whether there may be more to try."""
     while len(outer.tried) < state.search.trials:
-        waiting = sum(each == "waiting" for each in crew.list_states().values())
-        if waiting + len(crew.running) >= len(crew.pool.cores):
+        if crew.count_waiting() + len(crew.running) >= len(crew.pool.cores):
             return True
         params = _choose_next(crew, state, outer)
         if params is None:
-            return False
+            # What runs now leaves more time for others if it turns out not to win, or to be faster than forecast.
+            return crew.order.budget is not None and bool(crew.running)
         outer.book.add(outer.space, params)
         known = len(outer.tried)
         outer.tried = outer.book.read()
@@ -232,12 +247,20 @@ def _choose_next(crew, state, outer) -> dict | None:
 
     What the budget has no time for is passed over: something faster may still be tried.
     """
-    for start in outer.find_untried().values():
+    known = len(outer.tried), list(crew.list_states().values()).count("complete")
+    if outer.barren == known:
+        return None  # there is less time than when this was asked last
+    starts = outer.list_new_starts()
+    for title, start in starts.items():
         if _has_time(crew, state, outer, start):
             return start
-    seed = state.space.study.first_seed
+        outer.passed.add(title)
+    seed, found = state.space.study.first_seed, None
     own = seed if outer.fold is None else derive(seed, "search fold", outer.fold)
-    return propose(outer.space, outer.tried, own, lambda params: _can_be_tried(crew, state, outer, params))
+    if not is_time_up(crew, state, outer):
+        found = propose(outer.space, outer.tried, own, lambda params: _can_be_tried(crew, state, outer, params))
+    outer.barren = known if found is None else None
+    return found
 
 
 def _has_time(crew, state, outer, params) -> bool:
@@ -260,10 +283,11 @@ def _can_be_tried(crew, state, outer, params) -> bool:
 
 def _finish(crew, state, outer) -> None:
     """Train the winner as a study does; the search is over when these cells are entered."""
-    if (winner := find_winner(outer.tried)) is None:
-        # The budget was spent before the first candidate was judged, or has no time for those that are left.
-        outer.is_over = outer.is_late = outer.is_late or bool(outer.find_untried())
-        return
-    crew.add(expect_all(crew, state, list_finals(state, outer, winner)), state.again)
-    crew.add(expect_all(crew, state, list_fresh(state, outer, winner)), state.again)
+    _refuse_waiting(crew, outer)
+    outer.is_late |= bool(outer.passed)
+    if (winner := find_winner(outer.tried)) is None and not outer.is_late:
+        _say_nothing_works(outer)
+    if winner is not None:
+        crew.add(expect_all(crew, state, list_finals(state, outer, winner)), state.again)
+        crew.add(expect_all(crew, state, list_fresh(state, outer, winner)), state.again)
     outer.is_over = True

@@ -1,5 +1,6 @@
 """What a search will cost, and how much of its budget is kept for training its winner."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 
@@ -8,13 +9,14 @@ from tlmed.expected_time import ExpectedTime
 from tlmed.recipe import Cell, Study
 from tlmed.recipe.candidate_cells import make_candidate, make_probe, start_at
 from tlmed.recipe.search_space import Space
-from tlmed.search.proposals import RUNGS, RUNNING, find_winner
-from tlmed.search.search_state import FRESH, SearchState, list_finals
+from tlmed.search.proposals import FAILED, RUNGS, RUNNING, Tried, find_winner
+from tlmed.search.search_state import FRESH, OuterSearch, SearchState, list_finals
 from tlmed.status import describe_seconds
 from tlmed.studies.crew import Crew, Reserve
 
 PROBE = "probe"  # what the cells of probes name in place of a recipe
 _MORE = 1.5  # times a budget that was too small
+_LEAST_PIXELS = 0.25  # of a recipe's: a candidate has its image size, or half of it
 DRAWS_EACH = 2  # trainings of a candidate on average: all have one draw, half of them two, a quarter four
 
 
@@ -42,40 +44,53 @@ def expect_all(crew: Crew, state: SearchState, cells: Iterable[Cell]) -> list[Ce
 
 
 def _compare_pixels(state, cell) -> float:
-    recipe = state.space.recipes.get(cell.title)
-    if recipe is None:
-        return 1.0
-    (height, width), (rows, columns) = recipe.data.image_size, cell.recipe.data.image_size
-    return rows * columns / (height * width)
+    return count_pixels(cell) / state.pixels.get(name_kind(cell), count_pixels(cell))
 
 
-def reserve_for(crew: Crew, state: SearchState, number: int) -> Reserve:
+def count_pixels(cell: Cell) -> int:
+    """Return how many pixels an image has that a cell is trained on."""
+    return math.prod(cell.recipe.data.image_size)
+
+
+def reserve_for(crew: Crew, state: SearchState, outer: OuterSearch) -> Reserve:
     """Return what the candidates of a search leave of the budget: for its winner, and for later folds.
 
-    Any candidate that is tried may win. So the slowest of those that have begun is reckoned with, and until one has,
-    the fastest of all; what begins next reckons with itself (`Reserve.keep`).
+    What leads so far may win, and so may what is trained now. Where there is neither, the fastest recipe is reckoned
+    with. What begins next reckons with itself (`Reserve.keep`).
 
     Args:
         crew: What this process knows of the cells.
-        state: And of the search.
-        number: Which of the searches it is, from 0.
+        state: And of all searches.
+        outer: The search.
     """
     if crew.order.budget is None:
         return Reserve()
-    outer = state.outers[number]
-    may_win = [each for each in outer.tried if each.state == RUNNING and _has_begun(crew, outer, each)]
+    may_win = [each for each in outer.tried if each.state == RUNNING and _is_trained(crew, outer, each)]
     if (winner := find_winner(outer.tried)) is not None:
         may_win.append(winner)
-    finals = [cell for each in may_win for cell in expect_all(crew, state, list_finals(state, outer, each))]
-    fastest = crew.forecasts.correction.apply(_find_shortest(state))
-    waves = _count_waves(count_finals(state.space.study), len(crew.pool.cores))
-    later = crew.order.budget * (1 - (number + 1) / len(state.outers))
-    return Reserve(later, waves * max(map(crew.forecasts.expect, finals), default=fastest), waves)
+    # Draws that come when the winner is known make nothing else win.
+    waves = 0 if outer.is_over else _count_waves(count_finals(state.space.study), len(crew.pool.cores))
+    fastest = waves * crew.forecasts.correction.apply(_find_shortest(state))
+    number, searches = state.outers.index(outer), len(state.outers)
+    later = (crew.order.budget - state.gone) * (1 - (number + 1) / searches)
+    return Reserve(later, max((_time_finals(crew, state, outer, each) for each in may_win), default=fastest), waves)
 
 
-def _has_begun(crew, outer, each) -> bool:
-    first = outer.make_cells(each, 1)[0]
-    return first.name in crew.entries and crew.entries[first.name].state in ("running", "complete")
+def _is_trained(crew, outer, each) -> bool:
+    return any(_read_state(crew, cell) == "running" for cell in outer.make_cells(each, RUNGS[-1]))
+
+
+def _read_state(crew, cell) -> str | None:
+    """Return the state of a cell, which this process may not have entered yet."""
+    entry = crew.entries.get(cell.name)
+    return None if entry is None else entry.state
+
+
+def _time_finals(crew, state, outer, each: Tried) -> float:
+    """Return how long training a candidate for its test scores takes, as far as that is not done."""
+    finals = expect_all(crew, state, list_finals(state, outer, each))
+    left = [crew.forecasts.expect(cell) for cell in finals if _read_state(crew, cell) != "complete"]
+    return max(left, default=0.0) * _count_waves(len(left), len(crew.pool.cores))
 
 
 def count_finals(study: Study) -> int:
@@ -89,17 +104,35 @@ def _count_waves(cells: int, jobs: int) -> int:
 
 
 def _need(crew, state) -> float:
-    """Return the seconds of the probes, one candidate on all draws and the training of its winner, as forecast."""
-    jobs, searches = len(crew.pool.cores), len(state.outers)
+    """Return the seconds of what every search needs to have a winner that is trained, as forecast."""
+    return sum(_need_for(crew, state, outer) for outer in state.outers)
+
+
+def _need_for(crew, state, outer) -> float:
+    """Return those of the probes, of one candidate on all draws and of training it; of a winner's training alone."""
+    if (winner := find_winner(outer.book.read())) is not None:
+        return _time_finals(crew, state, outer, winner)
+    jobs = len(crew.pool.cores)
     probes = [cost.seconds for (title, *_), cost in state.costs.items() if title == PROBE]
     waves = _count_waves(RUNGS[-1], jobs) + _count_waves(count_finals(state.space.study), jobs)
-    return searches * (sum(probes) / jobs + _find_shortest(state).seconds * waves)
+    return sum(probes) / jobs + _find_shortest(state).seconds * waves
 
 
 def _find_shortest(state) -> ExpectedTime:
-    """Return the time of a training of the fastest recipe and backbone, as forecast."""
-    candidates = (cost for (title, *_), cost in state.costs.items() if title != PROBE)
-    return min(candidates, key=lambda cost: cost.seconds, default=ExpectedTime())
+    """Return the time of a training of the fastest recipe and backbone, as forecast; what fails is no answer."""
+    tried = [(outer.space.find_title(each.params), each) for outer in state.outers for each in outer.tried]
+    failed = {title for title, each in tried if each.state == FAILED}
+    known = {title: cost for title, cost in state.costs.items() if title[0] != PROBE and cost.seconds}
+    working = [cost for (title, *_), cost in known.items() if title not in failed]
+    return min(working or known.values(), key=lambda cost: cost.seconds, default=ExpectedTime())
+
+
+def is_time_up(crew: Crew, state: SearchState, outer: OuterSearch) -> bool:
+    """Tell whether the budget has no time for any candidate: not even for the fastest, on images of half the size."""
+    if crew.order.budget is None:
+        return False
+    least = crew.forecasts.correction.apply(_find_shortest(state).scale(_LEAST_PIXELS))
+    return least + crew.reserves[outer.fold].keep(least) > crew.left
 
 
 def describe_shortage(crew: Crew, state: SearchState) -> dict[str, float]:
@@ -117,18 +150,20 @@ def describe_shortage(crew: Crew, state: SearchState) -> dict[str, float]:
     return {
         "budget": crew.order.budget,
         "training": training,
-        "enough": max(_need(crew, state) * longer, _MORE * crew.order.budget),
+        "enough": max(state.gone + _need(crew, state) * longer, _MORE * crew.order.budget),
     }
 
 
 def check_budget(crew: Crew, state: SearchState) -> None:
     """Refuse a budget that is too small for the probes, one candidate on all draws and the training of its winner.
 
+    Where an earlier command has judged candidates, it must be enough for the training of the best of them.
+
     Raises:
         InputError: With the figures.
     """
     budget = crew.order.budget
-    if (needed := budget - crew.left + _need(crew, state)) > budget:
+    if (needed := state.gone + _need(crew, state)) > budget:
         raise InputError(
             "`--budget` must be enough to begin, for the probes, one candidate and the training of the winner. "
             f"Received: {describe_seconds(budget)}; these take about {describe_seconds(needed)}."

@@ -40,7 +40,7 @@ class Reserve:
     """What a cell that is judged by validation images leaves of the budget, in seconds.
 
     Attributes:
-        later: For other searches, which come later.
+        later: For the searches of later folds.
         winner: For training what may win by now.
         waves: How many trainings would follow one another if the candidate of the cell won.
     """
@@ -76,7 +76,7 @@ class Crew:
         asked: When that was.
         extend: Enters further cells, as a search finds them, and tells whether more may come; None: all are there.
         refused: The names of cells for which the budget has no time, whatever they take.
-        reserve: What cells that are judged by validation images leave of the budget.
+        reserves: What cells that are judged by validation images leave of the budget, by their fold.
     """
 
     cells: dict[str, Cell]
@@ -92,7 +92,7 @@ class Crew:
     asked: float = -_ASK_SECONDS
     extend: Callable[["Crew"], bool] | None = None
     refused: set[str] = field(default_factory=set)
-    reserve: Reserve = Reserve()
+    reserves: dict[int | None, Reserve] = field(default_factory=dict)
 
     def ask(self, at_once: bool = False) -> None:
         """Ask the ledger what others have done, if that was some time ago: a database may be far away."""
@@ -137,7 +137,7 @@ class Crew:
         if self.order.budget is None:
             return True
         expected = self.forecasts.expect(cell)
-        return expected + self.reserve.keep(expected) <= self.left
+        return expected + self.reserves.get(cell.fold, Reserve()).keep(expected) <= self.left
 
     def prefers(self, name: str) -> bool:
         """Tell whether a cell may begin now, and would not wait for features that another cell may compute."""

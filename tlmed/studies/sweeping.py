@@ -357,8 +357,9 @@ def _conclude(crew, screen) -> StudyResult:
 
 def _check_budget(crew: Crew) -> None:
     least = min((each.seconds for each in crew.forecasts.expected.values()), default=0.0)
-    if least > crew.order.budget:
+    if (needed := crew.order.budget - crew.left + least) > crew.order.budget:
         raise InputError(
-            "`--budget` must be enough for one cell. Received: "
-            f"{describe_seconds(crew.order.budget)}, and the shortest cell takes about {describe_seconds(least)}."
+            "`--budget` must be enough to begin, and for one cell. Received: "
+            f"{describe_seconds(crew.order.budget)}; with the shortest cell, this takes about "
+            f"{describe_seconds(needed)}."
         )

@@ -4,13 +4,14 @@ import math
 from collections import Counter
 
 from tlmed.metrics.names import name_inline
-from tlmed.run_files.search_files import is_finished
+from tlmed.run_files.search_files import BUDGET, TRIALS, is_finished
 from tlmed.status import describe_seconds
 from tlmed.study_report.search_scores import SearchRecord
 from tlmed.study_report.study_sentences import say_mean
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
+_CAUSES = {BUDGET: "by the forecast, the budget had no time for that", TRIALS: "`--trials` allowed no more"}
 BEST = 10  # candidates that a table shows
 _STATES = {
     "complete": "judged on all draws",
@@ -62,11 +63,10 @@ def say_untried(record: SearchRecord) -> list[str]:
 
 
 def _say_untried(record, search) -> str:
-    own = [row for row in record.rows if not record.content["nested"] or int(row["fold"]) == search["fold"]]
-    is_full = len(own) >= record.content["trials"]
-    cause = "`--trials` allowed no more" if is_full else "by the forecast, the budget had no time for them"
     fold = f" in fold {search['fold']}" if record.content["nested"] else ""
-    return f"Not tried as they are{fold}: {', '.join(search['untried'])}; {cause}."
+    named = {cause: [title for title, own in search["untried"].items() if own == cause] for cause in _CAUSES}
+    said = "; ".join(f"{', '.join(titles)} ({_CAUSES[cause]})" for cause, titles in named.items() if titles)
+    return f"Not tried as they are{fold}: {said}."
 
 
 def say_winners(record: SearchRecord) -> list[str]:
