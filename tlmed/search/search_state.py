@@ -91,17 +91,15 @@ class OuterSearch:
         return {title: start for title, start in starts.items() if start not in known and not self._is_twin(start)}
 
     def explain_untried(self) -> dict[str, str]:
-        """Return the recipes that no training has tried as they are, and what ended the search before."""
-        begun = [dict(each.params) for each in self.tried if each.scores or each.state != RUNNING]
-        new = self.list_new_starts()
-        entered = {title for title in self.space.recipes if title not in new and self._has_waited(title, begun)}
-        late = self.passed | entered
-        return {title: BUDGET if title in late else TRIALS for title in self.space.recipes if title in {*new, *entered}}
-
-    def _has_waited(self, title, begun) -> bool:
-        """Tell whether a recipe is a candidate as it is, of which no draw was judged."""
-        start = start_at(self.space, title)
-        return start not in begun and any(dict(each.params) == start for each in self.tried)
+        """Return the recipes that were not judged as they are, each with what ended the search before."""
+        entered = [dict(each.params) for each in self.tried]
+        judged = [dict(each.params) for each in self.tried if each.scores or each.state != RUNNING]
+        new, found = self.list_new_starts(), {}
+        for title in self.space.recipes:
+            has_waited = (start := start_at(self.space, title)) in entered and start not in judged
+            if has_waited or title in new:
+                found[title] = BUDGET if has_waited or title in self.passed else TRIALS
+        return found
 
     def _is_twin(self, params) -> bool:
         """Tell whether a candidate makes a recipe that was tried; one whose values do not go together does not."""

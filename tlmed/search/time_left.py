@@ -121,8 +121,8 @@ def _need_for(crew, state, outer) -> float:
 def _find_shortest(state) -> ExpectedTime:
     """Return the time of a training of the fastest recipe and backbone, as forecast; what fails is no answer."""
     tried = [(outer.space.find_title(each.params), each) for outer in state.outers for each in outer.tried]
-    failed = {title for title, each in tried if each.state == FAILED}
-    known = {title: cost for title, cost in state.costs.items() if title[0] != PROBE and cost.seconds}
+    failed = {title for title, each in tried if each.state == FAILED} - {title for title, each in tried if each.scores}
+    known = {kind: cost for kind, cost in state.costs.items() if kind[0] != PROBE and cost.seconds}
     working = [cost for (title, *_), cost in known.items() if title not in failed]
     return min(working or known.values(), key=lambda cost: cost.seconds, default=ExpectedTime())
 
