@@ -102,7 +102,7 @@ def test_a_directory_belongs_to_one_study_of_one_source(sweeping, tmp_path):
 
 def test_a_budget_begins_no_cell_that_would_end_later(sweeping):
     with pytest.raises(
-        InputError, match=r"and for one cell. Received: 50 s; with the shortest cell, this takes about 1 min 40 s"
+        InputError, match=r"and for one cell. Received: 50 s; with the shortest cell, this takes about 1 min 4"
     ):
         sweeping(budget=50.0)
     folder, shown = sweeping(budget=150.0, jobs=1)

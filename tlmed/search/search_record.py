@@ -75,7 +75,7 @@ def _describe_search(crew, state, outer) -> dict:
         "backbones": list(outer.space.backbones),
         "candidates": dict(Counter(each.state for each in outer.tried)),
         "is_finished": outer.is_over,
-        "untried": outer.explain_untried() if outer.is_over else {},
+        "untried": outer.explain_untried(state.search.trials) if outer.is_over else {},
         "winner": None,
         "finals": [],
         **dict.fromkeys(("validation", "fresh", "test", "optimism")),

@@ -31,6 +31,7 @@ class OuterSearch:
         tried: The candidates when they were last read.
         is_issued: Whether no further candidate is to come.
         is_late: Whether the budget ended it: it had no time for cells that wait, or for any further candidate.
+        later: Seconds of the budget that later folds have; None before it begins.
         passed: The recipes that were passed over as they are, because the budget has no time for them.
         barren: How much was known when the budget had no time for any further candidate.
         is_over: Whether its winner is known.
@@ -47,6 +48,7 @@ class OuterSearch:
     tried: list[Tried] = field(default_factory=list)
     is_issued: bool = False
     is_late: bool = False
+    later: float | None = None
     passed: set[str] = field(default_factory=set)
     barren: tuple[int, int] | None = None
     is_over: bool = False
@@ -90,15 +92,19 @@ class OuterSearch:
         starts = {title: start_at(self.space, title) for title in self.space.recipes}
         return {title: start for title, start in starts.items() if start not in known and not self._is_twin(start)}
 
-    def explain_untried(self) -> dict[str, str]:
-        """Return the recipes that were not judged as they are, each with what ended the search before."""
+    def explain_untried(self, trials: int) -> dict[str, str]:
+        """Return the recipes that were not judged as they are, each with what ended the search before.
+
+        Args:
+            trials: How many candidates were asked for, at most.
+        """
         entered = [dict(each.params) for each in self.tried]
         judged = [dict(each.params) for each in self.tried if each.scores or each.state != RUNNING]
-        new, found = self.list_new_starts(), {}
+        new, found, is_late = self.list_new_starts(), {}, self.is_late and len(self.tried) < trials
         for title in self.space.recipes:
             has_waited = (start := start_at(self.space, title)) in entered and start not in judged
             if has_waited or title in new:
-                found[title] = BUDGET if has_waited or title in self.passed else TRIALS
+                found[title] = BUDGET if is_late or has_waited or title in self.passed else TRIALS
         return found
 
     def _is_twin(self, params) -> bool:

@@ -153,8 +153,8 @@ def _forecast(crew, state) -> None:
         raise InputError(f"A search needs a candidate that can be trained. Received: none: {reasons[0]}.")
     crew.ask(at_once=True)
     check_budget(crew, state)
-    share = (crew.order.budget - state.gone) / len(state.outers)
-    if state.search.nested:
+    if state.search.nested and not any(outer.book.read() for outer in state.outers):
+        share = (crew.order.budget - state.gone) / len(state.outers)
         state.screen.say(f"Each fold has {describe_seconds(share)} of the budget.")
 
 

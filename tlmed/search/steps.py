@@ -56,7 +56,9 @@ def step(crew: Crew, state: SearchState) -> bool:
 
 def _go_on(crew, state, outer) -> None:
     if not outer.probed and not _probe(crew, state, outer):
-        outer.is_over = outer.is_issued = not _is_going_on(crew, outer) and _refuse_waiting(crew, outer)
+        if not _is_going_on(crew, outer):
+            _refuse_waiting(crew, outer)
+            outer.is_late = outer.is_over = outer.is_issued = True
         return
     outer.tried = outer.book.read()
     if not outer.is_renewed:
@@ -217,12 +219,9 @@ def _is_going_on(crew, outer) -> bool:
     return has_time and "running" in judged.values()
 
 
-def _refuse_waiting(crew, outer) -> bool:
-    """Refuse what waits in a search, as the budget has no time for it; tell whether there was anything."""
-    waits = [name for name, state in _list_judged(crew, outer).items() if state == "waiting"]
-    crew.refused.update(waits)  # time that is kept for later folds is not for them
-    outer.is_late |= bool(waits)
-    return bool(waits)
+def _refuse_waiting(crew, outer) -> None:
+    """Refuse what waits in a search, as the budget has no time for it: time that is kept for later folds is not."""
+    crew.refused.update(name for name, state in _list_judged(crew, outer).items() if state == "waiting")
 
 
 def _propose(crew, state, outer) -> bool:
@@ -233,7 +232,7 @@ def _propose(crew, state, outer) -> bool:
         params = _choose_next(crew, state, outer)
         if params is None:
             # What runs now leaves more time for others if it turns out not to win, or to be faster than forecast.
-            return crew.order.budget is not None and bool(crew.running)
+            return crew.order.budget is not None and _is_going_on(crew, outer)
         outer.book.add(outer.space, params)
         known = len(outer.tried)
         outer.tried = outer.book.read()
@@ -247,7 +246,7 @@ def _choose_next(crew, state, outer) -> dict | None:
 
     What the budget has no time for is passed over: something faster may still be tried.
     """
-    known = len(outer.tried), list(crew.list_states().values()).count("complete")
+    known = len(outer.tried), sum(name in ("complete", "failed") for name in crew.list_states().values())
     if outer.barren == known:
         return None  # there is less time than when this was asked last
     starts = outer.list_new_starts()
@@ -284,7 +283,7 @@ def _can_be_tried(crew, state, outer, params) -> bool:
 def _finish(crew, state, outer) -> None:
     """Train the winner as a study does; the search is over when these cells are entered."""
     _refuse_waiting(crew, outer)
-    outer.is_late |= bool(outer.passed)
+    outer.is_late = bool(outer.passed) or any(each.state == RUNNING for each in outer.tried)
     if (winner := find_winner(outer.tried)) is None and not outer.is_late:
         _say_nothing_works(outer)
     if winner is not None:

@@ -68,12 +68,25 @@ def reserve_for(crew: Crew, state: SearchState, outer: OuterSearch) -> Reserve:
     may_win = [each for each in outer.tried if each.state == RUNNING and _is_trained(crew, outer, each)]
     if (winner := find_winner(outer.tried)) is not None:
         may_win.append(winner)
-    # Draws that come when the winner is known make nothing else win.
-    waves = 0 if outer.is_over else _count_waves(count_finals(state.space.study), len(crew.pool.cores))
+    if outer.later is None:
+        outer.later = _share(crew, state, outer)
+    waves = _count_waves(count_finals(state.space.study), len(crew.pool.cores))
     fastest = waves * crew.forecasts.correction.apply(_find_shortest(state))
-    number, searches = state.outers.index(outer), len(state.outers)
-    later = (crew.order.budget - state.gone) * (1 - (number + 1) / searches)
-    return Reserve(later, max((_time_finals(crew, state, outer, each) for each in may_win), default=fastest), waves)
+    winner = max((_time_finals(crew, state, outer, each) for each in may_win), default=fastest)
+    # Neither a probe can win, nor do draws that come when the winner is known.
+    return Reserve(outer.later, winner, waves if outer.probed and not outer.is_over else 0)
+
+
+def _share(crew, state, outer) -> float:
+    """Return the seconds that are for later folds: each that is not over has as much of what is left as this one.
+
+    What winners of earlier folds still need for their training is not for either.
+    """
+    number = state.outers.index(outer)
+    winners = [(other, find_winner(other.tried)) for other in state.outers[:number]]
+    needed = sum(_time_finals(crew, state, other, winner) for other, winner in winners if winner is not None)
+    after = sum(not other.is_over for other in state.outers[number + 1 :])
+    return (crew.left - needed) * after / (after + 1)
 
 
 def _is_trained(crew, outer, each) -> bool:
