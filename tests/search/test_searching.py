@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -27,10 +28,11 @@ from tlmed.run_files.study_files import list_told, read_cells, read_scores, writ
 from tlmed.screen import Screen
 from tlmed.search import steps
 from tlmed.search.proposals import RUNGS
+from tlmed.search.search_state import OuterSearch
 from tlmed.status import describe_study
 from tlmed.studies import Order, sweeping, worker_pool
 from tlmed.studies.cell_forecasts import Forecasts
-from tlmed.studies.crew import Crew
+from tlmed.studies.crew import Crew, Reserve
 from tlmed.study_report import describe_search, read_search
 from tlmed.sweeps import plan_study, run_study
 
@@ -461,6 +463,19 @@ def test_cells_that_one_fold_had_no_time_for_do_not_keep_the_next_from_beginning
     study = small(9, nested=True, folds=2, vary=vary, settings={"data.image_size": "224,224"}, **given)
     folder, _ = searching(study, budget=budget, jobs=1)
     assert all(search["test"] is not None for search in read_search_json(folder)["searches"])
+
+
+@pytest.mark.parametrize(("left", "is_over"), [(5.0, False), (0.0, True)])
+def test_a_probe_that_another_process_trains_is_waited_for_as_long_as_there_is_time(monkeypatch, left, is_over):
+    crew = SimpleNamespace(
+        **{"cells": {"probe": SimpleNamespace(draw=1, fold=None)}, "refused": set(), "running": {}, "left": left},
+        **{"order": SimpleNamespace(budget=7.0), "reserves": {None: Reserve()}},
+        list_states=lambda: {"probe": "running"},
+    )
+    monkeypatch.setattr(steps, "_probe", lambda *arguments: False)
+    outer = OuterSearch(None, None, None)
+    steps._go_on(crew, None, outer)
+    assert (outer.is_over, outer.is_late) == (is_over, is_over)
 
 
 @pytest.mark.parametrize(
