@@ -1,6 +1,8 @@
 """A search from its probes to its winner; the cells take no time."""
 
+import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -12,7 +14,6 @@ import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
 
 import pytest
 
@@ -47,6 +48,22 @@ def validation_of(folder, row):
     scores = {line.split(",")[0]: float(line.split(",")[-1]) for line in lines}
     own = scores.pop("p")
     return sum(own > other for other in scores.values()) / len(scores)
+
+
+@contextlib.contextmanager
+def interrupted(monkeypatch, module, name, after=0):
+    """Interrupt what runs in the block where a function is called, after so many calls that go through."""
+    own, calls = getattr(module, name), itertools.count()
+
+    def stop(*arguments):
+        if next(calls) >= after:
+            raise KeyboardInterrupt
+        return own(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, stop)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 @pytest.fixture
@@ -223,11 +240,7 @@ def test_trainings_of_an_earlier_winner_stay_in_the_table(searching):
 
 
 def test_a_search_that_was_interrupted_says_in_its_winner_that_it_is_not_finished(searching, monkeypatch, tmp_path):
-    def stop(crew, state, outer):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(steps, "_finish", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(monkeypatch, steps, "_finish"):
         searching(small(2, seeds=1), jobs=1)
     folder = tmp_path / "study"
     (search,) = read_search_json(folder)["searches"]
@@ -308,14 +321,7 @@ def test_a_study_that_was_killed_before_its_tables_were_written_says_so(tmp_path
         cli(["compare", str(tmp_path)], standalone_mode=False)
 
 
-def test_a_budget_that_runs_out_ends_the_search_and_each_fold_has_its_share(searching, monkeypatch):
-    """Each cell takes the 100 s of its forecast, by a clock that counts complete cells."""
-
-    def count_left(crew):
-        return crew.order.budget - 100 * list(crew.list_states().values()).count("complete")
-
-    monkeypatch.setattr(Crew, "left", property(count_left))
-    monkeypatch.setattr(Forecasts, "note", lambda *arguments: None)
+def test_a_budget_that_runs_out_ends_the_search_and_each_fold_has_its_share(searching, fake_clock):
     study = small(40, nested=True, folds=2, backbones=("LeNet5",), seeds=1)
     folder, shown = searching(study, budget=1300.0, jobs=1)
     done = [row for row in read_cells(folder) if row["state"] == "complete"]
@@ -383,10 +389,8 @@ def test_a_recipe_that_an_interrupted_command_entered_and_that_is_too_slow_is_pa
     searching, monkeypatch, fake_clock
 ):
     study = small(4, recipes=("fine_tuning", "feature_extractor"), backbones=("LeNet5",), seeds=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(sweeping, "_assign", Mock(side_effect=KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            searching(study, ["slow thawing"], jobs=1)
+    with interrupted(monkeypatch, sweeping, "_assign"):
+        searching(study, ["slow thawing"], jobs=1)
     folder, _ = searching(study, ["slow thawing"], budget=900.0, jobs=1)
     (search,) = read_search_json(folder)["searches"]
     assert search["winner"]["recipe"] == "feature_extractor"
@@ -411,10 +415,8 @@ def test_a_budget_is_refused_that_is_too_small_for_training_the_winner_that_is_k
     searching, monkeypatch, fake_clock
 ):
     study = small(2, recipes=("fine_tuning", "feature_extractor"), backbones=("LeNet5",), seeds=4)
-    with monkeypatch.context() as patch:
-        patch.setattr(steps, "_finish", Mock(side_effect=KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            searching(study, jobs=1)
+    with interrupted(monkeypatch, steps, "_finish"):
+        searching(study, jobs=1)
     with pytest.raises(InputError, match="Received: 3 min 20 s; these take about 6 min 40 s"):
         searching(study, budget=200.0, jobs=1)
     folder, _ = searching(study, budget=500.0, jobs=1)
@@ -439,18 +441,8 @@ def test_a_slow_probe_does_not_end_a_search_in_which_a_fast_backbone_has_time(se
 
 def test_the_budget_of_a_command_that_goes_on_is_for_the_folds_that_are_not_done(searching, monkeypatch, fake_clock):
     study = small(2, nested=True, folds=3, recipes=("feature_extractor",), backbones=("LeNet5",), seeds=1)
-    finish, done = steps._finish, []
-
-    def stop(crew, state, outer):
-        done.append(outer.fold)
-        if len(done) > 1:
-            raise KeyboardInterrupt
-        finish(crew, state, outer)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(steps, "_finish", stop)
-        with pytest.raises(KeyboardInterrupt):
-            searching(study, jobs=1)
+    with interrupted(monkeypatch, steps, "_finish", after=1):
+        searching(study, jobs=1)
     folder, shown = searching(study, budget=1000.0, jobs=1)
     assert "Each fold has" not in shown
     assert all(search["test"] is not None for search in read_search_json(folder)["searches"])

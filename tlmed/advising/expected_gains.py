@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 from tlmed.advising.experience import PROBE, THAWED, Experience
-from tlmed.advising.nearest_sets import AUC, Neighbour, find_nearest, read_backbone
+from tlmed.advising.nearest_sets import Neighbour, find_nearest, read_backbone
+from tlmed.advising.trials import AUC
 from tlmed.words import count
 
 _NOTHING = 1e-9  # a variance or a share that is none

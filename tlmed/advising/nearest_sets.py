@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.advising.experience import Experience, name_weights
+from tlmed.advising.trials import AUC
 
-AUC = "auc"
 # A set counts 0.61 of one that is the same at the distance of the third nearest set, and at no less than 0.5. So three
 # sets always have a say: in a small table, a narrower width would let one set with all of its chance decide.
 _SAY, _WIDTH = 3, 0.5

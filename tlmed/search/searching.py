@@ -13,7 +13,7 @@ from tlmed.search.first_cells import list_beginnings, refuse_measures
 from tlmed.search.proposals import RUNGS, find_winner
 from tlmed.search.search_record import write_record
 from tlmed.search.search_state import OuterSearch, SearchState
-from tlmed.search.steps import find_reasons, step
+from tlmed.search.steps import list_reasons, step
 from tlmed.search.time_left import (
     check_budget,
     count_finals,
@@ -34,10 +34,9 @@ from tlmed.studies.source_look import look_at_sources, refuse_taught, tell_image
 from tlmed.studies.sweeping import StudyResult, count_states, open_crew, work
 from tlmed.studies.worker_pool import choose_jobs, hire
 from tlmed.study_report import describe_search, read_search, write_search_page, write_time
-from tlmed.words import count, listed
+from tlmed.words import count
 
 _WRITE_SECONDS = 2.0  # between two writings of the record, at least
-_NAMED = 3  # reasons why candidates failed
 
 
 def run_search(space: Space, order: Order, screen: Screen) -> StudyResult:
@@ -191,8 +190,8 @@ def _conclude(crew, state) -> StudyResult:
     screen.show([*describe_search(record, few=True), f"Page: {page}; `tlmed compare {folder}` shows the table."])
     if any(outer.is_over and find_winner(outer.tried) is None for outer in state.outers):
         enough = write_time(describe_shortage(crew, state)["enough"])
-        failed = [reason for outer in state.outers for reason in find_reasons(outer)]
-        besides = f"; what was tried failed: {listed(failed, _NAMED)}" if failed else ""
+        failed = list_reasons(state.outers)
+        besides = f"; what was tried failed: {failed}" if failed else ""
         raise RunFailed(
             f"A search must judge a candidate before its budget ends; `--budget {enough}` should be enough. "
             f"Received: {describe_seconds(crew.order.budget)}{besides}."

@@ -5,6 +5,7 @@ the same one, and a process that is killed leaves nothing undone.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from typing import NoReturn
 
 from tlmed.errors import InputError, RunFailed
@@ -182,9 +183,10 @@ def _end(state, outer, each, end) -> None:
     state.screen.say(f"{outer.where}candidate {each.number + 1}: {said} ({values})")
 
 
-def find_reasons(outer: OuterSearch) -> list[str]:
-    """Return why candidates of a search failed, each reason once."""
-    return list(dict.fromkeys(each.reason for each in outer.tried if each.state == FAILED))
+def list_reasons(outers: Iterable[OuterSearch]) -> str:
+    """Return why candidates of some searches failed, each reason once, in words; "" if none did."""
+    failed = [each.reason for outer in outers for each in outer.tried if each.state == FAILED]
+    return listed(dict.fromkeys(failed), _NAMED)
 
 
 def _refuse_if_nothing_works(state, outer) -> None:
@@ -198,8 +200,7 @@ def _refuse_if_nothing_works(state, outer) -> None:
 def _say_nothing_works(outer) -> NoReturn:
     failed = sum(each.state == FAILED for each in outer.tried)
     raise RunFailed(
-        f"A search needs a candidate that can be trained. Received: all {failed} failed: "
-        f"{listed(find_reasons(outer), _NAMED)}."
+        f"A search needs a candidate that can be trained. Received: all {failed} failed: {list_reasons([outer])}."
     )
 
 
