@@ -32,7 +32,6 @@ import tlmed
 from tlmed.advising.development_fingerprint import describe_development
 from tlmed.advising.expected_gains import expect_gain
 from tlmed.advising.experience import (
-    PAIR,
     PROBE,
     SHIPPED,
     Experience,
@@ -43,7 +42,6 @@ from tlmed.advising.experience import (
     read_experience,
 )
 from tlmed.advising.nearest_sets import estimate_worth, find_nearest, order_backbones
-from tlmed.ensembles import gather_runs, make_ensemble
 from tlmed.inspection import Inquiry
 from tlmed.inspection.inquiry import Course, inquire
 from tlmed.inspection.subjects import open_subject
@@ -57,8 +55,8 @@ KINDS = {
     **{"feature_extractor": PROBE, "feature_extractor_hybrid": "hybrid", "thaw1": "thaw1", "fine_tuning": "thaw2"},
     **{"incremental": "thawing", "blockwise": "thawing", "lora": "adapters", "random_initialisation": "random"},
     **dict.fromkeys(("lp_ft", "fine_tuning_from_scratch", "discriminative_rates", "surgical"), "all-layers"),
-    "lp_ft+surgical": PAIR,
 }
+_FEW = {"feature_extractor", "lp_ft", "surgical"}  # of a study of its own, whose rows are compared with each other
 MODALITIES = {"busi": "sonography", "cxr-pediatric": "x-ray", "ct-contrast-dicom": "ct"}
 # Images are described by the same network at the same size, whatever was trained on them.
 DESCRIBED = ("backbone=MobileNetV2", "weights=imagenet", "data.image_size=224,224")
@@ -109,10 +107,7 @@ def describe_study(folder: Path, name: str, modality: str) -> dict:
 
 
 def list_studied(folder: Path, images: dict) -> list[Experience]:
-    """Return the rows of a study.
-
-    Where two of its recipes make a pair, there is a row of the networks of both that answer together, fold by fold.
-    """
+    """Return the rows of a study."""
     cells = [cell for cell in read_cells(folder) if cell["state"] == "complete"]
     scores = {(row["cell"], row["metric"]): float(row["value"]) for row in read_scores(folder) if row["value"]}
     by_recipe: dict[tuple, list[Mapping]] = {}
@@ -122,24 +117,12 @@ def list_studied(folder: Path, images: dict) -> list[Experience]:
         by_recipe.setdefault(key, []).append(cell)
     cores = ENVIRONMENT_JSON.read(RunDir(folder / cells[0]["run"]))["cpus"]
     folds = f"{len({cell['fold'] for cell in cells})} folds" if cells[0]["fold"] else "one split"
-    pairs = ", of pairs" if {"lp_ft", "surgical"} <= {cell["recipe"] for cell in cells} else ""
-    origin, found = f"tlmed sweep, benchmark experience study{pairs}, {folds}", []
+    few = ", lp_ft and surgical" if {cell["recipe"] for cell in cells} == _FEW else ""
+    origin, found = f"tlmed sweep, benchmark experience study{few}, {folds}", []
     for key, own in by_recipe.items():
         cost = statistics.fmean(scores[cell["cell"], "training_seconds"] for cell in own)
         found.append(make_row(images, key, [scores[cell["cell"], "auc"] for cell in own], (cost, cores), origin))
-        others = by_recipe.get(("surgical", *key[1:])) if key[0] == "lp_ft" else None
-        if others:
-            joint = [answer_together(folder, cell, others) for cell in own]
-            cost += statistics.fmean(scores[cell["cell"], "training_seconds"] for cell in others)
-            found.append(make_row(images, ("lp_ft+surgical", *key[1:]), joint, (cost, cores), origin))
     return found
-
-
-def answer_together(folder: Path, cell: Mapping, others: Sequence[Mapping]) -> float:
-    """Return the AUC of the network of a cell with that of the same fold among other cells."""
-    other = next(each for each in others if each["fold"] == cell["fold"])
-    runs = gather_runs([folder / each["run"] for each in (cell, other)])
-    return make_ensemble(runs).result["metrics"]["auc"]["value"]
 
 
 def make_row(images: dict, key: tuple, scores: Sequence[float], costs: tuple[float, int], origin: str) -> Experience:
@@ -270,17 +253,17 @@ def describe_steps(keys: Sequence[tuple], best: Sequence[float], cost: Mapping[t
 def show_gains(rows: Sequence[Experience]) -> str:
     """Return the table of the gains that the other sets let expect, and of those that there were."""
     lines, held = [], []
-    pairs = (*((kind, PROBE) for kind in ("lp_ft", "thaw2", "thawing", "adapters")), (PAIR, "lp_ft"))
-    for (kind, over), name in itertools.product(pairs, sorted({row.set for row in rows})):
+    kinds = ("lp_ft", "thaw2", "thawing", "adapters")
+    for kind, name in itertools.product(kinds, sorted({row.set for row in rows})):
         own = [row for row in rows if row.set == name]
-        expected = expect_gain(leave_out(rows, name), own[0].fingerprint, kind, over)
-        found = expect_gain(own, own[0].fingerprint, kind, over)
+        expected = expect_gain(leave_out(rows, name), own[0].fingerprint, kind)
+        found = expect_gain(own, own[0].fingerprint, kind)
         if found.mean is None or expected.mean is None:
             continue
         held.append(expected.low <= found.mean <= expected.high)
         told = f"{expected.mean:+.3f} ({expected.low:+.3f} to {expected.high:+.3f})"
-        lines.append((kind, over, name, told, str(expected.sets), f"{found.mean:+.3f}"))
-    head = ("approach", "over", "set left out", "expected", "sets", "found")
+        lines.append((kind, name, told, str(expected.sets), f"{found.mean:+.3f}"))
+    head = ("approach", "set left out", "expected", "sets", "found")
     return f"### Gains\n\n{table(head, lines)}\n\n{sum(held)} of {len(held)} intervals hold what was found."
 
 

@@ -57,15 +57,6 @@ def test_the_score_without_copies_of_development_images_is_a_part_of_the_status(
     assert describe_advice(folder)[0].endswith("test images, auc 0.250 on the 6 that repeat no development image.")
 
 
-def test_the_status_of_an_advice_that_is_not_complete_has_the_second_network_too(folder):
-    (folder / "advice.json").unlink()
-    second = folder / "members" / "02"
-    shutil.copytree(folder / "run", second)
-    (second / "model.keras").unlink()
-    RunDir(second).marker.write_text("Stopped after 3 of 16 epochs. The same command goes on.")
-    assert f"{second}: stopped: Stopped after 3 of 16 epochs." in describe_advice(folder)
-
-
 def note(folder, **noted):
     write_notes(folder, read_advice_json(folder), **noted)
 

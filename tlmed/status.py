@@ -9,7 +9,7 @@ from tlmed.advice_doubts import find_changes, find_doubts, say_edited, say_no_pa
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
-from tlmed.run_files.advice_files import MEMBERS, TRIED, is_complete_advice, read_advice_json, read_state
+from tlmed.run_files.advice_files import TRIED, is_complete_advice, read_advice_json, read_state
 from tlmed.run_files.advice_scores import count_test, find_without_copies
 from tlmed.run_files.advice_seal import read_seal, say_opening
 from tlmed.run_files.owner_files import GRACE_SECONDS, find_age, read_owners
@@ -130,7 +130,7 @@ def describe_advice(folder: Path) -> list[str]:
         doubts += [f"Warning: {missing}" for missing in say_no_page(folder)]
         return [*doubts, f"{folder}: an advice: {said}; {_say_answer(folder, content['answer'])}.", *edited]
     now = f"{describe_seconds(read_state(folder).get('seconds', 0.0))} of work"
-    runs = [run for place in (folder / TRIED, folder, folder / MEMBERS) for run in find_runs(place)]
+    runs = [run for place in (folder / TRIED, folder) for run in find_runs(place)]
     said = f"{folder}: an advice: not complete, {now}. {say_opening(content['sealed'])}"
     return [*doubts, said, *edited, *list_status(runs)]
 

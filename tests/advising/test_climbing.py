@@ -137,8 +137,7 @@ def test_all_layers_are_tried_where_they_gained_nothing_on_average_but_other_ima
 @pytest.mark.parametrize(
     ("left", "held"),
     [
-        (160, 155),  # a trial of 100 s with its answer, a quarter more, 25 s for a second network, 5 s to judge
-        (140, 130),
+        (140, 130),  # a trial of 100 s with its answer, a quarter more, 5 s to judge
         (110, 45),  # no trial would begin in less than 125 s: the rest is for blocks
         (30, 0),
     ],

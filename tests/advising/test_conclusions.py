@@ -211,9 +211,6 @@ def test_more_computing_is_advised_only_where_the_budget_left_something_out():
     said = {each["what"]: each["says"] for each in find_next([*STEPS, {"step": "w", "tried": [whole]}])}
     alone = "The answer, whole, was trained without a trial; a larger --budget, in another --out, would allow one."
     assert said["computing"] == alone
-    pair = {**whole, "name": "pair-whole"}
-    said = {each["what"]: each["says"] for each in find_next([*STEPS, {"step": "w", "tried": [whole, pair]}])}
-    assert said["computing"] == alone.replace("whole", "pair-whole")
     late[-1]["tried"].append(whole)
     (both,) = (each["says"] for each in find_next(late) if each["what"] == "computing")
     assert (both.endswith(f" {alone}"), "had no time for: thaw1. " in both) == (True, True)

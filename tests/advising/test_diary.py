@@ -9,6 +9,7 @@ import pytest
 from tests.advice_report.samples import COMPLETE, write_sample
 from tlmed.advising.at_hand import Network
 from tlmed.advising.attempts import Attempt, Log
+from tlmed.advising.climbing import Choice
 from tlmed.advising.diary import open_diary
 from tlmed.advising.first_look import check_unchanged
 from tlmed.advising.goals import read_goal
@@ -119,7 +120,7 @@ def decide(diary):
     """Seal a decision, as an advice does; it is of a recipe whose code is empty."""
     trial = SimpleNamespace(recipe=load_recipe("feature_extractor"))
     work = SimpleNamespace(request=SimpleNamespace(folder=diary.folder), diary=diary, base=trial.recipe)
-    return seal(work, SimpleNamespace(trial=trial, partners=(), members=1, name="probe"), "", {})
+    return seal(work, Choice(answer := SimpleNamespace(trial=trial, name="probe"), answer), "", {})
 
 
 def test_a_decision_that_was_changed_after_it_was_sealed_is_refused(request_here):

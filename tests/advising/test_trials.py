@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import math
 import statistics
 from collections import namedtuple
@@ -20,8 +21,9 @@ from tlmed.ensembles.out_of_sample import NothingLeft
 from tlmed.metrics.areas import newcombe
 from tlmed.metrics.paired_tests import compare_areas, mcnemar
 from tlmed.recipe import load_recipe, to_json
-from tlmed.run_files import METRICS_JSON, TIMING_JSON
+from tlmed.run_files import TIMING_JSON
 from tlmed.rundir import RunDir
+from tlmed.screen import Screen
 from tlmed.sections import KFold
 from tlmed.studies.cell_forecasts import Forecasts
 
@@ -110,47 +112,61 @@ def test_an_answer_that_stayed_a_solved_head_was_judged_by_its_probe(monkeypatch
     assert (found["trained"], "untried" in found) == (trained, trained)
 
 
-@pytest.mark.parametrize("kept", [("head", "head"), ("head", "all"), ("all", "head")])
-def test_two_networks_that_kept_the_same_head_are_one(monkeypatch, tmp_path, kept):
-    written, trained = [], []
-    names = dict(zip(("run", "02"), kept, strict=True))
-    recipe = to_json(load_recipe("lp_ft"))
-    monkeypatch.setattr(
-        opening, "METRICS_JSON", SimpleNamespace(read=lambda run: {"kept": {"name": names[run.path.name]}})
-    )
-    monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: recipe))
-    monkeypatch.setattr(opening, "train_cells", lambda team, cells, *_, **__: trained.append(cells[0].name) or "")
-    monkeypatch.setattr(
-        opening, "write_joint", lambda target, runs: written.append([run.name for run in runs]) or target
-    )
-    (tmp_path / "ensemble").mkdir()  # of a network that was removed since
-    made = SimpleNamespace(request=SimpleNamespace(folder=tmp_path), team=None)
-    found = opening.open_test(made, load_recipe("lp_ft"), {"path": "ensemble", "partners": [recipe]})
-    assert trained == ["run", "02"]
-    assert found.name == ("run" if kept == ("head", "head") else "ensemble")
-    assert written == ([] if found.name == "run" else [["run", "02"]])
-    assert (tmp_path / "ensemble").exists() == (found.name == "run")
+@pytest.fixture
+def open_with(monkeypatch, tmp_path):
+    """Give a function that opens the test images for a decision; it returns where the answer lies, and what is in it.
+
+    Training is no more than the name of the phase that its validation images kept.
+    """
+
+    def open_for(decision, kept="all", missing=None, join=None):
+        written, recipe = [], to_json(load_recipe("lp_ft"))
+
+        def write(target, run, folds, tell):
+            written.append([str(each.relative_to(tmp_path)) for each in (run, *folds)])
+            return target
+
+        monkeypatch.setattr(opening, "METRICS_JSON", SimpleNamespace(read=lambda run: {"kept": {"name": kept}}))
+        monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: recipe))
+        monkeypatch.setattr(opening, "is_complete", lambda place: place.name != missing)
+        monkeypatch.setattr(opening, "train_cells", lambda *_, **__: "")
+        monkeypatch.setattr(opening, "write_joint", join or write)
+        made = SimpleNamespace(request=SimpleNamespace(folder=tmp_path), team=None, screen=Screen(io.StringIO()))
+        found = opening.open_test(made, load_recipe("lp_ft"), {"folds": [], "folds_of_head": [], **decision})
+        return found.name, *written
+
+    return open_for
 
 
-def test_one_network_answers_where_no_test_image_is_left_to_two(monkeypatch, tmp_path):
-    recipe = to_json(load_recipe("lp_ft"))
+def test_networks_of_folds_answer_together_with_the_one_of_all_images(open_with):
+    folds = {"folds": ["whole-fold01", "whole-fold02"], "folds_of_head": []}
+    assert open_with(folds) == ("ensemble", ["run", "tried/whole-fold01", "tried/whole-fold02"])
+    assert open_with({}) == ("run",)
 
-    def refuse(target, runs):
+
+def test_folds_of_a_probe_answer_only_where_validation_images_keep_the_head(open_with):
+    folds = {"folds_of_head": ["probe-fold01"]}
+    assert open_with(folds) == ("run",)
+    assert open_with(folds, kept="head") == ("ensemble", ["run", "tried/probe-fold01"])
+    assert open_with({**folds, "folds": ["whole-fold01"]}, kept="head")[1] == ["run", "tried/whole-fold01"]
+
+
+def test_one_network_answers_where_no_test_image_is_left_to_several(open_with):
+    def refuse(*_):
         raise NothingLeft("One test image or more must be unknown to one of the members.")
 
-    monkeypatch.setattr(opening, "METRICS_JSON", SimpleNamespace(read=lambda run: {"kept": {"name": "all"}}))
-    monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: recipe))
-    monkeypatch.setattr(opening, "train_cells", lambda *_, **__: "")
-    monkeypatch.setattr(opening, "write_joint", refuse)
-    made = SimpleNamespace(request=SimpleNamespace(folder=tmp_path), team=None)
-    decision = {"path": "ensemble", "partners": [recipe]}
-    assert opening.open_test(made, load_recipe("lp_ft"), decision) == tmp_path / "run"
-    assert "training or validation knows each test image" in opening._say_not_joined([])
-    assert "kept the same head" in opening._say_not_joined(["head"])
+    assert open_with({"folds": ["whole-fold01"]}, join=refuse) == ("run",)
+
+
+@pytest.mark.parametrize("missing", ["run", None])
+def test_the_common_answer_is_written_anew_where_its_network_was_removed(open_with, tmp_path, missing):
+    (tmp_path / "ensemble").mkdir()
+    open_with({"folds": ["whole-fold01"]}, missing=missing)
+    assert (tmp_path / "ensemble").exists() == (missing is None)
 
 
 @pytest.mark.parametrize(("scored", "value"), [(41, 0.91), (35, 0.90)])
-def test_the_first_of_two_networks_is_scored_on_the_test_images_of_both(monkeypatch, scored, value):
+def test_the_first_of_several_networks_is_scored_on_the_test_images_of_all(monkeypatch, scored, value):
     def read(name, paths):
         return lambda run, called: SimpleNamespace(test=SimpleNamespace(paths=paths))
 
@@ -165,37 +181,6 @@ def test_the_first_of_two_networks_is_scored_on_the_test_images_of_both(monkeypa
     found = opening._describe_members(None, [None, None], {"ensemble": {"tested": 41, "scored": scored}}, "auc")
     assert (found["members"], found["alone"]["value"], found.get("left_out")) == (2, value, 41 - scored or None)
     assert known == ([{"a"}] if scored < 41 else [])
-
-
-@pytest.mark.parametrize("missing", ["run", "02", None])
-def test_the_common_answer_is_written_anew_where_one_of_its_networks_was_removed(monkeypatch, tmp_path, missing):
-    recipe = to_json(load_recipe("lp_ft"))
-    monkeypatch.setattr(opening, "METRICS_JSON", SimpleNamespace(read=lambda run: {}))
-    monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: recipe))
-    monkeypatch.setattr(opening, "is_complete", lambda place: place.name != missing)
-    monkeypatch.setattr(opening, "train_cells", lambda *_, **__: "")
-    monkeypatch.setattr(opening, "write_joint", lambda target, runs: target)
-    (tmp_path / "ensemble").mkdir()
-    made = SimpleNamespace(request=SimpleNamespace(folder=tmp_path), team=None)
-    opening.open_test(made, load_recipe("lp_ft"), {"path": "ensemble", "partners": [recipe]})
-    assert (tmp_path / "ensemble").exists() == (missing is None)
-
-
-def test_the_auc_of_two_networks_is_that_of_their_common_answer(tmp_path):
-    trial = make_trial("thaw1", (1, 2))
-    for prefix, value in (("", 0.7), ("pair-", 0.8)):
-        for fold, shift in ((1, 0.01), (2, -0.01)):
-            folder = tmp_path / f"{prefix}thaw1-fold{fold:02d}"
-            folder.mkdir()
-            auc = {"value": value + shift, "low": value - 0.05, "high": value + 0.05, "method": "DeLong"}
-            (folder / "recipe.json").touch()
-            METRICS_JSON.write(folder, {"n": 40, "classes": ["a", "b"], "metrics": {"auc": auc}})
-    made = work.Work(*[None] * 4, Log(tmp_path), None, KFold(5), (1, 2), (), None)
-    single = Attempt(THAWING, "thaw1", NETWORK, trial=trial)
-    assert work.find_auc(made, single).value == pytest.approx(0.7)
-    assert work.find_auc(
-        made, dataclasses.replace(single, name="pair-thaw1", partners=(trial,))
-    ).value == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
@@ -397,24 +382,6 @@ def test_where_there_is_no_time_to_try_all_layers_experience_decides_alone(scrip
         assert climbing.go_further(made, probe, expected(0.02)).answer.name == name
 
 
-@pytest.mark.parametrize(
-    ("left", "mean", "held"),
-    [
-        (130.0, 0.01, 108.0),  # two answers of 48 s, and the end once
-        (100.0, 0.01, 0.0),  # there is no time for two: further parts may have it
-        (130.0, -0.01, 0.0),
-        (130.0, None, 0.0),
-    ],
-)
-def test_further_parts_leave_time_for_a_second_network_that_promises_more(script, monkeypatch, left, mean, held):
-    scores = {"probe-MobileNetV2": 0.80, "whole-MobileNetV2": 0.85}
-    scripted, made, probe = script(scores, seconds=(60.0, 40.0), left=left)
-    monkeypatch.setattr(work.Work, "reserve", lambda work, each: 60.0)
-    pair, others = expected(mean)("pair", "lp_ft"), expected(0.02)
-    climbing.go_further(made, probe, lambda kind, over: pair if kind == "pair" else others(kind, over))
-    assert scripted.kept["whole-MobileNetV2"] == held
-
-
 def test_what_was_begun_and_stopped_is_not_called_untried():
     stopped = Attempt(
         "all layers", "whole-A", NETWORK, "all layers trained", decision="stopped", reason="late", seconds=9.0
@@ -459,9 +426,9 @@ def test_a_recipe_says_plainly_whether_test_images_took_part(errors, said):
 def test_thawing_leaves_time_for_all_layers_where_these_promise_more(script):
     scores = {"probe-MobileNetV2": 0.80, "thaw1-MobileNetV2": 0.80}
     # 125 s: a trial and the answer, with a doubt of a quarter, without which the trial would be left out in the end;
-    # 5 s in which what was thawed is judged; and 48 s for a second network, which is the first to be left out. Where a
-    # trial does not fit with its doubt, the time for the answer is kept alone.
-    cases = ((200.0, 0.02, 178.0), (172.0, 0.02, 130.0), (110.0, 0.02, 65.0), (70.0, 0.02, 65.0), (50.0, 0.02, 0.0))
+    # 5 s in which what was thawed is judged. Where a trial does not fit with its doubt, the time for the answer is kept
+    # alone.
+    cases = ((200.0, 0.02, 130.0), (110.0, 0.02, 65.0), (70.0, 0.02, 65.0), (50.0, 0.02, 0.0))
     for left, mean, held in (*cases, (200.0, -0.01, 0.0)):
         scripted, made, probe = script(scores, seconds=(100.0, 60.0), left=left)
         climbing.climb(made, [probe], expected(mean))

@@ -77,7 +77,7 @@ def write_member(folder, splits, seed=0, classes=TWO, groups=None, digests=None,
     names = [classes[label] for label in labels]
     lines = zip(paths, names, groups, splits, digests, strict=True)
     write_csv(folder / "splits.csv", ("path", "label", "group", "split", "sha256"), lines)
-    rows = np.flatnonzero(np.array(splits) != "train")
+    rows = np.flatnonzero(np.isin(splits, ("val", "test")))
     val = Predictions((), (), labels[rows], scores[rows], labels[rows], classes)
     decision = decide(val, None, "youden")
     scored = [paths[row] for row in rows], [splits[row] for row in rows]

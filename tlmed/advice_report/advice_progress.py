@@ -2,14 +2,13 @@
 
 import math
 import shlex
-from pathlib import Path
 
 from tlmed.advice_report.advice_record import AdviceRecord
 from tlmed.advice_report.advice_sentences import say_ends
 from tlmed.advice_report.asked_options import LENIENT, change_option, keep_options, name_beside
 from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import number
-from tlmed.run_files.advice_files import KEPT, LEARNABLE, MEMBERS, NOT_LEARNABLE, RECIPE_PY, RUN, STOPPED
+from tlmed.run_files.advice_files import KEPT, LEARNABLE, NOT_LEARNABLE, RECIPE_PY, RUN, STOPPED
 from tlmed.run_files.advice_seal import say_opening
 from tlmed.words import count, join_names
 
@@ -114,16 +113,10 @@ def list_commands(record: AdviceRecord) -> list[tuple[str, str]]:
 def _use(record) -> list[tuple[str, str]]:
     folder, answer = record.folder, record.content["answer"]
     commands = [("Classify new images:", ["tlmed", "predict", str(folder / answer["path"]), "new_images/"])]
-    one = "the recipe"
     if answer["path"] != RUN:
         words = f"Faster, with one network{_say_alone(answer)}:"
         commands.append((words, ["tlmed", "predict", str(folder / RUN), "new_images/"]))
-        one = "the recipe of the first network"
-        for number in range(2, answer["members"] + 1):
-            recipe = folder / MEMBERS / f"{number:02d}" / RECIPE_PY
-            words = f"Train the recipe of network {number} again:"
-            commands.append((words, ["tlmed", "train", *_list_recipe(record, recipe)]))
-    words = f"Train {one} again, after editing it for example:"
+    words = "Train the recipe again, after editing it for example:"
     commands.append((words, ["tlmed", "train", *_list_recipe(record)]))
     return [(words, shlex.join(parts)) for words, parts in commands]
 
@@ -138,9 +131,9 @@ def _say_alone(answer) -> str:
     )
 
 
-def _list_recipe(record, recipe: Path | None = None) -> list[str]:
+def _list_recipe(record) -> list[str]:
     """Return a recipe, by default the advised one, and its images as commands take them; it says how they are read."""
-    chosen = recipe or record.folder / record.content["answer"].get("recipe", RECIPE_PY)
+    chosen = record.folder / record.content["answer"].get("recipe", RECIPE_PY)
     return [str(chosen), "--data", record.content["source"], *keep_options(record.content.get("command", ""), LENIENT)]
 
 

@@ -185,7 +185,7 @@ def tabulate_course(record: AdviceRecord) -> Table:
         # What the step ended with may have been replaced in a later one.
         best = find_best(own) or next((one for one in reversed(own) if one.is_trusted or one.was_replaced), None)
         name, score = (best.entry["name"], best.score) if best else ("nothing", None)
-        shown = f"{number(score['value'])}{say_ends(score)}" if score else "not tried" if best else _NONE
+        shown = f"{number(score['value'])}{say_ends(score)}" if score else "not scored" if best else _NONE
         rows.append((step["step"], name, shown, _number(step.get("seconds"), 1)))
     metric = name_inline(record.content["goal"]["metric"])
     return Table((*texts("step", "kept", f"{metric} (95 %)"), *numbers("seconds")), rows)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from tlmed.advising.at_hand import Network
 from tlmed.advising.trials import Gain, Score, Trial
-from tlmed.run_files.advice_files import UNTRIED, name_fold
-from tlmed.rundir import RunDir
+from tlmed.run_files.advice_files import UNTRIED
 
 PROBES, THAWING, WHOLE, ENSEMBLE = "probes", "thawing", "all layers", "ensemble"
 
@@ -28,7 +27,6 @@ class Attempt:
         ended: When it ended, in seconds of the work.
         decision: "kept", "replaced", "dropped", "not tried" or "stopped".
         reason: Of the decision.
-        partners: What was trained beside `trial`, whose networks answer together with its own; none but of an ensemble.
     """
 
     step: str
@@ -42,16 +40,6 @@ class Attempt:
     ended: float | None = None
     decision: str = UNTRIED
     reason: str = ""
-    partners: tuple[Trial, ...] = ()
-
-    @property
-    def members(self) -> int:
-        """Return how many networks answer together."""
-        return 1 + len(self.partners)
-
-    def list_joint(self, folder: Path) -> list[RunDir]:
-        """Return where the networks of each fold that answer together lie, once they were joined."""
-        return [RunDir(folder / name_fold(self.name, fold)) for fold in self.trial.folds]
 
     def to_json(self) -> dict:
         """Return what `advice.json` says of it."""

@@ -15,7 +15,7 @@ from tlmed.advising.expected_gains import (
     name_sets,
     weigh_gain,
 )
-from tlmed.advising.experience import PAIR, PROBE, THAWED
+from tlmed.advising.experience import PROBE, THAWED
 from tlmed.advising.ladder import count_blocks, make_adapted, make_thawed, make_whole
 from tlmed.advising.trials import AUC, Gain
 from tlmed.advising.work import (
@@ -51,10 +51,14 @@ class Choice:
     Attributes:
         answer: What will be trained on all development images.
         judged: The best that was judged on development images: the answer itself, but for one that was not tried.
+        folds: The runs of trials whose networks answer together with it.
+        folds_of_head: Those that do if the validation images keep the head alone.
     """
 
     answer: Attempt
     judged: Attempt
+    folds: tuple[str, ...] = ()
+    folds_of_head: tuple[str, ...] = ()
 
     @property
     def is_tried(self) -> bool:
@@ -120,16 +124,12 @@ def climb(work: Work, probes: list[Attempt], expect: Expect) -> Attempt:
 
 
 def _hold(work, best, expect) -> float:
-    """Return the seconds that thawing leaves for all layers: to try and train them, or at least to train them.
-
-    There is time for a second network, too, if other images let expect a gain of it and if it fits.
-    """
+    """Return the seconds that thawing leaves for all layers: to try and train them, or at least to train them."""
     if not is_gain_expected(expect(WHOLE_KIND, _name_kind(best))) or not is_promising(best):
         return 0.0
     both, alone = time_trial(work, _begin_further(work, best.network, WHOLE_KIND))
-    second = alone - work.reserve(None) if is_gain_expected(expect(PAIR, WHOLE_KIND)) else 0.0
     # With its doubt, or the trial would be left out in the end: see `_is_tight`.
-    wanted = (both * DOUBT + second, both * DOUBT, alone)
+    wanted = (both * DOUBT, alone)
     held = next((seconds for seconds in wanted if seconds <= work.left), 0.0)
     return held + _JUDGING if held else 0.0
 
@@ -261,24 +261,12 @@ def go_further(work: Work, best: Attempt, expect: Expect) -> Choice:
                 each = work.log.add(each.decide(UNTRIED, f"{each.reason}; {known}"))
             work.screen.say(f"{each.name}: {each.decision}: {each.reason}")
             continue
-        held = _hold_second(work, each, expect) if kind == WHOLE_KIND else 0.0
-        each, best = _judge(work, each, best, expected, held)
+        each, best = _judge(work, each, best, expected)
         if each.decision == KEPT:
             _replace(work, best, each)
             best = each
     _say_further(work, _say_tried(work.log.of(WHOLE), best))
     return Choice(best, best)
-
-
-def _hold_second(work, each, expect) -> float:
-    """Return the seconds that judging on further parts leaves for the answer of two networks, if these promise more.
-
-    A further part tells a little more of which of two is better; a second network makes the answer better.
-    """
-    if not is_gain_expected(expect(PAIR, WHOLE_KIND)):
-        return 0.0
-    held = 2 * work.reserve(each) - work.closing
-    return held if held <= work.left else 0.0
 
 
 def _say_tried(attempts, best) -> str:

@@ -297,7 +297,7 @@ def _say_computing(tried) -> list[dict]:
     unscored = [each for each in tried if each["decision"] in (UNTRIED, STOPPED) or each["score"] is None]
     late = [each for each in unscored if "budget" in each["reason"]]
     if late:
-        trusted = [each["name"] for each in late if each["decision"] == KEPT][-1:]  # two networks: of them both
+        trusted = [each["name"] for each in late if each["decision"] == KEPT]
         others = [each["name"] for each in late if each["decision"] != KEPT]
         said = []
         if others:
@@ -329,7 +329,7 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
     """
     compared = [each for each in _list_tried(steps) if each["score"] is not None]
     score = f"{name_inline(found['metric'])} {thousandths(found['value'])}"
-    said = [f"The score of the answer rests on {count_test(answer)}.", *_say_alone(answer)]
+    said = [f"The score of the answer rests on {count_test(answer)}.", *_say_alone(answer), *_say_folds(answer)]
     if untried:
         return [
             *said,
@@ -357,8 +357,19 @@ def _say_alone(answer) -> list[str]:
         return []
     return [
         f"The first network alone, in `run/`, has {name_inline(answer['metric'])} {thousandths(alone['value'])} on the "
-        "same test images. That two answer was decided before; whoever now takes the better one of these chooses by "
-        "the test images, which then no longer test it."
+        "same test images. That several answer was decided before; whoever now takes the better one of these chooses "
+        "by the test images, which then no longer test it."
+    ]
+
+
+def _say_folds(answer) -> list[str]:
+    """Say of what the scores on development images are where networks of folds answer, too."""
+    if "members" not in answer:
+        return []
+    return [
+        f"Of the {answer['members']:,} networks that answer, one was trained on all development images, and each other "
+        "one on a part of them. Scores on development images are of one network alone: together they are expected to "
+        "do better, and only the test images show how they do."
     ]
 
 

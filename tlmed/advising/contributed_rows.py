@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
-from tlmed.advising.experience import PAIR, PROBE, Experience, contribute, describe_set, name_weights
+from tlmed.advising.experience import PROBE, Experience, contribute, describe_set, name_weights
 from tlmed.run_files.advice_files import read_advice_json, read_decision
 from tlmed.studies.worker_pool import list_cores
 from tlmed.words import count
@@ -16,8 +16,6 @@ _KINDS = {
     "probe": (PROBE, "feature_extractor"),
     "whole": ("all-layers", "lp_ft"),
     "adapters": ("adapters", _ADVISE),
-    "partner-whole": ("all-layers", "surgical"),
-    f"{PAIR}-whole": (PAIR, "lp_ft+surgical"),
 }
 _ORIGIN = "tlmed advise, folds of the development images"
 _OTHER = "other"  # a backbone whose name could say where it lies
@@ -25,7 +23,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]{0,70}(\.[0-9]+)?")
 
 
 def make_rows(advice: Mapping, image_size: tuple[int, int], cores: int, name: str | None = None) -> list[Experience]:
-    """Return a row for each network that an advice has scored, and for two that answer together.
+    """Return a row for each network that an advice has scored.
 
     Args:
         advice: The content of `advice.json`. Of what it says of the images, the fingerprint and the sketch alone are
@@ -86,7 +84,7 @@ def _find_probe(tried, by_name) -> float | None:
 def _find_kind(name: str) -> tuple[str, str] | None:
     """Return the kind of training that the name of an attempt begins with, and its recipe.
 
-    >>> _find_kind("probe-vgg16"), _find_kind("thaw2-vgg16"), _find_kind("pair-thaw2-vgg16")
+    >>> _find_kind("probe-vgg16"), _find_kind("thaw2-vgg16"), _find_kind("folds-thaw2-vgg16")
     (('probe', 'feature_extractor'), ('thaw2', 'advise'), None)
     """
     first = name.partition("-")[0]

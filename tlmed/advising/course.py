@@ -27,7 +27,7 @@ from tlmed.advising.first_look import (
     refuse_errors,
     refuse_taught,
 )
-from tlmed.advising.joint_answers import join
+from tlmed.advising.fold_answers import answer_together
 from tlmed.advising.part_scores import join_parts, list_parts, measure_difference, score_parts
 from tlmed.advising.probing import probe_all
 from tlmed.advising.reasons import give_reasons, tell_story
@@ -231,7 +231,7 @@ def _decide(work: Work, story: Story) -> dict:
         chosen = probe_all(work, networks)
         _settle_epochs(work, story, chosen[0], expected)
         best = climb(work, chosen, expected)
-        choice = join(work, go_further(work, best, expected), expected)
+        choice = answer_together(work, go_further(work, best, expected))
     finally:
         story.steps = work.log.to_json()
     recipe = opening.finish_recipe(work, choice.answer)
@@ -249,7 +249,7 @@ def _decide(work: Work, story: Story) -> dict:
         "found_parts": {name: dataclasses.asdict(score) for name, score in parts.items()},
         "fingerprint": story.fingerprint,
     }
-    return opening.seal(work, choice.answer, text, facts)
+    return opening.seal(work, choice, text, facts)
 
 
 def _settle_epochs(work, story, probe, expected) -> None:

@@ -25,7 +25,6 @@ from tlmed.whole_files import write_csv
 
 SHIPPED = Path(__file__).parent.parent / "advise" / "experience.csv"
 PROBE = "probe"  # the kind whose score stands beside those of all others
-PAIR = "pair"  # two networks of all layers, of lp_ft and of surgical, that answer together
 THAWED = "thaw"  # what all kinds begin with that thaw some blocks: one, two, or as many as helped
 SIZES = (64, 128, 224)  # sides of images, in pixels, whose detail the table holds
 _WRITABLE = "Experience must go into a file that can be written."
@@ -59,7 +58,7 @@ class Experience:
         detail_224: At 224 x 224.
         kind: What was trained: "probe", a head on frozen features; "hybrid", a classical learner on them; "thaw1",
             "thaw2", ...: so many blocks; "thawing", block by block for as long as it helps; "all-layers"; "adapters";
-            "random", all layers from random weights; "pair", two networks of all layers that answer together; "other".
+            "random", all layers from random weights; "other".
         recipe: The name of the recipe.
         backbone: Its name.
         weights: What it began with: a name such as "imagenet", or "file".

@@ -18,8 +18,6 @@ _THAWED = {
     "clip_norm": 1.0,
     "average": "top3",
 }
-# As in the recipe surgical, after Lee et al. 2023: another way to the same layers, which errs in other images.
-_BY_GRADIENTS = {"learning_rate": 1e-3, "rates": "auto-rgn", "block_decay": 1.0, "clip_norm": None}
 _SMOOTHING = 0.1  # a head that fits its images already soon becomes too sure
 _RANK = 8
 
@@ -62,18 +60,6 @@ def make_adapted(base: Recipe, network: Network, epochs: int) -> Recipe:
     settings = {name: value for name, value in _THAWED.items() if name != "block_decay"}
     phase = Phase("adapters", thaw="all", epochs=epochs, adapt="lora", rank=_RANK, **_name_smoothing(base), **settings)
     return _begin(base, network, (phase,))
-
-
-def make_partner(recipe: Recipe) -> Recipe | None:
-    """Return a recipe that trains the same layers by rates that follow their gradients; None where none are thawed.
-
-    Args:
-        recipe: From `make_thawed` or `make_whole`. Of a head alone, or of adapters, there is no such other way.
-    """
-    *before, last = recipe.phases
-    if last.thaw == 0 or last.adapt is not None:
-        return None
-    return dataclasses.replace(recipe, phases=(*before, dataclasses.replace(last, **_BY_GRADIENTS)))
 
 
 def _begin(base, network, phases) -> Recipe:

@@ -9,8 +9,9 @@ from pathlib import Path
 import tlmed
 from tlmed.advice_doubts import check_measured
 from tlmed.advising.attempts import PROBES, Attempt
+from tlmed.advising.climbing import Choice
 from tlmed.advising.diary import Diary
-from tlmed.advising.joint_answers import write_joint
+from tlmed.advising.fold_answers import write_joint
 from tlmed.advising.team import train_cells
 from tlmed.advising.trials import is_complete
 from tlmed.advising.work import Work
@@ -28,12 +29,12 @@ from tlmed.run_files.advice_files import (
     DECIDED,
     DECISION_JSON,
     ENSEMBLE,
-    MEMBERS,
     RECIPE_PY,
     RUN,
     SCORED,
     SEALED,
     STATE_JSON,
+    TRIED,
     digest_decision,
     read_decision,
     seal_decision,
@@ -41,8 +42,14 @@ from tlmed.run_files.advice_files import (
 from tlmed.run_files.advice_seal import now
 from tlmed.run_files.check_summary import read_summary, say_repeated
 from tlmed.rundir import RunDir
+from tlmed.screen import Bar
 from tlmed.sections import Phase
 from tlmed.whole_files import write_text
+
+_NOT_JOINED = (
+    "Networks of folds were decided on, too, and do not answer: training or validation knows each test image, or its "
+    "patient, and several networks are scored on other images alone."
+)
 
 
 def finish_recipe(work: Work, best: Attempt) -> Recipe:
@@ -55,24 +62,25 @@ def _finish(work, recipe) -> Recipe:
     return dataclasses.replace(recipe, data=data, examples=work.base.examples)
 
 
-def seal(work: Work, best: Attempt, text: str, facts: dict) -> dict:
+def seal(work: Work, choice: Choice, text: str, facts: dict) -> dict:
     """Write the recipe and `decision.json`, and return what that holds.
 
     Args:
         work: The work.
-        best: What was decided.
+        choice: What was decided.
         text: The recipe's code.
         facts: What the decision rests on: the images, the rules, the steps.
     """
-    folder, diary = work.request.folder, work.diary
+    folder, diary, best = work.request.folder, work.diary, choice.answer
     write_text(folder / RECIPE_PY, text)
     content = {
         "version": tlmed.__version__,
         "at": now(),
-        "path": ENSEMBLE if best.members > 1 else RUN,
+        "path": ENSEMBLE if choice.folds else RUN,
         "recipe_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "recipe": to_json(finish_recipe(work, best)),
-        "partners": [to_json(_finish(work, trial.recipe)) for trial in best.partners],
+        "folds": list(choice.folds),
+        "folds_of_head": list(choice.folds_of_head),
         "attempt": best.name,
         **facts,
     }
@@ -91,7 +99,12 @@ def recall_sealed(diary: Diary) -> dict | None:
     if not there and BEGAN not in diary.done and SCORED not in diary.done:
         return None
     if there and there == sealed:
-        return read_decision(diary.folder)
+        if "folds" not in (found := read_decision(diary.folder)):
+            raise InputError(
+                "The decision must be of this version of tlmed, which lets other networks answer together; ask in "
+                f"another --out. Received: {diary.folder / DECISION_JSON.name}, of an earlier version."
+            )
+        return found
     if sealed is None:
         received = f"of which `{STATE_JSON.name}` notes nothing"
     else:
@@ -121,8 +134,8 @@ def check_seal(folder: Path, decision: dict) -> None:
 def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
     """Train what was decided on all development images, which scores the test images; return where the answer lies.
 
-    If validation images keep the solved head in each of several networks, these are the same, and the first answers. So
-    it does if training or validation knows each test image, or its patient: a common answer is scored on others alone.
+    The networks of folds that were decided for answer, too. None does if training or validation knows each test image,
+    or its patient: a common answer is scored on others alone.
 
     Args:
         work: The work.
@@ -133,22 +146,19 @@ def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
         RunFailed: If it cannot be trained.
     """
     folder = work.request.folder
-    partners = decision.get("partners", ())  # a decision of an earlier version has none
-    places = [folder / RUN, *(folder / MEMBERS / f"{number:02d}" for number, _ in enumerate(partners, 2))]
-    again = not all(map(is_complete, places))
+    run, target = folder / RUN, folder / ENSEMBLE
+    if not is_complete(run):  # an ensemble that is there is of a network that was removed
+        shutil.rmtree(target, ignore_errors=True)
     _train(work, [Cell(RUN, recipe, RUN, {}, recipe.seed, None)], folder)
-    if decision["path"] == RUN:
-        return folder / RUN
-    for number, (place, partner) in enumerate(zip(places[1:], map(from_json, partners), strict=True), 2):
-        _train(work, [Cell(place.name, partner, f"member {number}", {}, partner.seed, None)], place.parent)
-    if partners and not any(_find_kept(RunDir(place))[0].thaw for place in places):
-        return folder / RUN
-    if again:  # an ensemble that is there is of a network that was removed
-        shutil.rmtree(folder / ENSEMBLE, ignore_errors=True)
-    try:
-        return write_joint(folder / ENSEMBLE, places)
-    except NothingLeft:
-        return folder / RUN
+    is_head = not _find_kept(RunDir(run))[0].thaw
+    folds = decision["folds"] or (decision["folds_of_head"] if is_head else ())
+    if not folds:
+        return run
+    with work.screen.wait(Bar("test images, by networks of folds", total=len(folds))) as bar:
+        try:
+            return write_joint(target, run, [folder / TRIED / name for name in folds], bar.move)
+        except NothingLeft:
+            return run
 
 
 def _train(work, cells, folder) -> None:
@@ -187,7 +197,7 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "metrics": found["metrics"],
         **(_describe_members(RunDir(path), runs, found, work.metric) if runs else {}),
         **({"kept_phases": early} if early else {}),
-        **({"not_joined": _say_not_joined(early)} if decision["path"] != path.name else {}),
+        **({"not_joined": _NOT_JOINED} if decision["path"] == ENSEMBLE != path.name else {}),
         "trained": trained,
         **_describe_copies(RunDir(path), RunDir(folder / RUN), found),
     }
@@ -210,18 +220,6 @@ def _describe_members(answer, runs, found, metric) -> dict:
         "alone": {part: alone.get(part) for part in ("value", "low", "high")},
         **({"left_out": left_out} if left_out else {}),
     }
-
-
-def _say_not_joined(early) -> str:
-    """Return why one network answers where two were decided on."""
-    if early:
-        return (
-            "A second network was trained, too; in both the validation images kept the same head, so that one answers."
-        )
-    return (
-        "A second network was trained, too, and does not answer: training or validation knows each test image, or its "
-        "patient, and several networks are scored on other images alone."
-    )
 
 
 def _find_kept(run) -> tuple[Phase, bool]:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tlmed.advising.attempts import PROBES, Attempt, Log
+from tlmed.advising.attempts import ENSEMBLE, PROBES, Attempt, Log
 from tlmed.advising.climbing import Choice
 from tlmed.advising.work import describe_score
 from tlmed.run_files.advice_files import KEPT, RECIPE_PY
@@ -36,7 +36,7 @@ def give_reasons(rules: Sequence[Mapping], log: Log, best: Attempt) -> dict[str,
 
 
 def _explain_phases(log, best) -> str:
-    told = [each for each in log.attempts if each.step != PROBES]
+    told = [each for each in log.attempts if each.step not in (PROBES, ENSEMBLE)]
     judged = [_explain(each) for each in told if each.score is not None]
     broken = [
         f"{each.changes}: {each.reason}"
@@ -78,9 +78,9 @@ def tell_story(story, choice: Choice) -> list[str]:
         "setting may be changed.",
         shlex.join(["tlmed", "train", str(story.request.folder / RECIPE_PY)]),
     ]
-    if best.members > 1:
+    if choice.folds:
         said.append(
-            "This file trains the first of two networks that answer together: the recipe of the second is "
-            "members/02/recipe.py, and their common answer is ensemble/, both beside this file."
+            f"{count(len(choice.folds), 'network')} of trials, in tried/ beside this file, "
+            f"{'answers' if len(choice.folds) == 1 else 'answer'}, too: the common answer is ensemble/."
         )
     return said

@@ -123,8 +123,7 @@ class Work:
         """
         if best is None or best.trial is None:
             return self.closing
-        trials = (best.trial, *best.partners)
-        return self.time_answer(sum(self.team.forecasts.expect(trial.list_cells()[0]) for trial in trials), doubt)
+        return self.time_answer(self.team.forecasts.expect(best.trial.list_cells()[0]), doubt)
 
     @property
     def together(self) -> int:
@@ -364,10 +363,8 @@ def say_folds(work: Work) -> str:
 
 
 def read_results(work: Work, each: Attempt) -> list[Metrics]:
-    """Return `metrics.json` of each fold that an attempt was judged on; of several networks that of their answer."""
-    folder = work.log.folder
-    runs = each.trial.list_runs(folder) if each.members == 1 else each.list_joint(folder)
-    return [METRICS_JSON.read(run) for run in runs]
+    """Return `metrics.json` of each fold that an attempt was judged on."""
+    return [METRICS_JSON.read(run) for run in each.trial.list_runs(work.log.folder)]
 
 
 def count_validation(work: Work, each: Attempt) -> int:

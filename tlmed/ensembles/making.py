@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.ensembles.fold_networks import FoldScores, add_folds
 from tlmed.ensembles.out_of_sample import (
     Answers,
     answer,
@@ -94,10 +95,12 @@ def _check_copies(runs) -> None:
         known[network] = run
 
 
-def make_ensemble(runs: Sequence[RunDir], weights: str = MEAN, voice: Voice = SILENT) -> Made:
+def make_ensemble(
+    runs: Sequence[RunDir], weights: str = MEAN, voice: Voice = SILENT, folds: Sequence[FoldScores] = ()
+) -> Made:
     """Return an ensemble of runs: the weighted mean of their probabilities.
 
-    Nothing is computed by a network: the scores are those that the runs wrote down. Threshold and temperature are
+    Nothing is computed by a network here: the scores are those that the runs wrote down. Threshold and temperature are
     chosen on the members' validation images, as `MemberScores.decide` says. Metrics are of test images alone, each
     scored by the members that have seen neither it, nor a copy of it, nor its patient.
 
@@ -106,19 +109,23 @@ def make_ensemble(runs: Sequence[RunDir], weights: str = MEAN, voice: Voice = SI
         weights: "mean": all count alike. "fitted": as `fit_shares` finds on the validation images, which all members
             must share.
         voice: Where to tell what happens.
+        folds: From `score_put_aside`, of networks that answer, too: those of inner folds of the images that `runs` were
+            trained and validated on.
 
     Raises:
         InputError: If the members do not ask the same of the same images, a file was changed, there are no common
             validation images to fit weights to, or no image is left to score.
     """
+    whole = len(runs)
+    runs = [*runs, *(fold.run for fold in folds)]
     found, members = [Member(run) for run in runs], [read_trained(run) for run in runs]
     check_members(found, members)
     names, unsure = name_members(found), [said for run in runs for said in _check_intact(run)]
     own = {name: describe_reading(members[0], member) for name, member in zip(names, members, strict=True)}
-    table = read_member_scores(members)
+    table = add_folds(read_member_scores(members), folds)
     shares = np.full(len(runs), 1 / len(runs)) if weights == MEAN else _fit(table)
     decision = table.decide(np.ones(len(runs), bool), shares)
-    unseen = find_unseen(members, table)
+    unseen = find_unseen(members[:whole], table)
     if not unseen.by[shares > 0].any():
         raise describe_nothing_left(table, members)
     answers = answer(table, unseen.by, shares, decision, names)
@@ -131,7 +138,7 @@ def make_ensemble(runs: Sequence[RunDir], weights: str = MEAN, voice: Voice = SI
     result = _score(table, answers, decision, members[0])
     undecided = unseen.undecided[:, answers.rows][shares > 0].any(axis=0)
     result |= {"undecided": amount} if (amount := _count_units(answers, undecided)) else {}
-    result["ensemble"] = _describe(table, answers, shares, weights, own)
+    result["ensemble"] = _describe(table, answers, shares, weights, own) | ({"folds": len(folds)} if folds else {})
     ties = describe_ties(answers.pooled.units)
     for warning in (told := [*dict.fromkeys(told), *ties]):
         voice.warn(warning)

@@ -43,6 +43,11 @@ def find_unseen(members: Sequence[Trained], table: MemberScores) -> Unseen:
     """Return which images each run may be asked about.
 
     Units stay whole: a run that has seen a sample of a file or patient is asked about none of them.
+
+    Args:
+        members: The runs, but for the folds that `add_folds` put at the end of the table: what these have seen, others
+            have, that were trained or validated on all development images, and so they are asked about the same images.
+        table: The images of all.
     """
     places = {path: place for place, path in enumerate(table.paths)}
     knows, undecided, unsure = np.isin(table.splits, LEARNED), np.zeros(table.splits.shape, bool), []
@@ -54,6 +59,8 @@ def find_unseen(members: Sequence[Trained], table: MemberScores) -> Unseen:
         undecided[number, [places[path] for path in list_undecided(member.run, earlier)]] = True
         knows[number] = (np.bincount(units, weights=knows[number]) > 0)[units]
     by = (table.splits == "test") & ~knows
+    by[len(members) :] &= by[: len(members)].all(axis=0)
+    undecided[len(members) :] = undecided[: len(members)].any(axis=0)
     return Unseen(by, undecided & by, list(dict.fromkeys(unsure)))
 
 

@@ -34,6 +34,11 @@ def describe_ensemble(result: Mapping) -> list[str]:
     said = [f"{count(len(about['members']), 'member')}, weights ({about['weights']}): {shares}."]
     said += [f"{entry['name']}: {line}." for entry in about["members"] for line in entry.get("own", ())]
     unit = unit_of(result)
+    if folds := about.get("folds"):
+        said.append(
+            f"{count(folds, 'member')} of them {'is' if folds == 1 else 'are each'} trained on a part of the "
+            "development images; the part that judged it then helps to choose the threshold and the temperature here."
+        )
     amounts = [f"{count(n, f'test {unit}')} by {number}" for number, n in about["scored_by"].items()]
     said.append(
         f"Each is scored by the members that have not seen it: {join_names(amounts)} of {len(members)} "

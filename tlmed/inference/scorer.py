@@ -2,6 +2,7 @@
 
 import tlmed.tensorflow_start
 
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import tensorflow as tf
 from tlmed.backbones.own import register_layers
 from tlmed.backbones.saved import load_network
 from tlmed.data import ImageSet
-from tlmed.errors import InputError
+from tlmed.errors import InputError, summarise
 from tlmed.evaluation.explanations import Explainer, make_explainer
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.heads.dense import split_head
@@ -115,6 +116,27 @@ class Scorer:
         if self.network is None:
             return make_explainer(self.features, method, block, self.finish, **options)
         return make_explainer(self.network, method, block, **options)
+
+
+def reload_scorer(scorer: Scorer, run: RunDir) -> None:
+    """Give a scorer the weights of another run of the same recipe, which spares building and tracing a network.
+
+    Args:
+        scorer: From `load_scorer`; not of a hybrid.
+        run: The other run. Of its network only the weights are read.
+
+    Raises:
+        InputError: If its network has other layers.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns where it leaves layers as they were
+            scorer.network.load_weights(run / "model.keras")
+    except (ValueError, KeyError, OSError, UserWarning) as error:
+        raise InputError(
+            f"`model.keras` must hold the weights of the layers of its recipe. Received: {run.path}, where it does "
+            f"not: {summarise(error)}."
+        ) from error
 
 
 def load_scorer(run: RunDir, compiled: bool = True) -> Scorer:

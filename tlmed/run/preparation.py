@@ -44,6 +44,7 @@ from tlmed.run.reading_images import (
 )
 from tlmed.run.records import read_start
 from tlmed.run.task_faults import find_prior_faults, find_task_faults
+from tlmed.run_files import BUILDING
 from tlmed.sections import Hybrid, Phase
 from tlmed.words import name_start
 
@@ -61,7 +62,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
     recipe, clock, voice = job.recipe, job.clock, job.voice
     faults, backbone, images, early = [], None, None, None
     with (
-        clock.stage("build network"),
+        clock.stage(BUILDING),
         _collected(faults),
         voice.busy(f"Building {backbones.name_all(recipe.backbone)}"),
     ):

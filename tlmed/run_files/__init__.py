@@ -20,10 +20,12 @@ from tlmed.run_files.csv_files import (
 from tlmed.run_files.examples_json import EXAMPLES_JSON, FALSE_ALARM, FOUND, KINDS, LABEL_KINDS, MISSED, Examples
 from tlmed.run_files.json_files import (
     BASELINE,
+    BUILDING,
     CHECK_JSON,
     ENSEMBLE_JSON,
     ENVIRONMENT_JSON,
     FREEZE_JSON,
+    LOOKING,
     METRICS_JSON,
     PLAN_JSON,
     RECIPE_JSON,
@@ -44,6 +46,7 @@ from tlmed.run_files.novelty_json import NOVELTY_JSON, Alarms, Novelty
 
 __all__ = [
     "BASELINE",
+    "BUILDING",
     "CHECK_JSON",
     "DEGREES_CSV",
     "ENSEMBLE_JSON",
@@ -56,6 +59,7 @@ __all__ = [
     "HISTORY_CSV",
     "KINDS",
     "LABEL_KINDS",
+    "LOOKING",
     "METRICS_JSON",
     "MISSED",
     "NOVELTY_JSON",

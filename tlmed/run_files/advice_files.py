@@ -18,7 +18,6 @@ KEPT, REPLACED, DROPPED, UNTRIED, UNDECIDED = "kept", "replaced", "dropped", "no
 DECISIONS = (KEPT, REPLACED, DROPPED, UNTRIED, STOPPED, UNDECIDED)
 LEARNABLE, NOT_LEARNABLE, UNSURE = "yes", "no", "unsure"  # verdicts
 RUN, ENSEMBLE = "run", "ensemble"  # what was advised, which is also its folder
-MEMBERS = "members"  # the folder of the networks that an ensemble has besides the first: 02, 03
 TRIED = "tried"  # the folder of what was tried on development images
 RECIPE_PY = "recipe.py"
 ADVICE_HTML = "advice.html"
@@ -161,7 +160,7 @@ class Answer(TypedDict, total=False):
     method: str | None
     n: Required[int]
     groups: int | None  # of the test images; None where the data name none
-    members: int  # of an ensemble
+    members: int  # of an ensemble: one that all development images trained, and networks of folds of these
     alone: Entry  # the score of its first network on the same test images, with its interval
     left_out: int  # test images that its scores leave out, because training or validation knows them or their patients
     not_joined: str  # why one network answers where two were decided on
@@ -232,6 +231,8 @@ class Decision(TypedDict, total=False):
     at: Required[str]  # ISO 8601
     path: str  # `RUN` or `ENSEMBLE`
     recipe_sha256: str  # of the bytes of `recipe.py`
+    folds: list[str]  # runs of `TRIED` whose networks answer, too
+    folds_of_head: list[str]  # those that do if the validation images keep the head alone
 
 
 class AdviceState(TypedDict, total=False):

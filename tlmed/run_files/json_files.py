@@ -250,6 +250,8 @@ class Metrics(TypedDict, total=False):
     ensemble: dict[str, object]  # of an ensemble: how many members scored each test image
 
 
+# Stages of `timing.json` by which others tell how fast a network is built, and asked.
+BUILDING, LOOKING = "build network", "unusual images"
 BASELINE = "baseline"  # the name of the extraction of a baseline's features, after training
 
 
