@@ -345,7 +345,7 @@ def say_sure(steps: Sequence[Mapping], found: Mapping, answer: Mapping, untried:
         f"was chosen ({score}) took part in the choice, so that luck may have made it too high; that on the test "
         f"images did not{copied}.",
         "An option takes the place of a simpler one only if it is better by more than one standard error of their "
-        "difference, or, of all layers and of a second network, if what was measured and other images together let "
+        "difference, or, of all layers and of adapters, if what was measured and other images together let "
         "expect a gain. A smaller true gain can be missed.",
     ]
 
