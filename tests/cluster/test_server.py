@@ -64,6 +64,7 @@ def waiting():
             process.communicate()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_lost_while_tensorflow_waits_for_it_ends_the_chief(waiting):
     chief, worker, addresses = waiting
     worker.kill()
