@@ -70,6 +70,9 @@ def test_an_advice_ends_in_a_recipe_a_run_and_a_page(learnable):
     assert {step["step"] for step in advice.steps} >= {"probes", "thawing"}
     assert "LeNet5" in (advice.path / "advice.html").read_text()
     assert load_recipe(advice.path / "recipe.py") == advice.recipe
+    assert content["answer"]["path"] == "ensemble"
+    assert content["answer"]["members"] == 1 + len(found["folds"]) > 2
+    assert all((advice.path / "tried" / name / "model.keras").exists() for name in found["folds"])
 
 
 @pytest.mark.slow
@@ -148,6 +151,7 @@ MOMENTS = {
         "the opening of the test images began at",
         True,
     ),
+    "joining": ("opening.write_ensemble = kill", "the opening of the test images began at", True),
     "scored": ("opening.describe_answer = kill", "the test images were scored by", True),
 }
 
@@ -158,7 +162,7 @@ def test_whoever_kills_an_advice_reads_how_far_its_test_images_were_opened(learn
     images, advice = learnable
     place, said, has_run = MOMENTS[moment]
     out = tmp_path / "out"
-    shutil.copytree(advice.path, out, ignore=shutil.ignore_patterns("run", "ensemble", "members", "*decision*", "adv*"))
+    shutil.copytree(advice.path, out, ignore=shutil.ignore_patterns("run", "ensemble", "*decision*", "adv*"))
     state = json.loads((out / "state.json").read_text())
     for noted in ("sealed", "decided", "opening", "opened"):
         state["done"].pop(noted, None)

@@ -13,7 +13,7 @@ CLOSE = bounds(0.93, 0.85, 0.97)
 
 
 def say(found, tested, drawn=False, untried=""):
-    return say_apart(found, tested, measure_difference(found, tested, untried), drawn, untried)
+    return say_apart(found, tested, measure_difference(found, tested, bool(untried)), drawn, untried)
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_a_better_answer_than_what_was_tried_in_its_place_is_no_contradiction():
     assert say(MILD, bounds(0.98, 0.95, 0.99), untried="probe-A") == []
     assert "(of probe-A, as the answer itself was not tried there)" in say(HIGH, MILD, untried="probe-A")[0]
     lost = measure_difference(HIGH, MILD)
-    assert measure_difference(MILD, HIGH, "probe-A") is None
+    assert measure_difference(MILD, HIGH, is_better=True) is None
     (said,) = say_difference(None, "probe-A")
     assert "scores of probe-A alone, which is another network than the answer" in said
-    assert measure_difference(HIGH, MILD, "probe-A") == lost
+    assert measure_difference(HIGH, MILD, is_better=True) == lost
     assert say_difference(lost, "probe-A")[0].endswith("although the first is that of probe-A.")
-    (part,) = join_parts({"mass": MILD}, {"mass": HIGH}, "probe-A")
+    (part,) = join_parts({"mass": MILD}, {"mass": HIGH}, is_better=True)
     assert part["difference"] is None
 
 

@@ -157,7 +157,10 @@ def test_a_goal_and_a_verdict_that_only_copies_of_development_images_reach_say_s
     (said,) = warn_of_copies(answer["metrics"]["auc"], copied)
     assert "on the 30 of them that repeat no development image, the AUC is 0.600 (95 %" in said
     none_left = {**answer, "without_copies": {"leaked": 70, "n": 0, "metrics": {}}}
-    assert "Each test image repeats" in warn_of_copies(answer["metrics"]["auc"], none_left)[0]
+    assert (
+        "Each test image repeats a development image, or its patient"
+        in warn_of_copies(answer["metrics"]["auc"], none_left)[0]
+    )
     good = {**answer, "without_copies": {"leaked": 9, "n": 61, "metrics": {"auc": bounds(0.9, 0.8, 0.97)}}}
     assert warn_of_copies(answer["metrics"]["auc"], good) == warn_of_copies(answer["metrics"]["auc"], answer) == []
     assert warn_of_copies(bounds(0.6, 0.4, 0.8), copied) == []  # which the verdict says
@@ -267,6 +270,8 @@ def test_few_validation_images_are_said_with_what_they_choose(units, fewest, gro
     found = {"images": 400, "units": units, "rarest": "ill", "fewest": fewest, "grouped": grouped}
     sentences = say_validation({"task": "single-label", "positive": "ill", "validation": found})
     assert [said in sentence and "and the threshold" in sentence for sentence in sentences] == [True] * bool(said)
+    several = say_validation({"task": "single-label", "positive": "ill", "validation": found}, are_several=True)
+    assert ("threshold" in str(sentences), "threshold" in str(several)) == (bool(sentences), False)
     assert "threshold" not in str(say_validation({"task": "ordinal", "positive": None, "validation": found}))
 
 

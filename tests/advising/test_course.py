@@ -149,7 +149,7 @@ def test_a_backbone_that_does_not_exist_is_refused_before_the_check():
 def test_what_the_answer_and_its_trials_say_of_each_label_goes_into_the_verdict():
     good, low = {"value": 0.95, "low": 0.9, "high": 1.0}, {"value": 0.13, "low": 0.07, "high": 0.24}
     middle = {"value": 0.55, "low": 0.5, "high": 0.61}
-    story = course.Story(None, None, data={"task": "multi-label", "test_drawn": False})
+    story = course.Story(None, None, data={"task": "multi-label", "test_drawn": False}, answer={})
     result = {"task": "multi-label", "classes": ["mass", "noise"], "metrics": {"auc": middle}}
     result["per_class"] = {"mass": {"auc": good}, "noise": {"auc": low}}
     decision = {"found_auc": good, "found_parts": {"mass": good, "noise": good}}

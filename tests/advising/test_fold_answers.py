@@ -13,8 +13,9 @@ from tlmed.advising.climbing import Choice
 from tlmed.advising.fold_answers import answer_together
 from tlmed.advising.trials import Score, Trial
 from tlmed.advising.work import Work
+from tlmed.plan.costs import FLOPS_PER_SECOND
 from tlmed.recipe import load_recipe
-from tlmed.run_files import SPLITS_CSV, TIMING_JSON
+from tlmed.run_files import PLAN_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.sections import KFold
 
@@ -38,25 +39,43 @@ class Team:
 
     def __init__(self, fault=""):
         self.fault = fault
-        self.forecasts = SimpleNamespace(expect=lambda cell: 10.0)
+        self.forecasts = SimpleNamespace(expect=lambda cell: 10.0, note=lambda cell, seconds: None)
 
     def expect(self, cells, together):
         return (0.0, self.fault) if self.fault else (10.0 * len(cells), "")
 
 
+class Clock:
+    """Seconds that are left, of which trainings take some; a twentieth of the budget may be spent beyond them."""
+
+    def __init__(self, left, grace=0.0):
+        self.left, self.grace, self.seconds = left, grace, 0.0
+
+    def stamp(self, name):
+        return self.seconds
+
+    def spend(self, seconds):
+        self.left, self.seconds = self.left - seconds, self.seconds + seconds
+
+
 @pytest.fixture
 def begin(monkeypatch, tmp_path):
-    """Give a function that returns work in which some runs are complete, and the names of what is trained further."""
+    """Give a function that returns work in which some runs are complete, and the names of what is trained further.
 
-    def make(complete=(), left=math.inf, fault="", problem="", folds=(1, 2), further=()):
-        trained, lines = [], []
+    A network is built in 0.5 s and scores each of the 10 test images in 0.05 s: one is asked for 2.5 s, and each other
+    one for 1.5 s.
+    """
+
+    def make(complete=(), left=math.inf, fault="", problem="", folds=(1, 2), further=(), grace=0.0):
+        trained, lines, clock = [], [], Clock(left, grace)
 
         def finish(name):
             run = RunDir(tmp_path / name)
             run.path.mkdir()
             (run / "recipe.json").touch()
-            stages = [{"name": "build network", "seconds": 0.5}, {"name": "unusual images", "seconds": 4.0}]
-            TIMING_JSON.write(run, {"stages": stages})
+            stages = [{"name": "build network", "seconds": 0.5}]
+            TIMING_JSON.write(run, {"stages": stages, "total_seconds": 10.0})
+            PLAN_JSON.write(run, {"phases": [{"cache": {"flops": int(0.05 * FLOPS_PER_SECOND["CPU"])}}]})
             splits = ["train"] * 60 + ["val"] * 20 + ["test"] * 20 + ["unused"] * 10
             rows = [
                 {"path": f"{number}.png", "label": "a", "group": "", "split": split, "sha256": f"{number:064}"}
@@ -67,18 +86,18 @@ def begin(monkeypatch, tmp_path):
         def train(team, cells, folder, deadline, together):
             for cell in cells[:1] if problem else cells:
                 trained.append(cell.name)
+                clock.spend(10.0)
                 finish(cell.name)
             return problem
 
         monkeypatch.setattr(fold_answers, "train_cells", train)
         monkeypatch.setattr(fold_answers, "is_complete", lambda folder: (folder / "splits.csv").exists())
-        monkeypatch.setattr(Work, "left", left)
-        monkeypatch.setattr(Work, "left_in_doubt", left)
+        monkeypatch.setattr(Work, "left", property(lambda work: clock.left))
+        monkeypatch.setattr(Work, "left_in_doubt", property(lambda work: clock.left + clock.grace))
         for name in complete:
             finish(name)
         goal, screen = SimpleNamespace(goal=SimpleNamespace(metric="auc")), SimpleNamespace(say=lines.append)
-        log = Log(tmp_path, 15.0)
-        work = Work(goal, None, Team(fault), screen, log, BASE, KFold(5), folds, further, None, 8)
+        work = Work(goal, clock, Team(fault), screen, Log(tmp_path, 15.0), BASE, KFold(5), folds, further, None, 8)
         return work, trained, lines
 
     return make
@@ -100,27 +119,29 @@ def test_the_networks_of_a_trial_answer_too(begin):
     assert lines == ["folds-thaw1-MobileNetV2 is kept: 2 networks of folds answer, too."]
 
 
-@pytest.mark.parametrize(("left", "number"), [(math.inf, 3), (28.1, 3), (27.9, 0), (22.0, 0)])
-def test_further_folds_are_trained_as_far_as_there_is_time(begin, left, number):
-    work, trained, _ = begin(list_runs("thaw1", 2), left, folds=(1,), further=(2, 3))
+# A fold of 10 s, the answer of 13 s, the end of 5 s, and three networks that are asked for 5.5 s.
+@pytest.mark.parametrize(("left", "number"), [(math.inf, 3), (33.6, 3), (33.4, 2)])
+def test_further_folds_are_trained_where_there_is_time_to_ask_them_too(begin, left, number):
+    work, trained, _ = begin([*list_runs("probe", 1), *list_runs("thaw1", 2)], left, folds=(1,), further=(2, 3))
+    work.log.add(make_attempt("probe"))
     best = work.log.add(make_attempt("thaw1"))
-    # A fold of 10 s, the answer of 13 s and the end of 5 s.
     choice = answer_together(work, Choice(best, best))
-    assert trained == (["thaw1-MobileNetV2-fold03"] if number else [])
-    assert len(choice.folds) == (3 if number else 2)
+    assert trained == list_runs("thaw1", number)[2:]
+    assert choice.folds == tuple(list_runs("thaw1", number))
+    (each,) = work.log.of(ENSEMBLE)
+    assert (each.seconds, each.ended) == ((10.0, 10.0) if number == 3 else (None, 0.0))  # what it took is not hidden
 
 
-def test_what_was_not_tried_is_expected_to_take_longer(begin):
-    # 5 folds of 10 s, a quarter more, the answer of 13 s likewise, and the end.
-    for left, number in ((5 * 12.5 + 16.25 + 10.1, 5), (3 * 12.5 + 16.25 + 10.1, 3), (20.0, 0)):
-        work, trained, _ = begin((), left, folds=(1, 2, 3, 4, 5))
-        best, judged = make_attempt("whole"), make_attempt("probe")
-        choice = answer_together(work, Choice(dataclasses.replace(best, score=None), judged))
-        assert trained == list_runs("whole", number)
-        assert choice.folds == tuple(trained)
-        for name in trained:
-            (work.log.folder / name / "splits.csv").unlink()
-            (work.log.folder / name).rename(work.log.folder / f"gone-{left}-{name}")
+# Folds of 10 s and a quarter more, the answer of 13 s likewise, the end of twice 5 s, and networks that are asked.
+@pytest.mark.parametrize(("number", "asked"), [(5, 8.5), (3, 5.5), (1, 2.5)])
+def test_what_was_not_tried_is_expected_to_take_longer(begin, number, asked):
+    left = number * 12.5 + 16.25 + 10.1 + asked
+    work, trained, _ = begin(list_runs("probe", 1), left, folds=(1, 2, 3, 4, 5))
+    judged = work.log.add(make_attempt("probe"))
+    answer = dataclasses.replace(make_attempt("whole"), score=None)
+    choice = answer_together(work, Choice(answer, judged))
+    assert trained == list_runs("whole", number)
+    assert choice.folds == tuple(trained)
 
 
 def test_a_head_has_the_networks_of_its_probe_and_no_others_are_trained(begin):
@@ -132,41 +153,43 @@ def test_a_head_has_the_networks_of_its_probe_and_no_others_are_trained(begin):
 
 
 def test_folds_of_a_probe_wait_for_a_head_where_the_answer_was_not_tried(begin):
-    work, *_, lines = begin(list_runs("probe", 5), 38.0)
+    work, trained, lines = begin(list_runs("probe", 5), 38.0)
     other = work.log.add(make_attempt("probe", (1, 2, 3, 4, 5), Network("VGG16", "imagenet", 1)))
-    probe = work.log.add(make_attempt("probe", (1, 2, 3, 4, 5)))
+    work.log.add(make_attempt("probe", (1, 2, 3, 4, 5)))
     answer = dataclasses.replace(make_attempt("whole"), score=None)
     choice = answer_together(work, Choice(answer, other))
-    assert (choice.folds, choice.folds_of_head) == ((), tuple(list_runs("probe", 5)))
-    assert probe.network == answer.network
-    assert lines == ["folds-whole-MobileNetV2 is kept: 5 networks of folds answer, too, should its head be kept."]
-    assert "they are of its kind" in work.log.of(ENSEMBLE)[0].reason
+    assert (trained, choice.folds, choice.folds_of_head) == ([], (), tuple(list_runs("probe", 5)))
+    kept = "if the validation images keep the head alone, 5 networks of folds of the probe answer, too"
+    assert lines == [f"folds-whole-MobileNetV2 is kept: {kept}."]
 
 
-@pytest.mark.parametrize(("left", "kept"), [(26.6, True), (26.4, False)])
-def test_networks_that_there_is_no_time_to_ask_do_not_answer(begin, left, kept):
-    runs = list_runs("thaw1", 2)
-    work, *_, lines = begin(runs, left)
-    best = work.log.add(make_attempt("thaw1"))
-    # 13 s and twice 5 s for the answer; four times 0.5 s to begin, 0.5 s for the next, 0.5 s for the images of each.
+# 13 s and twice 5 s for the answer, and 2.5 s, 4 s or 5.5 s for one, two or three networks.
+@pytest.mark.parametrize(("left", "number"), [(28.6, 3), (28.4, 2), (25.6, 1), (25.4, 0)])
+def test_as_many_networks_answer_as_there_is_time_to_ask(begin, left, number):
+    runs = list_runs("thaw1", 3)
+    work, *_, lines = begin(runs, left, folds=(1, 2, 3))
+    best = work.log.add(make_attempt("thaw1", (1, 2, 3)))
     choice = answer_together(work, Choice(best, best))
-    assert choice.folds == (tuple(runs) if kept else ())
-    assert work.log.of(ENSEMBLE)[0].decision == ("kept" if kept else "not tried")
-    assert kept or "of the budget are left for it" in lines[0]
+    assert choice.folds == tuple(runs[:number])
+    (each,) = work.log.of(ENSEMBLE)
+    assert each.decision == ("kept" if number else "not tried")
+    assert number or "one more network would score the test images for about 2 s" in lines[0]
 
 
 @pytest.mark.parametrize("problem", ["the budget was spent before it ended", "no memory"])
-def test_a_further_fold_that_failed_is_left_out(begin, problem):
-    work, trained, lines = begin(list_runs("thaw1", 1), problem=problem, folds=(1, 2, 3))
+def test_a_further_fold_that_failed_is_left_out_and_named(begin, problem):
+    work, trained, lines = begin([*list_runs("probe", 1), *list_runs("thaw1", 1)], problem=problem, folds=(1, 2, 3))
+    work.log.add(make_attempt("probe"))
     best = work.log.add(make_attempt("thaw1", (1,)))
     assert answer_together(work, Choice(best, best)).folds == tuple(list_runs("thaw1", 2))
     assert trained == ["thaw1-MobileNetV2-fold02"]
-    assert (lines[0] == "A further fold of thaw1-MobileNetV2 could not be trained: no memory") == ("no" in problem[:2])
+    said = f"; 1 further fold could not be trained: {problem}"
+    assert said in lines[0]
+    assert work.log.of(ENSEMBLE)[0].reason.endswith(said)
 
 
 def test_nothing_is_trained_further_where_it_cannot_be_trained(begin):
     work, trained, _ = begin((), fault="no weights", folds=(1, 2))
     answer = dataclasses.replace(make_attempt("whole"), score=None)
     assert answer_together(work, Choice(answer, make_attempt("probe"))) == Choice(answer, make_attempt("probe"))
-    assert trained == []
-    assert work.log.of(ENSEMBLE) == []
+    assert (trained, work.log.of(ENSEMBLE)) == ([], [])

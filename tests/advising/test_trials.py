@@ -102,7 +102,8 @@ def test_an_answer_that_stayed_a_solved_head_was_judged_by_its_probe(monkeypatch
     monkeypatch.setattr(opening, "_describe_copies", lambda *_: {})
     decision = {
         "recipe": recipe,
-        "path": "run",
+        "folds": [],
+        "folds_of_head": [],
         "judged": "probe-MobileNetV2",
         "attempt": "whole-MobileNetV2",
         "steps": [{"step": "probes", "tried": [{"name": "probe-MobileNetV2"}]}],
@@ -129,7 +130,7 @@ def open_with(monkeypatch, tmp_path):
         monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: recipe))
         monkeypatch.setattr(opening, "is_complete", lambda place: place.name != missing)
         monkeypatch.setattr(opening, "train_cells", lambda *_, **__: "")
-        monkeypatch.setattr(opening, "write_joint", join or write)
+        monkeypatch.setattr(opening, "_write_joint", join or write)
         made = SimpleNamespace(request=SimpleNamespace(folder=tmp_path), team=None, screen=Screen(io.StringIO()))
         found = opening.open_test(made, load_recipe("lp_ft"), {"folds": [], "folds_of_head": [], **decision})
         return found.name, *written
@@ -147,7 +148,23 @@ def test_folds_of_a_probe_answer_only_where_validation_images_keep_the_head(open
     folds = {"folds_of_head": ["probe-fold01"]}
     assert open_with(folds) == ("run",)
     assert open_with(folds, kept="head") == ("ensemble", ["run", "tried/probe-fold01"])
-    assert open_with({**folds, "folds": ["whole-fold01"]}, kept="head")[1] == ["run", "tried/whole-fold01"]
+    both = {**folds, "folds": ["whole-fold01"]}
+    assert open_with(both, kept="head")[1] == ["run", "tried/probe-fold01"]
+    assert open_with(both)[1] == ["run", "tried/whole-fold01"]
+    assert open_with({"folds": ["whole-fold01"]}, kept="head")[1] == ["run", "tried/whole-fold01"]
+
+
+def test_why_networks_of_folds_do_not_answer_is_said(monkeypatch):
+    def say(folds, folds_of_head, kept="all", answer="run"):
+        monkeypatch.setattr(opening, "METRICS_JSON", SimpleNamespace(read=lambda run: {"kept": {"name": kept}}))
+        monkeypatch.setattr(opening, "RECIPE_JSON", SimpleNamespace(read=lambda run: to_json(load_recipe("lp_ft"))))
+        decision = {"folds": folds, "folds_of_head": folds_of_head}
+        return opening._say_not_joined(Path(answer), decision).get("not_joined", "")
+
+    assert say([], []) == say(["a"], [], answer="ensemble") == ""
+    assert "is known to training or validation" in say(["a"], [])
+    assert "is known to training or validation" in say([], ["b"], kept="head")
+    assert "the validation images kept what was trained after the head" in say([], ["b"])
 
 
 def test_one_network_answers_where_no_test_image_is_left_to_several(open_with):

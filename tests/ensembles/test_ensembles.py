@@ -473,7 +473,7 @@ def test_the_command_makes_a_new_directory_and_says_who_scored_what(tmp_path):
     words = ("ensemble", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "both")
     status, out, err = here(*words)
     assert (status, err.count("its lock.json is missing")) == (0, 2)
-    assert "Each is scored by the members that have not seen it: 40 test images by 1 of 2 members." in out
+    assert "Each test image is scored by the members that have not seen it: 40 test images by 1 of 2 members." in out
     assert {path.name for path in (tmp_path / "both").iterdir()} == {
         *("ensemble.json", "metrics.json", "predictions.csv", "timing.json", "report.html")
     }

@@ -1,5 +1,6 @@
 """Networks of inner folds that answer with one of all development images, beside a count by hand."""
 
+import json
 from dataclasses import replace
 
 import keras
@@ -16,7 +17,8 @@ from tlmed.errors import InputError
 from tlmed.evaluation.decisions import decide
 from tlmed.evaluation.ensemble_lines import describe_ensemble
 from tlmed.evaluation.predictions import Predictions
-from tlmed.inference.scorer import load_scorer, reload_scorer
+from tlmed.heads.dense import PROBABILITIES
+from tlmed.inference.scorer import load_alike, load_scorer
 from tlmed.recipe import from_json
 from tlmed.run import train
 from tlmed.run_files import RECIPE_JSON, SPLITS_CSV
@@ -65,7 +67,7 @@ def test_test_images_have_the_mean_of_all_networks(made):
     auc = ensemble.result["metrics"]["auc"]["value"]
     assert auc == pytest.approx(sklearn.metrics.roc_auc_score(labels[test], mean[:, 1]))
     assert ensemble.result["ensemble"]["scored_by"] == {"4": int(test.sum())}
-    assert "3 members of them are each trained on a part of the" in " ".join(describe_ensemble(ensemble.result))
+    assert "3 of them were trained on a part of the development images." in " ".join(describe_ensemble(ensemble.result))
 
 
 def test_the_threshold_is_chosen_by_images_that_trained_none_of_those_that_score_them(made):
@@ -125,10 +127,46 @@ def test_real_networks_of_folds_score_the_images_that_were_put_aside(finished, t
         score_put_aside(runs[:1])
 
 
-def test_weights_of_another_kind_of_network_are_refused(tmp_path):
-    first = write_member(tmp_path / "a", WHOLE, model=network(16, 0))[0]
-    scorer = load_scorer(RunDir(first))
-    deeper = network(16, 1)
-    other = write_member(tmp_path / "b", WHOLE, model=type(deeper)(deeper.inputs, deeper.layers[-2].output))[0]
-    with pytest.raises(InputError, match=r"hold the weights of the layers of its recipe\. Received: .*b, where"):
-        reload_scorer(scorer, RunDir(other))
+def test_a_network_is_loaded_into_a_graph_of_the_same_layers_and_into_no_other(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3)).astype("float32")
+    first, second, wide = network(16, 0), network(16, 1), network(16, 2)
+    more = keras.layers.Dense(3, name="more")(wide.layers[-2].output)
+    deeper = keras.Model(wide.inputs, keras.layers.Dense(2, activation="softmax", name=PROBABILITIES)(more))
+    folders = [
+        RunDir(write_member(tmp_path / str(number), WHOLE, model=model)[0])
+        for number, model in enumerate((first, second, deeper))
+    ]
+    scorer = load_scorer(folders[0])
+    for folder, model, is_same in zip(folders[1:], (second, deeper), (True, False), strict=True):
+        found, own = load_alike(folder, scorer), model.predict(images, verbose=0)
+        np.testing.assert_allclose(found.network.predict(images, verbose=0), own, atol=1e-6)
+        np.testing.assert_allclose(found.finish(found.features.predict(images, verbose=0)), own, atol=1e-6)
+        assert (found is scorer) == is_same
+
+
+def test_weights_that_are_not_finite_are_refused_in_a_graph_that_is_there_too(tmp_path):
+    broken = network(16, 1)
+    broken.set_weights([weight * np.nan for weight in broken.get_weights()])
+    folders = [
+        RunDir(write_member(tmp_path / str(number), WHOLE, model=model)[0])
+        for number, model in enumerate((network(16, 0), broken))
+    ]
+    with pytest.raises(InputError, match="finite"):
+        load_alike(folders[1], load_scorer(folders[0]))
+
+
+def test_a_fold_that_began_with_other_weights_is_refused(made, tmp_path):
+    *_, folds = made
+    place = folds[1].run / "environment.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"weights": {"name": "imagenet"}}))
+    with pytest.raises(InputError, match=r"begun with the same weights\. Received: .*run, and .*fold1 with others"):
+        make_ensemble([find_run(tmp_path / "run")], folds=folds)
+
+
+def test_a_patient_who_has_images_in_training_is_scored_by_no_network(tmp_path):
+    groups = [f"p{number // 6}" for number in range(N)]
+    whole = write_member(tmp_path / "run", WHOLE, 0, groups=groups)[0]
+    folder = write_member(tmp_path / "fold0", divide(0), 1, groups=groups)[0]
+    aside = {f"{TWO[i % 2]}/{i:03}.png": np.array([0.5, 0.5]) for i, split in enumerate(WHOLE) if split == "test"}
+    with pytest.raises(InputError, match="which know all 12 test images"):
+        make_ensemble([find_run(whole)], folds=[FoldScores(find_run(folder), aside)])

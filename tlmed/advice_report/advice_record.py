@@ -65,7 +65,7 @@ class Candidate:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether it was kept by what other images tell, without a trial."""
+        """Whether it was kept without a score: by what other images tell, or as networks of folds that answer, too."""
         return self.entry["decision"] == KEPT and self.entry.get("score") is None
 
 

@@ -109,7 +109,7 @@ def _say_without_copies(answer) -> str:
     if "without_copies" not in answer:
         return ""
     if (found := find_without_copies(answer)) is None:
-        return ", and each of these images repeats a development image"
+        return ", and each of these images repeats a development image, or is of a patient who has one there"
     name, entry = found
     named = "" if name == answer["metric"] else f"its {name_inline(name)} is "
     worth = "not defined" if entry["value"] is None else f"{number(entry['value'])}{say_ends(entry)}"
@@ -131,8 +131,8 @@ def _say_kept(answer) -> list[str]:
     named = join_names([f"'{name}'" for name in dict.fromkeys(phases)])
     whose = "Its result" if answer["path"] != ENSEMBLE else f"The result of {count(len(phases), 'network')} of it"
     return [
-        f"{whose} is that of the phase {named}: on validation images no later phase was better, so what it trained was "
-        "not kept."
+        f"{whose} is that of the phase {named}: on validation images no later phase was better, so what later ones "
+        "trained was not kept."
     ]
 
 

@@ -51,8 +51,8 @@ class Choice:
     Attributes:
         answer: What will be trained on all development images.
         judged: The best that was judged on development images: the answer itself, but for one that was not tried.
-        folds: The runs of trials whose networks answer together with it.
-        folds_of_head: Those that do if the validation images keep the head alone.
+        folds: The runs of folds whose networks answer together with it.
+        folds_of_head: Those that do in their place if the validation images keep the head alone.
     """
 
     answer: Attempt
@@ -64,6 +64,11 @@ class Choice:
     def is_tried(self) -> bool:
         """Tell whether the answer itself was judged."""
         return self.answer is self.judged
+
+    @property
+    def doubt(self) -> float:
+        """Return how many times longer than forecast the training of the answer may take."""
+        return 1.0 if self.is_tried else DOUBT
 
 
 def settle_epochs(work: Work, probe: Attempt, images: int, expect: Expect) -> str:
@@ -197,7 +202,7 @@ def _judge(work, each: Attempt, current: Attempt, expected=None, held: float = 0
     if not each.gain.is_measured:
         reason = f"how much better than {current.name} it is could not be measured"
     elif expected is not None:
-        better, reason = weigh_with(each.gain, current.name, expected)
+        better, reason = _weigh_with(each.gain, current.name, expected)
     if better and not is_promising(each):
         better, reason = False, "it is not above guessing by more than its noise"
     if each.gain.is_open and len(each.trial.folds) < len({*work.folds, *work.further}):
@@ -207,7 +212,7 @@ def _judge(work, each: Attempt, current: Attempt, expected=None, held: float = 0
     return work.log.add(each), current
 
 
-def weigh_with(gain: Gain, over: str, expected: ExpectedGain) -> tuple[bool, str]:
+def _weigh_with(gain: Gain, over: str, expected: ExpectedGain) -> tuple[bool, str]:
     """Tell whether a measured gain and experience together let expect a gain, and say so.
 
     Args:

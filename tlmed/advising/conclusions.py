@@ -88,7 +88,7 @@ def warn_of_copies(tested: Mapping, answer: Mapping) -> list[str]:
     if (without := answer.get("without_copies")) is None or not is_above_chance(tested):
         return []
     if not without["n"]:
-        return ["Each test image repeats a development image, so that they show nothing of new images."]
+        return ["Each test image repeats a development image, or its patient has one there: they show nothing new."]
     if is_above_chance(alone := without["metrics"]["auc"]):
         return []
     return [
@@ -373,19 +373,21 @@ def _say_folds(answer) -> list[str]:
     ]
 
 
-def say_validation(data: Mapping, tried: int | None = None) -> list[str]:
+def say_validation(data: Mapping, tried: int | None = None, are_several: bool = False) -> list[str]:
     """Return what few validation images do to the choice; nothing where there are many.
 
     Args:
         data: What `advice.json` says of the images.
         tried: How many validation images chose in a fold of what was tried; None: not known.
+        are_several: Whether networks of folds answer, too, whose images choose the threshold.
     """
     found = data["validation"]
     if found["units"] >= _FEW_VALIDATION and found["fewest"] >= _FEW_OF_CLASS:
         return []
     kind, of = ("patient", f" of {count(found['units'], 'patient')}") if found["grouped"] else ("image", "")
     there = "" if tried is None else f"; in each fold of what was tried there were {tried:,}"
-    threshold = "" if data["task"] != MULTI_LABEL and data["positive"] is None else ", and the threshold"
+    has_none = are_several or (data["task"] != MULTI_LABEL and data["positive"] is None)
+    threshold = "" if has_none else ", and the threshold"
     return [
         f"There are only {count(found['images'], 'validation image')}{of}, and {count(found['fewest'], kind)} of "
         f"{found['rarest']!r} among them{there}. Within each training they choose which "

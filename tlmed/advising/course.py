@@ -291,16 +291,17 @@ def _open(work: Work, story: Story, decision: dict) -> None:
     story.sure = [
         *say_sure(story.steps, decision["found"], story.answer, untried),
         *say_difference(story.difference, untried),
-        *say_validation(story.data, decision.get("validation")),
+        *say_validation(story.data, decision.get("validation"), "members" in story.answer),
     ]
 
 
 def _compare_parts(story, decision, verdict, result, untried) -> dict:
     """Note how development and test images differ, in all and in each part; return the verdict with what that means."""
     found, tested, task = decision["found_auc"], result["metrics"]["auc"], story.data["task"]
-    story.difference = measure_difference(found, tested, untried)
+    is_better = bool(untried) or "members" in story.answer
+    story.difference = measure_difference(found, tested, is_better)
     # A decision of an earlier version has no scores of parts.
-    story.parts = join_parts(decision.get("found_parts", {}), list_parts(result), untried)
+    story.parts = join_parts(decision.get("found_parts", {}), list_parts(result), is_better)
     verdict = weigh_parts(verdict, story.parts, task, untried)
     apart = say_apart(found, tested, story.difference, story.data["test_drawn"], untried)
     parts = [] if untried else say_parts_apart(story.parts, task)

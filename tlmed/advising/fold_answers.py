@@ -1,113 +1,85 @@
 """Step 7: networks of folds answer together with the one that all development images train.
 
-Each is trained on other images, and their mean is better than one of them: the errors of networks that disagree cancel
-out (Krogh & Vedelsby, Neural network ensembles, cross validation, and active learning, NIPS 1994, 7:231-238). Those of
-a trial are there already. The images that judged a network choose the threshold, too: no layer was trained on them.
+Each is trained on other images, and their mean is better than they are on average: the errors of networks that disagree
+cancel out (Krogh & Vedelsby, Neural network ensembles, cross validation, and active learning, NIPS 7, 1995, 231-238).
+Those of a trial are there already.
 """
 
 import dataclasses
-import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from tlmed.advising.attempts import ENSEMBLE, PROBES, Attempt
 from tlmed.advising.climbing import Choice
-from tlmed.advising.team import LATE, train_cells
+from tlmed.advising.team import train_cells
 from tlmed.advising.trials import is_complete
-from tlmed.advising.work import DOUBT, Work, say_late
-from tlmed.ensembles import gather_runs, make_ensemble, score_put_aside, write_ensemble
-from tlmed.run_files import BUILDING, LOOKING, SPLITS_CSV, TIMING_JSON
+from tlmed.advising.work import Work
+from tlmed.plan.costs import FLOPS_PER_SECOND
+from tlmed.replicas import device_class
+from tlmed.run_files import BUILDING, PLAN_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.run_files.advice_files import KEPT, UNTRIED
 from tlmed.rundir import RunDir
-from tlmed.split_names import LEARNED, UNUSED
+from tlmed.split_names import UNUSED
+from tlmed.status import describe_seconds
 from tlmed.words import count
 
-_FIRST = 4  # times that a network takes to be built: to load one and to trace it; the next of its kind have its graph
+# Times that building a network takes: to load and trace the first one; to load another one, whose graph is there then.
+_FIRST, _NEXT = 4, 2
 
 
 def answer_together(work: Work, choice: Choice) -> Choice:
     """Let the networks of folds of what was decided answer, too, and train further ones where there is time.
 
-    Where no fold of the answer was trained, those of its probe answer, should the validation images keep its head.
+    Where the answer was not tried, those of its probe answer, should its validation images keep the head alone.
 
     Args:
         work: The work.
         choice: What is decided for.
     """
-    answer = choice.answer
+    answer, begun, fault = choice.answer, work.diary.seconds, ""
     if answer.step != PROBES:
-        _train_further(work, choice)
-    own, probe = _list_complete(work, answer), _find_probe(work, answer)
-    names = own or (_list_complete(work, probe) if probe else [])
-    if not names:
+        fault = _train_further(work, choice)
+    spent = round(work.diary.seconds - begun, 3)
+    own, head = _list_complete(work, answer), [] if choice.is_tried else _list_probe(work, answer)
+    joint = Attempt(ENSEMBLE, f"folds-{answer.name}", answer.network, seconds=spent or None)
+    if not (own or head):
         return choice
-    networks, head = count(len(names), "network"), "" if own else ", should its head be kept"
-    each = Attempt(ENSEMBLE, f"folds-{answer.name}", answer.network, f"{networks} of folds answer, too{head}")
-    needed = _reserve(work, choice) + _time_scores(work.log.folder, names)
-    if needed > work.left_in_doubt:
-        each = work.log.add(each.decide(UNTRIED, say_late(needed, work.left)))
-        return _say(work, choice, f"{each.name}: {each.decision}: {each.reason}")
-    condition = "" if own else " If the validation images of the answer keep its head, they are of its kind."
-    reason = (
-        "each was trained on a part of these images, and such networks together are better than one (Krogh & Vedelsby "
-        f"1995); how much, these images cannot say, because most of them taught each.{condition}"
-    )
-    each = work.log.add(each.decide(KEPT, reason))
-    kept = dataclasses.replace(choice, **{"folds" if own else "folds_of_head": tuple(names)})
-    return _say(work, kept, f"{each.name} is kept: {networks} of folds answer, too{head}.")
+    folds, folds_of_head = (_fit(work, choice, names) for names in (own, head))
+    if not (folds or folds_of_head):
+        needed = describe_seconds(_time_scores(work, (own or head)[:1]))
+        reason = f"one more network would score the test images for about {needed}, and the answer needs what is left"
+        joint = joint.decide(UNTRIED, reason)
+        said = f"{joint.name}: {joint.decision}: {reason}."
+    else:
+        changes = _say_folds(folds, folds_of_head)
+        reason = (
+            "each was trained on a part of these images, and networks of other images are better together than they "
+            "are on average (Krogh & Vedelsby 1995); the gain cannot be measured on these images, because each network "
+            f"was trained on most of them{fault}"
+        )
+        joint = dataclasses.replace(joint, changes=changes).decide(KEPT, reason)
+        said = f"{joint.name} is kept: {changes}{fault}."
+    work.log.add(dataclasses.replace(joint, ended=work.diary.stamp(joint.name)))
+    work.log.said[ENSEMBLE] = said
+    work.screen.say(said)
+    return dataclasses.replace(choice, folds=tuple(folds), folds_of_head=tuple(folds_of_head))
 
 
-def write_joint(target: Path, run: Path, folds: Sequence[Path], tell: Callable[[int], None]) -> Path:
-    """Write the common answer of a run and of networks of folds, if it is not there, and return its directory.
+def _say_folds(folds, folds_of_head) -> str:
+    """Say which networks answer, too.
 
-    Args:
-        target: The directory.
-        run: What all development images trained.
-        folds: Runs of folds of these images.
-        tell: Called with the number of networks of folds that have scored the test images.
+    >>> _say_folds(["a", "b"], [])
+    '2 networks of folds answer, too'
+    >>> _say_folds(["a"], ["b", "c"])
+    '1 network of folds answers, too, or, if the validation images keep the head alone, 2 of folds of the probe'
     """
-    if not RunDir(target).is_ensemble:
-        if target.exists():  # a command was killed while it wrote
-            shutil.rmtree(target)
-        first, *others = gather_runs([run, *folds])
-        write_ensemble(target, make_ensemble([first], folds=score_put_aside(others, tell)))
-    return target
+    if not folds:
+        return f"if the validation images keep the head alone, {_count(folds_of_head)} of the probe answer, too"
+    other = f", or, if the validation images keep the head alone, {len(folds_of_head):,} of folds of the probe"
+    return f"{_count(folds)} answer{'s' if len(folds) == 1 else ''}, too{other if folds_of_head else ''}"
 
 
-def _say(work, choice, sentence) -> Choice:
-    work.log.said[ENSEMBLE] = sentence
-    work.screen.say(sentence)
-    return choice
-
-
-def _find_probe(work, answer) -> Attempt | None:
-    return next((each for each in work.log.of(PROBES) if each.network == answer.network), None)
-
-
-def _reserve(work, choice) -> float:
-    return work.reserve(choice.answer, 1.0 if choice.is_tried else DOUBT)
-
-
-def _train_further(work, choice) -> None:
-    """Train the answer on as many of the folds that could judge it as there is time for."""
-    trial, wait = choice.answer.trial, 1.0 if choice.is_tried else DOUBT
-    cells = trial.keep((*work.folds, *work.further)).list_cells()
-    left = [cell for cell in cells if not is_complete(work.log.folder / cell.name)]
-    while left:
-        expected, fault = work.team.expect(left, work.together)
-        if fault:
-            return
-        if wait * expected + _reserve(work, choice) <= work.left:
-            break
-        left.pop()
-    if not left:
-        return
-    deadline = time.monotonic() + work.left - work.reserve(choice.answer)
-    problem = train_cells(work.team, left, work.log.folder, deadline, work.together)
-    if problem and problem != LATE:
-        work.screen.say(f"A further fold of {choice.answer.name} could not be trained: {problem}")
+def _count(folds) -> str:
+    return f"{count(len(folds), 'network')} of folds"
 
 
 def _list_complete(work, each: Attempt) -> list[str]:
@@ -116,15 +88,56 @@ def _list_complete(work, each: Attempt) -> list[str]:
     return [cell.name for cell in cells if is_complete(work.log.folder / cell.name)]
 
 
-def _time_scores(folder: Path, names: list[str]) -> float:
-    """Return about how many seconds some networks take to score the test images, by what they took for others."""
-    found = [_time_one(RunDir(folder / name)) for name in names]
-    return (_FIRST - 1) * found[0][0] + sum(building + scoring for building, scoring in found)
+def _list_probe(work, answer) -> list[str]:
+    """Return those of the probe of the network that answers."""
+    probe = next((each for each in work.log.of(PROBES) if each.network == answer.network), None)
+    return _list_complete(work, probe) if probe else []
 
 
-def _time_one(run) -> tuple[float, float]:
-    """Return the seconds that building a network took, and those that it will take for the test images."""
+def _fit(work, choice, names) -> list[str]:
+    """Return as many of the networks as there is time to ask: the first of them gain most."""
+    reserve = work.reserve(choice.answer, choice.doubt)
+    while names and reserve + _time_scores(work, names) > work.left_in_doubt:
+        names = names[:-1]
+    return names
+
+
+def _train_further(work, choice) -> str:
+    """Train the answer on as many folds that could judge it as there is time for; return why one failed, or ""."""
+    answer, folder = choice.answer, work.log.folder
+    cells = answer.trial.keep((*work.folds, *work.further)).list_cells()
+    left = [cell for cell in cells if not is_complete(folder / cell.name)]
+    sample, there = _list_probe(work, answer), len(cells) - len(left)
+    while left:
+        expected, fault = work.team.expect(left, work.together)
+        if fault:
+            return ""
+        asking = _time_scores(work, sample[:1] * (there + len(left)))
+        if choice.doubt * expected + work.reserve(answer, choice.doubt) + asking <= work.left:
+            break
+        left.pop()
+    if not left:
+        return ""
+    begun, deadline = work.diary.seconds, time.monotonic() + work.left - work.reserve(answer) - asking
+    problem = train_cells(work.team, left, folder, deadline, work.together)
+    done = [(cell, _read_seconds(folder / cell.name)) for cell in left if is_complete(folder / cell.name)]
+    for cell, seconds in done:
+        pace = min(1.0, (work.diary.seconds - begun) / sum(taken for _, taken in done))
+        work.team.forecasts.note(cell, pace * seconds)
+    return f"; {count(len(left) - len(done), 'further fold')} could not be trained: {problem}" if problem else ""
+
+
+def _read_seconds(run) -> float:
+    return TIMING_JSON.read(RunDir(run))["total_seconds"]
+
+
+def _time_scores(work, names: list[str]) -> float:
+    """Return about how many seconds some networks take to score the test images; all are like the first."""
+    if not names:
+        return 0.0
+    run = RunDir(work.log.folder / names[0])
     stages = {stage["name"]: stage["seconds"] for stage in TIMING_JSON.read(run)["stages"]}
-    amounts = Counter(row["split"] for row in SPLITS_CSV.read(run))
-    looking = stages.get(LOOKING, 0.0) / max(1, sum(amounts[split] for split in LEARNED))
-    return stages.get(BUILDING, 0.0), looking * amounts[UNUSED]
+    tested = sum(row["split"] == UNUSED for row in SPLITS_CSV.read(run))
+    whole = int(PLAN_JSON.read(run)["phases"][0]["cache"]["flops"])  # of a head: all but its own few
+    loading = stages.get(BUILDING, 0.0) * (_FIRST + _NEXT * (len(names) - 1))
+    return loading + len(names) * tested * whole / FLOPS_PER_SECOND[device_class()]

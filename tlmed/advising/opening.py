@@ -11,13 +11,13 @@ from tlmed.advice_doubts import check_measured
 from tlmed.advising.attempts import PROBES, Attempt
 from tlmed.advising.climbing import Choice
 from tlmed.advising.diary import Diary
-from tlmed.advising.fold_answers import write_joint
 from tlmed.advising.team import train_cells
 from tlmed.advising.trials import is_complete
 from tlmed.advising.work import Work
 from tlmed.comparison.copied_images import measure_without_copies
 from tlmed.comparison.groups import measure_without
 from tlmed.comparison.results import read_ensemble, read_result
+from tlmed.ensembles import gather_runs, make_ensemble, score_put_aside, write_ensemble
 from tlmed.ensembles.out_of_sample import NothingLeft
 from tlmed.errors import InputError, RunFailed
 from tlmed.evaluation.lines import say_without_leaks
@@ -46,11 +46,6 @@ from tlmed.screen import Bar
 from tlmed.sections import Phase
 from tlmed.whole_files import write_text
 
-_NOT_JOINED = (
-    "Networks of folds were decided on, too, and do not answer: training or validation knows each test image, or its "
-    "patient, and several networks are scored on other images alone."
-)
-
 
 def finish_recipe(work: Work, best: Attempt) -> Recipe:
     """Return the recipe that is advised: that of the best attempt, on all development images."""
@@ -76,7 +71,6 @@ def seal(work: Work, choice: Choice, text: str, facts: dict) -> dict:
     content = {
         "version": tlmed.__version__,
         "at": now(),
-        "path": ENSEMBLE if choice.folds else RUN,
         "recipe_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "recipe": to_json(finish_recipe(work, best)),
         "folds": list(choice.folds),
@@ -99,12 +93,13 @@ def recall_sealed(diary: Diary) -> dict | None:
     if not there and BEGAN not in diary.done and SCORED not in diary.done:
         return None
     if there and there == sealed:
-        if "folds" not in (found := read_decision(diary.folder)):
+        found = read_decision(diary.folder)
+        if found.get("partners"):
             raise InputError(
-                "The decision must be of this version of tlmed, which lets other networks answer together; ask in "
+                "The decision must be of this version of tlmed, which lets other networks answer together: ask in "
                 f"another --out. Received: {diary.folder / DECISION_JSON.name}, of an earlier version."
             )
-        return found
+        return {"folds": [], "folds_of_head": [], **found}  # an earlier version knew of none
     if sealed is None:
         received = f"of which `{STATE_JSON.name}` notes nothing"
     else:
@@ -150,15 +145,30 @@ def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
     if not is_complete(run):  # an ensemble that is there is of a network that was removed
         shutil.rmtree(target, ignore_errors=True)
     _train(work, [Cell(RUN, recipe, RUN, {}, recipe.seed, None)], folder)
-    is_head = not _find_kept(RunDir(run))[0].thaw
-    folds = decision["folds"] or (decision["folds_of_head"] if is_head else ())
-    if not folds:
+    if not (folds := _choose_folds(RunDir(run), decision)):
         return run
     with work.screen.wait(Bar("test images, by networks of folds", total=len(folds))) as bar:
         try:
-            return write_joint(target, run, [folder / TRIED / name for name in folds], bar.move)
+            return _write_joint(target, run, [folder / TRIED / name for name in folds], bar.move)
         except NothingLeft:
             return run
+
+
+def _choose_folds(run, decision) -> list[str]:
+    """Return the names of the runs whose networks answer together with the one of all development images."""
+    if not _find_kept(run)[0].thaw and decision["folds_of_head"]:
+        return decision["folds_of_head"]
+    return decision["folds"]
+
+
+def _write_joint(target, run, folds, tell) -> Path:
+    """Write the common answer of a run and of networks of folds, if it is not there, and return its directory."""
+    if not RunDir(target).is_ensemble:
+        if target.exists():  # a command was killed while it wrote
+            shutil.rmtree(target)
+        first, *others = gather_runs([run, *folds])
+        write_ensemble(target, make_ensemble([first], folds=score_put_aside(others, tell)))
+    return target
 
 
 def _train(work, cells, folder) -> None:
@@ -197,7 +207,7 @@ def describe_answer(path: Path, folder: Path, work: Work, decision: dict) -> dic
         "metrics": found["metrics"],
         **(_describe_members(RunDir(path), runs, found, work.metric) if runs else {}),
         **({"kept_phases": early} if early else {}),
-        **({"not_joined": _NOT_JOINED} if decision["path"] == ENSEMBLE != path.name else {}),
+        **_say_not_joined(path, decision),
         "trained": trained,
         **_describe_copies(RunDir(path), RunDir(folder / RUN), found),
     }
@@ -220,6 +230,20 @@ def _describe_members(answer, runs, found, metric) -> dict:
         "alone": {part: alone.get(part) for part in ("value", "low", "high")},
         **({"left_out": left_out} if left_out else {}),
     }
+
+
+def _say_not_joined(path, decision) -> dict[str, str]:
+    """Say why networks of folds that were decided on do not answer; nothing where there are none, or they do."""
+    if path.name != RUN or not (decision["folds"] or decision["folds_of_head"]):
+        return {}
+    if _choose_folds(RunDir(path), decision):
+        why = (
+            "each test image, or its patient, is known to training or validation, and such images are not scored by "
+            "several networks"
+        )
+    else:
+        why = "they are heads alone, and the validation images kept what was trained after the head"
+    return {"not_joined": f"Networks of folds do not answer, too: {why}."}
 
 
 def _find_kept(run) -> tuple[Phase, bool]:

@@ -84,7 +84,9 @@ def score_parts(results: Sequence[Metrics], division: KFold, sides: Mapping[str,
     }
 
 
-def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping], untried: str = "") -> list[dict]:
+def join_parts(
+    development: Mapping[str, Mapping], tested: Mapping[str, Mapping], is_better: bool = False
+) -> list[dict]:
     """Return what `advice.json` says of each part: both scores, whether they show anything, and their difference.
 
     The p-values of the differences are corrected for their number.
@@ -92,7 +94,7 @@ def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping]
     Args:
         development: Scores of parts, by name.
         tested: Those of the answer on test images.
-        untried: Whose the first are, where the answer was not tried on development images.
+        is_better: As for `measure_difference`.
     """
     parts = [
         {
@@ -100,7 +102,7 @@ def join_parts(development: Mapping[str, Mapping], tested: Mapping[str, Mapping]
             "development": development[name],
             "test": {"method": None, **test},
             "shown": is_above_chance(development[name]) and is_above_chance(test),
-            "difference": measure_difference(development[name], test, untried),
+            "difference": measure_difference(development[name], test, is_better),
         }
         for name, test in tested.items()
         if name in development
@@ -117,18 +119,18 @@ def is_above_chance(entry: Mapping) -> bool:
     return entry.get("low") is not None and entry["low"] > CHANCE
 
 
-def measure_difference(development: Mapping, tested: Mapping, untried: str = "") -> dict | None:
+def measure_difference(development: Mapping, tested: Mapping, is_better: bool = False) -> dict | None:
     """Return how far an AUC on development images lies above that on test images; None where one has no interval.
 
-    None, too, where the test images have the higher one and it is that of another network: a better training is no
-    contradiction, and a p-value of it would say nothing of the images.
+    None, too, where the test images have the higher one and it is that of another network, or of several: what answers
+    better is no contradiction, and a p-value of it would say nothing of the images.
 
     Args:
         development: The AUC on development images.
         tested: That of the answer on test images.
-        untried: Whose AUC the first is, where what was decided was not tried on development images.
+        is_better: Whether the answer may be better than what the first is of: not tried there, or several networks.
     """
     if None in (development["low"], tested.get("low")):
         return None
     found = compare_independent(development, tested)
-    return None if untried and found["value"] < 0 else found
+    return None if is_better and found["value"] < 0 else found

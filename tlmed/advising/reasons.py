@@ -80,7 +80,8 @@ def tell_story(story, choice: Choice) -> list[str]:
     ]
     if choice.folds:
         said.append(
-            f"{count(len(choice.folds), 'network')} of trials, in tried/ beside this file, "
-            f"{'answers' if len(choice.folds) == 1 else 'answer'}, too: the common answer is ensemble/."
+            f"{count(len(choice.folds), 'network')} of folds, in tried/ beside this file, "
+            f"{'was' if len(choice.folds) == 1 else 'were'} decided on to answer, too: if ensemble/ is there, that is "
+            "the common answer."
         )
     return said

@@ -37,7 +37,7 @@ CHANCE = 0.5  # the AUC of guessing
 _WHOLE = 1.3
 DOUBT = 1.25  # times what is forecast of a training that was never tried, so that the budget is kept all the same
 _GRACE = 0.05  # of the budget, which is to be kept within a tenth
-# The end (the ensemble, the conclusions, the page) takes a part of the seconds that the look at the images took, which
+# The end (the conclusions, the page) takes a part of the seconds that the look at the images took, which
 # tell how fast this machine is: a twelfth, when nothing else runs. Where trials shared the cores, a process that has
 # all of them loads TensorFlow before.
 _CLOSING, _CLOSING_LEAST, _START_LEAST, _CLOSING_MOST = 1 / 3, 2.0, 4.0, 12.0
@@ -230,7 +230,7 @@ def _say_unfit(fault: str) -> str:
     return f"it cannot be trained: {fault}"
 
 
-def say_late(needed: float, free: float, held: float = 0.0, share: float = 1.0, doubt: float = 1.0) -> str:
+def say_late(needed: float, free: float, held: float = 0.0, share: float = 1.0) -> str:
     """Return that something takes longer than there is time.
 
     Args:
@@ -238,14 +238,14 @@ def say_late(needed: float, free: float, held: float = 0.0, share: float = 1.0, 
         free: The seconds that it may take.
         held: Of these, those that are kept for something else.
         share: What part of the time that is left `free` is.
-        doubt: How many times the forecast `needed` is: what was never tried may take longer.
     """
     needs, left = describe_seconds(needed), describe_seconds(max(0.0, free - held))
     kept = ", after what is kept for training all layers" if held else ""
     if share < 1:
         kept = f": {share:.0%} of what is left, as others need the rest"
-    takes = "would take about" if doubt == 1 else "may take up to"
-    return f"it {takes} {needs} with its training on all images, and {left} of the budget are left for it{kept}"
+    return (
+        f"it would take about {needs} with its training on all images, and {left} of the budget are left for it{kept}"
+    )
 
 
 def time_trial(work: Work, each: Attempt) -> tuple[float, float]:

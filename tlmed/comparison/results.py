@@ -216,15 +216,16 @@ def read_result(run: RunDir, name: str) -> Result:
 def read_ensemble(run: RunDir, name: str) -> Result:
     """Return an ensemble as one of the runs that are compared: its test images are those that it scored.
 
-    An image counts as trained on, or validated on, where it is so for all members.
+    An image counts as trained on, or validated on, where it is so for all members, but for networks of folds.
     """
     found = list_members(run, _OF_MEMBERS)
     members = tuple(read_result(it.run, called) for it, called in zip(found, name_members(found), strict=True))
     first, metrics = members[0], METRICS_JSON.read(run, *_SHOWN)
+    whole = len(members) - metrics.get("ensemble", {}).get("folds", 0)
     scored = set(read_samples(run.path, metrics).paths)
     splits = {}
     for path, row in first.splits.items():
-        used = {member.splits[path]["split"] for member in members}
+        used = {member.splits[path]["split"] for member in members[:whole]}
         if path in scored or (len(used) == 1 and used != {"test"}):
             splits[path] = {**row, "split": "test" if path in scored else row["split"]}
     recipe = merge_recipes([member.recipe for member in members]) | {"name": None, "seed": first.recipe.get("seed", 0)}
@@ -232,8 +233,8 @@ def read_ensemble(run: RunDir, name: str) -> Result:
     # What earlier runs know, the members have left out of their own test images already.
     environment = {part: content for part, content in first.environment.items() if part != "earlier"}
     test, unchecked = _read_test(run, splits, metrics), dict.fromkeys(said for it in members for said in it.unchecked)
-    whole = (recipe, {}, environment, TIMING_JSON.find(run), metrics, splits, test)
-    return Result(run.path, name, *whole, unchecked=tuple(unchecked), check=read_summary(run), members=members)
+    parts = (recipe, {}, environment, TIMING_JSON.find(run), metrics, splits, test)
+    return Result(run.path, name, *parts, unchecked=tuple(unchecked), check=read_summary(run), members=members)
 
 
 def merge_recipes(parts: Sequence):

@@ -1,9 +1,9 @@
 """Networks of inner folds that answer, for the test images, together with one that all development images trained.
 
 An inner fold (`data.inner`) puts the test images aside; its network is trained on a part of the development images and
-judged on another one. Of a cross-validation these networks are trained anyway, each on other images, and together they
-are better than one of them (Krogh & Vedelsby, Neural network ensembles, cross validation, and active learning, NIPS
-1994, 7:231-238).
+judged on another one. The networks of a cross-validation are there already, each of other images, and their mean is
+better than they are on average (Krogh & Vedelsby, Neural network ensembles, cross validation, and active learning, NIPS
+7, 1995, 231-238).
 """
 
 import tlmed.tensorflow_start
@@ -17,11 +17,13 @@ import numpy as np
 from tlmed.data import ImageSet
 from tlmed.errors import InputError
 from tlmed.inference.member_scores import MemberScores
-from tlmed.inference.scorer import load_scorer, reload_scorer
+from tlmed.inference.scorer import load_alike, load_scorer
 from tlmed.inference.trained_runs import Trained, read_trained, recall_images
 from tlmed.recipe import Recipe
+from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
 from tlmed.split_names import UNUSED
+from tlmed.words import join_names
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -52,10 +54,8 @@ def score_put_aside(runs: Sequence[RunDir], tell: Callable[[int], None] = lambda
         if trained.rule not in known:  # the range of gray levels may be that of the images that trained
             known[trained.rule] = _recall(trained)
         images, recipe = known[trained.rule], _drop_fold(trained.recipe)
-        if recipe == before:
-            reload_scorer(scorer, trained.run)
-        else:
-            scorer, before = load_scorer(trained.run), recipe
+        scorer = load_alike(trained.run, scorer) if recipe == before else load_scorer(trained.run)
+        before = recipe
         rows = np.flatnonzero(images.splits == UNUSED)
         scores = scorer(images.batches(rows, recipe.data.batch_size))
         paths = [images.table.paths[row] for row in rows]
@@ -76,6 +76,24 @@ def _recall(trained: Trained) -> ImageSet:
             f"Received: {trained.recipe.data.source}: {'; '.join(named)}."
         )
     return found.images
+
+
+def check_beginnings(run: RunDir, folds: Sequence[FoldScores]) -> None:
+    """Refuse folds that did not begin with the weights of a run: of others it is not known which images they know.
+
+    Raises:
+        InputError: With the folds.
+    """
+    weights = _read_weights(run)
+    if other := [str(fold.run.path) for fold in folds if _read_weights(fold.run) != weights]:
+        raise InputError(
+            "A fold that answers together with a run must have begun with the same weights. "
+            f"Received: {run.path}, and {join_names(other)} with others."
+        )
+
+
+def _read_weights(run) -> object:
+    return ENVIRONMENT_JSON.read(run, "weights")["weights"]
 
 
 def add_folds(table: MemberScores, folds: Sequence[FoldScores]) -> MemberScores:

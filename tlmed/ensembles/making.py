@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.ensembles.fold_networks import FoldScores, add_folds
+from tlmed.ensembles.fold_networks import FoldScores, add_folds, check_beginnings
 from tlmed.ensembles.out_of_sample import (
     Answers,
     answer,
@@ -120,6 +120,8 @@ def make_ensemble(
     runs = [*runs, *(fold.run for fold in folds)]
     found, members = [Member(run) for run in runs], [read_trained(run) for run in runs]
     check_members(found, members)
+    if folds:
+        check_beginnings(runs[0], folds)
     names, unsure = name_members(found), [said for run in runs for said in _check_intact(run)]
     own = {name: describe_reading(members[0], member) for name, member in zip(names, members, strict=True)}
     table = add_folds(read_member_scores(members), folds)

@@ -45,8 +45,8 @@ def find_unseen(members: Sequence[Trained], table: MemberScores) -> Unseen:
     Units stay whole: a run that has seen a sample of a file or patient is asked about none of them.
 
     Args:
-        members: The runs, but for the folds that `add_folds` put at the end of the table: what these have seen, others
-            have, that were trained or validated on all development images, and so they are asked about the same images.
+        members: The runs. The table may go on with folds, as `add_folds` gives it: they have seen a part of what these
+            runs have, and are asked about the images that all of these are asked about.
         table: The images of all.
     """
     places = {path: place for place, path in enumerate(table.paths)}

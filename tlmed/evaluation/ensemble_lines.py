@@ -36,12 +36,12 @@ def describe_ensemble(result: Mapping) -> list[str]:
     unit = unit_of(result)
     if folds := about.get("folds"):
         said.append(
-            f"{count(folds, 'member')} of them {'is' if folds == 1 else 'are each'} trained on a part of the "
-            "development images; the part that judged it then helps to choose the threshold and the temperature here."
+            f"{folds:,} of them {'was' if folds == 1 else 'were'} trained on a part of the development images. The "
+            "images that judged it help to choose the threshold and the temperature."
         )
     amounts = [f"{count(n, f'test {unit}')} by {number}" for number, n in about["scored_by"].items()]
     said.append(
-        f"Each is scored by the members that have not seen it: {join_names(amounts)} of {len(members)} "
+        f"Each test {unit} is scored by the members that have not seen it: {join_names(amounts)} of {len(members)} "
         f"{'member' if len(members) == 1 else 'members'}."
     )
     if left := about["tested"] - about["scored"]:

@@ -2,7 +2,6 @@
 
 import tlmed.tensorflow_start
 
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import tensorflow as tf
 from tlmed.backbones.own import register_layers
 from tlmed.backbones.saved import load_network
 from tlmed.data import ImageSet
-from tlmed.errors import InputError, summarise
+from tlmed.errors import InputError
 from tlmed.evaluation.explanations import Explainer, make_explainer
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.heads.dense import split_head
@@ -118,27 +117,6 @@ class Scorer:
         return make_explainer(self.network, method, block, **options)
 
 
-def reload_scorer(scorer: Scorer, run: RunDir) -> None:
-    """Give a scorer the weights of another run of the same recipe, which spares building and tracing a network.
-
-    Args:
-        scorer: From `load_scorer`; not of a hybrid.
-        run: The other run. Of its network only the weights are read.
-
-    Raises:
-        InputError: If its network has other layers.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # Keras only warns where it leaves layers as they were
-            scorer.network.load_weights(run / "model.keras")
-    except (ValueError, KeyError, OSError, UserWarning) as error:
-        raise InputError(
-            f"`model.keras` must hold the weights of the layers of its recipe. Received: {run.path}, where it does "
-            f"not: {summarise(error)}."
-        ) from error
-
-
 def load_scorer(run: RunDir, compiled: bool = True) -> Scorer:
     """Load a run's network, with its head or with its classifier; see `load_model`."""
     network, result = load_model(run, compiled), METRICS_JSON.read(run)
@@ -153,3 +131,25 @@ def load_scorer(run: RunDir, compiled: bool = True) -> Scorer:
         finish = refuse_infinite(run, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0))
         return Scorer(features, finish, network)
     return Scorer(network, load_finish(run))
+
+
+def load_alike(run: RunDir, other: Scorer) -> Scorer:
+    """Load a run's network as `load_scorer` does, into the graph of another one if both have the same layers.
+
+    To trace a graph takes longer than to load a network. Both must be of one recipe, but for the images that trained.
+
+    Args:
+        run: The run.
+        other: From `load_scorer`; it has the run's weights then.
+    """
+    if other.network is None:  # a hybrid
+        return load_scorer(run)
+    network = load_model(run, compiled=False)
+    if _outline(network) != _outline(other.network):
+        return load_scorer(run)
+    other.network.set_weights(network.get_weights())
+    return other
+
+
+def _outline(network: keras.Model) -> list[tuple]:
+    return [(type(layer).__name__, *(weight.shape for weight in layer.weights)) for layer in network.layers]

@@ -11,7 +11,7 @@ from tlmed.novelty.known_images import LEAST, Seen, check_alarms, note_tested
 from tlmed.part_names import split_part
 from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
-from tlmed.run_files import LOOKING, NOVELTY_JSON
+from tlmed.run_files import NOVELTY_JSON
 from tlmed.seeds import derive
 from tlmed.words import count
 
@@ -25,7 +25,7 @@ def keep_novelty(job: Job, images: ImageSet, outcome: Outcome) -> None:
     images: they are nearer to the training images than those of new patients.
     """
     run, seed = job.run, job.recipe.seed
-    with job.clock.stage(LOOKING), job.voice.busy("Learning what images look like"):
+    with job.clock.stage("unusual images"), job.voice.busy("Learning what images look like"):
         owners, files = _find_owners(images), _find_files(job.recipe, images.table)
         rows = _choose_rows(images, owners, files, seed)
         if reason := _find_lack(rows, owners, images):

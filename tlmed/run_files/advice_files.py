@@ -163,7 +163,7 @@ class Answer(TypedDict, total=False):
     members: int  # of an ensemble: one that all development images trained, and networks of folds of these
     alone: Entry  # the score of its first network on the same test images, with its interval
     left_out: int  # test images that its scores leave out, because training or validation knows them or their patients
-    not_joined: str  # why one network answers where two were decided on
+    not_joined: str  # why one network answers where several were decided on
     trained: bool  # whether more than a head on frozen features was trained
     kept_phases: list[str]  # of each network whose result is not that of its last phase
     metrics: dict[str, Entry]
@@ -229,10 +229,9 @@ class Decision(TypedDict, total=False):
 
     version: str
     at: Required[str]  # ISO 8601
-    path: str  # `RUN` or `ENSEMBLE`
     recipe_sha256: str  # of the bytes of `recipe.py`
     folds: list[str]  # runs of `TRIED` whose networks answer, too
-    folds_of_head: list[str]  # those that do if the validation images keep the head alone
+    folds_of_head: list[str]  # those that do in their place if the validation images keep the head alone
 
 
 class AdviceState(TypedDict, total=False):

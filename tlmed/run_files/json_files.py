@@ -250,8 +250,7 @@ class Metrics(TypedDict, total=False):
     ensemble: dict[str, object]  # of an ensemble: how many members scored each test image
 
 
-# Stages of `timing.json` by which others tell how fast a network is built, and asked.
-BUILDING, LOOKING = "build network", "unusual images"
+BUILDING = "build network"  # the stage of `timing.json` by which others tell how fast a network is loaded
 BASELINE = "baseline"  # the name of the extraction of a baseline's features, after training
 
 
