@@ -62,7 +62,11 @@ def test_an_advice_ends_in_a_recipe_a_run_and_a_page(learnable):
         content["answer"]["metrics"]["auc"]["value"],
         json.loads((advice.path / "decision.json").read_text()),
     )
-    assert content["difference"]["value"] == pytest.approx(found["found_auc"]["value"] - tested)
+    difference = found["found_auc"]["value"] - tested
+    if difference < 0:  # several networks are better than the one that development images judged
+        assert content["difference"] is None
+    else:
+        assert content["difference"]["value"] == pytest.approx(difference)
     assert content["parts"] == []
     assert advice.recipe.backbone == "LeNet5"
     assert advice.recipe.data.inner is None
@@ -130,7 +134,7 @@ def test_an_advice_that_is_killed_again_and_again_decides_the_same_and_opens_not
     random, kills = np.random.RandomState(0), 0
     while kills < 5:
         process = begin(images, out, "--accept")
-        deadline = time.monotonic() + random.uniform(5, 40)
+        deadline = time.monotonic() + random.uniform(4, 16)
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
         if process.poll() is not None:
