@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tlmed.advising import fold_answers, ladder
+from tlmed.advising import work as work_module
 from tlmed.advising.at_hand import Network
 from tlmed.advising.attempts import ENSEMBLE, PROBES, THAWING, WHOLE, Attempt, Log
 from tlmed.advising.climbing import Choice
@@ -91,7 +92,7 @@ def begin(monkeypatch, tmp_path):
             return problem
 
         monkeypatch.setattr(fold_answers, "train_cells", train)
-        monkeypatch.setattr(fold_answers, "is_complete", lambda folder: (folder / "splits.csv").exists())
+        monkeypatch.setattr(work_module, "is_complete", lambda folder: (folder / "splits.csv").exists())
         monkeypatch.setattr(Work, "left", property(lambda work: clock.left))
         monkeypatch.setattr(Work, "left_in_doubt", property(lambda work: clock.left + clock.grace))
         for name in complete:

@@ -132,7 +132,7 @@ def _say_alone(answer) -> str:
 
 
 def _list_recipe(record) -> list[str]:
-    """Return a recipe, by default the advised one, and its images as commands take them; it says how they are read."""
+    """Return the advised recipe and its images as commands take them; it says how they are read."""
     chosen = record.folder / record.content["answer"].get("recipe", RECIPE_PY)
     return [str(chosen), "--data", record.content["source"], *keep_options(record.content.get("command", ""), LENIENT)]
 

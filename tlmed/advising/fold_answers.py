@@ -7,12 +7,13 @@ Those of a trial are there already.
 
 import dataclasses
 import time
+from dataclasses import dataclass
 
 from tlmed.advising.attempts import ENSEMBLE, PROBES, Attempt
 from tlmed.advising.climbing import Choice
 from tlmed.advising.team import train_cells
-from tlmed.advising.trials import is_complete
-from tlmed.advising.work import Work
+from tlmed.advising.trials import find_pace, read_seconds
+from tlmed.advising.work import Work, list_left
 from tlmed.plan.costs import FLOPS_PER_SECOND
 from tlmed.replicas import device_class
 from tlmed.run_files import BUILDING, PLAN_JSON, SPLITS_CSV, TIMING_JSON
@@ -24,6 +25,27 @@ from tlmed.words import count
 
 # Times that building a network takes: to load and trace the first one; to load another one, whose graph is there then.
 _FIRST, _NEXT = 4, 2
+
+
+@dataclass(frozen=True)
+class Asking:
+    """About how long networks of one kind take to score the test images.
+
+    Attributes:
+        building: The seconds that building one took.
+        scoring: Those of its operations for all test images.
+    """
+
+    building: float
+    scoring: float
+
+    def take(self, networks: int) -> float:
+        """Return the seconds of so many networks, one after the other.
+
+        >>> Asking(0.5, 0.5).take(1), Asking(0.5, 0.5).take(3)
+        (2.5, 5.5)
+        """
+        return self.building * (_FIRST + _NEXT * (networks - 1)) + networks * self.scoring
 
 
 def answer_together(work: Work, choice: Choice) -> Choice:
@@ -45,7 +67,7 @@ def answer_together(work: Work, choice: Choice) -> Choice:
         return choice
     folds, folds_of_head = (_fit(work, choice, names) for names in (own, head))
     if not (folds or folds_of_head):
-        needed = describe_seconds(_time_scores(work, (own or head)[:1]))
+        needed = describe_seconds(_look_at(work, (own or head)[0]).take(1))
         reason = f"one more network would score the test images for about {needed}, and the answer needs what is left"
         joint = joint.decide(UNTRIED, reason)
         said = f"{joint.name}: {joint.decision}: {reason}."
@@ -85,7 +107,8 @@ def _count(folds) -> str:
 def _list_complete(work, each: Attempt) -> list[str]:
     """Return the names of the complete runs of an attempt: of the first of several divisions."""
     cells = each.trial.keep(range(1, each.trial.division.k + 1)).list_cells()
-    return [cell.name for cell in cells if is_complete(work.log.folder / cell.name)]
+    left = list_left(work, cells)
+    return [cell.name for cell in cells if cell not in left]
 
 
 def _list_probe(work, answer) -> list[str]:
@@ -96,8 +119,10 @@ def _list_probe(work, answer) -> list[str]:
 
 def _fit(work, choice, names) -> list[str]:
     """Return as many of the networks as there is time to ask: the first of them gain most."""
-    reserve = work.reserve(choice.answer, choice.doubt)
-    while names and reserve + _time_scores(work, names) > work.left_in_doubt:
+    if not names:
+        return []
+    asking, free = _look_at(work, names[0]), work.left_in_doubt - work.reserve(choice.answer, choice.doubt)
+    while names and asking.take(len(names)) > free:
         names = names[:-1]
     return names
 
@@ -106,38 +131,32 @@ def _train_further(work, choice) -> str:
     """Train the answer on as many folds that could judge it as there is time for; return why one failed, or ""."""
     answer, folder = choice.answer, work.log.folder
     cells = answer.trial.keep((*work.folds, *work.further)).list_cells()
-    left = [cell for cell in cells if not is_complete(folder / cell.name)]
-    sample, there = _list_probe(work, answer), len(cells) - len(left)
+    left, sample = list_left(work, cells), _list_probe(work, answer)
+    there, asking = len(cells) - len(left), _look_at(work, sample[0]) if sample else Asking(0.0, 0.0)
     while left:
         expected, fault = work.team.expect(left, work.together)
         if fault:
             return ""
-        asking = _time_scores(work, sample[:1] * (there + len(left)))
-        if choice.doubt * expected + work.reserve(answer, choice.doubt) + asking <= work.left:
+        kept = work.reserve(answer, choice.doubt) + asking.take(there + len(left))
+        if choice.doubt * expected + kept <= work.left:
             break
         left.pop()
     if not left:
         return ""
-    begun, deadline = work.diary.seconds, time.monotonic() + work.left - work.reserve(answer) - asking
-    problem = train_cells(work.team, left, folder, deadline, work.together)
-    done = [(cell, _read_seconds(folder / cell.name)) for cell in left if is_complete(folder / cell.name)]
-    for cell, seconds in done:
-        pace = min(1.0, (work.diary.seconds - begun) / sum(taken for _, taken in done))
-        work.team.forecasts.note(cell, pace * seconds)
-    return f"; {count(len(left) - len(done), 'further fold')} could not be trained: {problem}" if problem else ""
+    begun, kept = work.diary.seconds, work.reserve(answer) + asking.take(there + len(left))
+    problem = train_cells(work.team, left, folder, time.monotonic() + work.left - kept, work.together)
+    missing = list_left(work, left)
+    if done := [cell for cell in left if cell not in missing]:
+        pace = find_pace(folder, done, work.diary.seconds - begun)
+        for cell in done:
+            work.team.forecasts.note(cell, pace * read_seconds(folder, cell))
+    return f"; {count(len(missing), 'further fold')} could not be trained: {problem}" if problem else ""
 
 
-def _read_seconds(run) -> float:
-    return TIMING_JSON.read(RunDir(run))["total_seconds"]
-
-
-def _time_scores(work, names: list[str]) -> float:
-    """Return about how many seconds some networks take to score the test images; all are like the first."""
-    if not names:
-        return 0.0
-    run = RunDir(work.log.folder / names[0])
+def _look_at(work, name: str) -> Asking:
+    """Return how long networks like that of a run take."""
+    run = RunDir(work.log.folder / name)
     stages = {stage["name"]: stage["seconds"] for stage in TIMING_JSON.read(run)["stages"]}
     tested = sum(row["split"] == UNUSED for row in SPLITS_CSV.read(run))
     whole = int(PLAN_JSON.read(run)["phases"][0]["cache"]["flops"])  # of a head: all but its own few
-    loading = stages.get(BUILDING, 0.0) * (_FIRST + _NEXT * (len(names) - 1))
-    return loading + len(names) * tested * whole / FLOPS_PER_SECOND[device_class()]
+    return Asking(stages.get(BUILDING, 0.0), tested * whole / FLOPS_PER_SECOND[device_class()])

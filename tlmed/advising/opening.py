@@ -49,10 +49,7 @@ from tlmed.whole_files import write_text
 
 def finish_recipe(work: Work, best: Attempt) -> Recipe:
     """Return the recipe that is advised: that of the best attempt, on all development images."""
-    return _finish(work, best.trial.recipe)
-
-
-def _finish(work, recipe) -> Recipe:
+    recipe = best.trial.recipe
     data = dataclasses.replace(recipe.data, inner=None)
     return dataclasses.replace(recipe, data=data, examples=work.base.examples)
 

@@ -269,6 +269,16 @@ def to_gain(over: str, difference: dict) -> Gain:
     return Gain(over, value, None if low is None or high is None else (high - low) / _TO_ERRORS)
 
 
+def read_seconds(folder: Path, cell: Cell) -> float:
+    """Return how long a complete run took."""
+    return TIMING_JSON.read(RunDir(folder / cell.name))["total_seconds"]
+
+
+def find_pace(folder: Path, cells: Sequence[Cell], spent: float) -> float:
+    """Return the share of the seconds of some runs that the clock counted: 1 for one at a time, less for several."""
+    return min(1.0, spent / sum(read_seconds(folder, cell) for cell in cells))
+
+
 def count_seconds(trial: Trial, folder: Path) -> float:
     """Return how long the runs of a trial took, together."""
     return sum(TIMING_JSON.read(run)["total_seconds"] for run in trial.list_runs(folder))

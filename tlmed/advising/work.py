@@ -4,6 +4,7 @@ import dataclasses
 import math
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tlmed.advising.attempts import PROBES, Attempt, Log
@@ -16,15 +17,16 @@ from tlmed.advising.trials import (
     Trial,
     average_scores,
     count_seconds,
+    find_pace,
     is_complete,
     judge,
     measure_gain,
+    read_seconds,
 )
 from tlmed.metrics.names import name_inline
 from tlmed.recipe import Cell, Recipe
-from tlmed.run_files import METRICS_JSON, SPLITS_CSV, TIMING_JSON, Metrics
+from tlmed.run_files import METRICS_JSON, SPLITS_CSV, Metrics
 from tlmed.run_files.advice_files import DROPPED, STOPPED, UNTRIED
-from tlmed.rundir import RunDir
 from tlmed.screen import Screen
 from tlmed.sections import KFold
 from tlmed.sections.adaptation import NONE_FITS, RANK_TOO_HIGH
@@ -146,7 +148,7 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
         held: Seconds that are kept for something else that promises more.
     """
     cells = each.trial.list_cells()
-    if not (left := _list_left(work, cells)):  # an earlier command trained it
+    if not (left := list_left(work, cells)):  # an earlier command trained it
         return _judge(work, each, cells)
     if reason := work.skipped.get(_name_skipped(each)):
         return _skip(work, each, left, reason)
@@ -160,7 +162,7 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
     begun = work.diary.seconds
     problem = train_cells(work.team, cells, work.log.folder, deadline, work.together)
     if not problem:
-        pace = _find_pace(work, left, work.diary.seconds - begun)
+        pace = find_pace(work.log.folder, left, work.diary.seconds - begun)
         if each.step != PROBES:  # which are mostly start
             work.sharing = max(1.0, _ALONE / pace)
         return _judge(work, each, cells, pace)
@@ -173,10 +175,11 @@ def attempt(work: Work, each: Attempt, best: Attempt | None, share: float = 1.0,
 
 def was_trained(work: Work, each: Attempt) -> bool:
     """Tell whether all runs of an attempt are complete, as an earlier command may have left them."""
-    return not _list_left(work, each.trial.list_cells())
+    return not list_left(work, each.trial.list_cells())
 
 
-def _list_left(work, cells) -> list[Cell]:
+def list_left(work: Work, cells: Sequence[Cell]) -> list[Cell]:
+    """Return the runs that are not complete."""
     return [cell for cell in cells if not is_complete(work.log.folder / cell.name)]
 
 
@@ -185,7 +188,7 @@ def _expect(work, cells) -> tuple[float, float, str]:
     expected, fault = work.team.expect(cells, work.together)
     if fault:
         return 0.0, 0.0, fault
-    left = _list_left(work, cells)
+    left = list_left(work, cells)
     rest = expected if len(left) == len(cells) else sum(work.team.expect([cell], work.together)[0] for cell in left)
     return rest, expected / len(cells), ""
 
@@ -201,7 +204,7 @@ def _skip(work, each, left, reason) -> Attempt:
     work.diary.note()
     cells = each.trial.list_cells()
     if made := [cell for cell in cells if cell not in left]:
-        seconds = round(sum(_read_seconds(work, cell) for cell in made), 3)
+        seconds = round(sum(read_seconds(work.log.folder, cell) for cell in made), 3)
         begun = f"an earlier command was stopped after {len(made)} of {count(len(cells), 'run')} of it; to end it, "
         each = dataclasses.replace(each, seconds=seconds, ended=work.diary.stamp(each.name))
         return work.log.add(each.decide(STOPPED, begun + reason))
@@ -263,22 +266,13 @@ def time_trial(work: Work, each: Attempt) -> tuple[float, float]:
     return expected + work.time_answer(run), work.time_answer(run, DOUBT)
 
 
-def _find_pace(work, cells, spent) -> float:
-    """Return the share of the seconds of some runs that the clock counted: 1 for one at a time, less for several."""
-    return min(1.0, spent / sum(_read_seconds(work, cell) for cell in cells))
-
-
-def _read_seconds(work, cell) -> float:
-    return TIMING_JSON.read(RunDir(work.log.folder / cell.name))["total_seconds"]
-
-
 def _judge(work, each, cells, pace: float = 1.0) -> Attempt:
     """Return an attempt whose runs are complete with its score.
 
     Of runs that share the cores the clock counts a part, which `pace` tells: so long will other trials take.
     """
     for cell in cells:
-        work.team.forecasts.note(cell, pace * _read_seconds(work, cell))
+        work.team.forecasts.note(cell, pace * read_seconds(work.log.folder, cell))
     seconds = round(count_seconds(each.trial, work.log.folder), 3)
     score = judge(each.trial, work.log.folder, work.metric, work.sides)
     return work.log.add(
