@@ -116,11 +116,29 @@ def test_test_images_stay_closed_for_a_recipe_that_was_not_sealed(tmp_path):
     check_seal(tmp_path, {"recipe_sha256": hashlib.sha256(b"decided\n").hexdigest()})
 
 
-def decide(diary):
+def decide(diary, **folds):
     """Seal a decision, as an advice does; it is of a recipe whose code is empty."""
     trial = SimpleNamespace(recipe=load_recipe("feature_extractor"))
     work = SimpleNamespace(request=SimpleNamespace(folder=diary.folder), diary=diary, base=trial.recipe)
-    return seal(work, Choice(answer := SimpleNamespace(trial=trial, name="probe"), answer), "", {})
+    return seal(work, Choice(answer := SimpleNamespace(trial=trial, name="probe"), answer, **folds), "", {})
+
+
+@pytest.mark.parametrize("kind", ["folds", "folds_of_head"])
+def test_test_images_stay_closed_for_networks_that_were_not_sealed(request_here, kind):
+    network = request_here.folder / "tried" / "probe-fold01" / "model.keras"
+    with open_diary(request_here) as diary:
+        network.parent.mkdir(parents=True)
+        network.write_bytes(b"decided")
+        decision = decide(diary, **{kind: ("probe-fold01",)})
+    check_seal(request_here.folder, decision)
+    check_seal(request_here.folder, {**decision, "networks": {}})
+    network.write_bytes(b"exchanged")
+    with pytest.raises(InputError, match="networks of folds must be those that were decided on") as refused:
+        check_seal(request_here.folder, decision)
+    assert hashlib.sha256(b"exchanged").hexdigest() in str(refused.value)
+    network.unlink()
+    with pytest.raises(InputError, match="which is gone"):
+        check_seal(request_here.folder, decision)
 
 
 def test_a_decision_that_was_changed_after_it_was_sealed_is_refused(request_here):

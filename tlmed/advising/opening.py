@@ -23,6 +23,7 @@ from tlmed.errors import InputError, RunFailed
 from tlmed.evaluation.lines import say_without_leaks
 from tlmed.members import list_members
 from tlmed.recipe import Cell, Recipe, from_json, to_json
+from tlmed.regular_files import sha256
 from tlmed.run_files import METRICS_JSON, RECIPE_JSON
 from tlmed.run_files.advice_files import (
     BEGAN,
@@ -72,11 +73,17 @@ def seal(work: Work, choice: Choice, text: str, facts: dict) -> dict:
         "recipe": to_json(finish_recipe(work, best)),
         "folds": list(choice.folds),
         "folds_of_head": list(choice.folds_of_head),
+        "networks": {name: sha256(_network(folder, name)) for name in (*choice.folds, *choice.folds_of_head)},
         "attempt": best.name,
         **facts,
     }
     seal_decision(folder, content, lambda digest: diary.note(**{SEALED: digest, DECIDED: content["at"]}))
     return read_decision(folder)
+
+
+def _network(folder, name) -> Path:
+    """Return the file of the network of a fold."""
+    return folder / TRIED / name / "model.keras"
 
 
 def recall_sealed(diary: Diary) -> dict | None:
@@ -108,10 +115,10 @@ def recall_sealed(diary: Diary) -> dict | None:
 
 
 def check_seal(folder: Path, decision: dict) -> None:
-    """Refuse to open the test images for a recipe that is not the sealed one.
+    """Refuse to open the test images for a recipe, or by networks of folds, that are not the sealed ones.
 
     Raises:
-        InputError: If `recipe.py` was changed after the decision.
+        InputError: If `recipe.py` or such a network was changed after the decision, or is gone.
     """
     file = folder / RECIPE_PY
     found, decided = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "", decision["recipe_sha256"]
@@ -121,6 +128,15 @@ def check_seal(folder: Path, decision: dict) -> None:
             "The recipe must be the one that was decided before the test images are scored; train a changed one with "
             f"`tlmed train`. Received: {file}, {received}."
         )
+    for name, digest in decision.get("networks", {}).items():  # a decision of an earlier version has none
+        file = _network(folder, name)
+        found = sha256(file) if file.is_file() else ""
+        if found != digest:
+            received = f"with SHA-256 {found} in place of {digest}" if found else "which is gone"
+            raise InputError(
+                "The networks of folds must be those that were decided on before the test images are scored. "
+                f"Received: {file}, {received}."
+            )
 
 
 def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:

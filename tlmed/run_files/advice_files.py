@@ -232,6 +232,7 @@ class Decision(TypedDict, total=False):
     recipe_sha256: str  # of the bytes of `recipe.py`
     folds: list[str]  # runs of `TRIED` whose networks answer, too
     folds_of_head: list[str]  # those that do in their place if the validation images keep the head alone
+    networks: dict[str, str]  # the SHA-256 of the network of each of these runs
 
 
 class AdviceState(TypedDict, total=False):
