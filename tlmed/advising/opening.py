@@ -121,22 +121,26 @@ def check_seal(folder: Path, decision: dict) -> None:
         InputError: If `recipe.py` or such a network was changed after the decision, or is gone.
     """
     file = folder / RECIPE_PY
-    found, decided = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "", decision["recipe_sha256"]
-    if found != decided:
-        received = f"with SHA-256 {found} in place of {decided}" if found else "which is gone"
+    if changed := _find_change(file, decision["recipe_sha256"]):
         raise InputError(
             "The recipe must be the one that was decided before the test images are scored; train a changed one with "
-            f"`tlmed train`. Received: {file}, {received}."
+            f"`tlmed train`. Received: {file}, {changed}."
         )
     for name, digest in decision.get("networks", {}).items():  # a decision of an earlier version has none
         file = _network(folder, name)
-        found = sha256(file) if file.is_file() else ""
-        if found != digest:
-            received = f"with SHA-256 {found} in place of {digest}" if found else "which is gone"
+        if changed := _find_change(file, digest):
             raise InputError(
                 "The networks of folds must be those that were decided on before the test images are scored. "
-                f"Received: {file}, {received}."
+                f"Received: {file}, {changed}."
             )
+
+
+def _find_change(file, decided) -> str:
+    """Return how a file differs from the one with a digest; "" if it does not."""
+    found = sha256(file) if file.is_file() else ""
+    if found == decided:
+        return ""
+    return f"with SHA-256 {found} in place of {decided}" if found else "which is gone"
 
 
 def open_test(work: Work, recipe: Recipe, decision: dict) -> Path:
